@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the analysis found: the one structure that every report and export format prints. All durations are
+ * nanoseconds (already converted), all arrays are owned by the result, sorted as said, and deterministic:
+ * the same trace gives the same result, byte for byte. Strings are never NULL.
+ */
+#ifndef LMM_ANALYZE_RESULT_H
+#define LMM_ANALYZE_RESULT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lmmeter/trace.h"
+
+/* A distribution of durations, in ns. */
+struct lmm_stats {
+	uint64_t count;
+	double total_ns;
+	double mean_ns;
+	double min_ns;
+	double p50_ns;
+	double p95_ns;
+	double p99_ns;
+	double max_ns;
+};
+
+struct lmm_result_process {
+	uint32_t process;
+	int32_t pid;
+	int32_t parent_pid;
+	const char *name;
+	const char *engine_name;
+	const char *engine_version;
+	const char *door;
+	uint64_t start_ns; /* from the session's start */
+	uint64_t end_ns;
+};
+
+struct lmm_result_model {
+	uint32_t process;
+	const char *name, *description, *architecture, *quantization, *file;
+	uint64_t size_bytes, parameters;
+	uint32_t layers, vocabulary, embedding;
+	uint32_t loads; /* times it was loaded (llama-cli loads twice) */
+	double load_ns; /* total */
+	uint64_t minor_faults, major_faults;
+};
+
+/*
+ * total_ns: attributed and exclusive. host_ns: what the host's brackets alone would have said (phases nest there, so
+ * embedding is part of prefill's host_ns). device_ns: time of device commands booked to it. The latter two are 0
+ * where nothing of the kind was seen.
+ */
+struct lmm_result_phase {
+	uint8_t phase;
+	uint8_t warmup_only; /* seen only in warm-up */
+	struct lmm_stats stats; /* one value per occurrence: per step, window or call */
+	double host_ns;
+	double device_ns;
+	double share_percent; /* of the sum of phases + unaccounted inside requests; < 0: not part of it */
+};
+
+struct lmm_result_request_phase {
+	uint8_t phase;
+	double total_ns;
+	uint64_t count;
+};
+
+struct lmm_result_request {
+	uint64_t id; /* 1, 2, … in order of start over the whole session */
+	uint32_t process;
+	uint32_t context;
+	uint16_t seq;	     /* LMM_SEQ_NONE where the engine names none */
+	uint8_t complete;    /* 0: still running when the recording ended */
+	uint64_t start_ns;   /* from the session's start */
+	uint64_t prompt_tokens; /* processed + cached */
+	uint64_t cached_tokens; /* taken from the engine's prompt cache, not computed */
+	uint64_t output_tokens;
+	uint64_t prefill_steps;
+	uint64_t decode_steps;
+	double ttft_ns; /* start to first token chosen; < 0: none was */
+	double tpot_ns; /* mean time per output token after the first; < 0: fewer than two */
+	double wall_ns; /* from its first record to its last */
+	double unaccounted_ns;
+	struct lmm_result_request_phase *phases; /* in enum order, only those that occurred */
+	size_t n_phases;
+};
+
+/* Decode steps by context length: [from, to) positions already in the context when the step began. */
+struct lmm_result_context_bin {
+	uint64_t context_from, context_to;
+	struct lmm_stats stats; /* of single-sequence decode steps */
+};
+
+struct lmm_result_steps {
+	struct lmm_stats prefill; /* one value per forward pass */
+	struct lmm_stats decode;
+	uint64_t prefill_tokens;
+	uint64_t decode_tokens;
+	uint64_t warmup_steps;
+	struct lmm_result_context_bin *bins;
+	size_t n_bins;
+};
+
+/* Time of kernels by layer; layer -1 holds what belongs to none (embedding, LM head, …) in other_ns. */
+struct lmm_result_layer {
+	int32_t layer;
+	double attention_ns, mlp_ns, norm_ns, other_ns;
+	double total_ns;
+	double prefill_ns, decode_ns; /* the same total split by phase */
+};
+
+/* Kernels of one name (tensor name without its layer), op, role, device and phase; sorted by total_ns, descending. */
+struct lmm_result_kernel {
+	const char *name;
+	const char *op;
+	uint8_t role;
+	const char *device;
+	uint8_t phase;
+	uint8_t fused;	    /* runs with the following node fused into it */
+	const char *weight_type; /* "q4_1", "" if it uses no weight */
+	struct lmm_stats stats;
+	uint64_t bytes; /* read + written, all runs together */
+	uint64_t flops;
+};
+
+/* With --threads all: compute threads side by side. */
+struct lmm_result_thread {
+	uint32_t process;
+	int32_t tid;
+	uint64_t operators;
+	double busy_ns; /* from each operator's start on this thread to the next's; includes its barrier wait */
+	double wait_ns; /* part of it after the first thread had reached the next operator's start: see docs/json.md */
+};
+
+struct lmm_result_records {
+	uint64_t emitted, stored, lost, invalid;
+	uint64_t dropped_detail; /* events taken out of the file by --max-size; counted in stored */
+	uint64_t operators;	 /* part of stored */
+};
+
+struct lmm_result_overhead {
+	double operator_ns;	/* calibrated cost of recording one operator */
+	double phase_pair_ns;	/* … and of one begin/end pair */
+	double total_ns;	/* count × cost, in the traced process */
+	double percent;		/* of the time inside steps and sampling */
+	double collector_cpu_ns; /* CPU time of the lmmeter process */
+	const char *method;	/* one sentence */
+};
+
+struct lmm_result_level {
+	uint8_t reached; /* enum lmm_level */
+	const char **reasons;
+	size_t n_reasons;
+};
+
+struct lmm_result {
+	/* session */
+	const char *id, *lmmeter, *command_name, *command_line, *host_os, *host_cpu;
+	uint32_t host_cpus;
+	uint64_t host_memory_bytes;
+	uint64_t start_realtime_ns;
+	double duration_ns;
+	int32_t exit_status; /* as wait(2); -1 unknown */
+	uint8_t clock, threads_all, embedded;
+	uint8_t complete; /* 0: the recording was cut */
+	double clock_error_ns;
+	struct lmm_result_process *processes; /* by index */
+	size_t n_processes;
+	struct lmm_result_model *models;
+	size_t n_models;
+
+	struct lmm_result_phase *phases; /* in enum order; UNACCOUNTED last */
+	size_t n_phases;
+
+	struct lmm_result_request *requests; /* by id; the newest LMM_RESULT_REQUESTS_MAX */
+	size_t n_requests;
+	uint64_t requests_total; /* all, warm-ups not counted */
+	uint64_t warmup_requests;
+	struct lmm_stats ttft;
+	struct lmm_stats tpot; /* one value per request */
+	struct lmm_stats itl;  /* one value per token after a request's first */
+	double output_tokens_per_second; /* while requests ran */
+	double prompt_tokens_per_second; /* tokens computed in prefill ÷ prefill + embedding + copy time */
+
+	struct lmm_result_steps steps;
+	struct lmm_result_layer *layers; /* by layer, -1 first */
+	size_t n_layers;
+	struct lmm_result_kernel *kernels;
+	size_t n_kernels;
+	struct lmm_result_thread *threads;
+	size_t n_threads;
+
+	/* operators: Σ kernels + gaps + own = span, over all graph runs of first compute threads */
+	double graph_span_ns, graph_kernels_ns, graph_gaps_ns, graph_own_ns;
+
+	struct lmm_result_records records;
+	struct lmm_result_overhead overhead;
+	struct lmm_result_level level;
+};
+
+#define LMM_RESULT_REQUESTS_MAX 1000
+
+#endif
