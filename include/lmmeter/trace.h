@@ -108,8 +108,8 @@ enum lmm_event_type {
 	LMM_EV_GRAPH_END = 5,
 	/* A token of sequence seq was chosen in step id. */
 	LMM_EV_TOKEN = 6,
-	/* A worker thread joins graph-compute epoch id. */
-	LMM_EV_EPOCH = 7,
+	/* The thread arrives at the barrier behind (or inside) its operator; only with --threads all. */
+	LMM_EV_BARRIER = 7,
 
 	LMM_EV_WIDE = 0x40,
 	/* id: graph; a: address of node 0 (shared memory only, 0 in files); b: step | epoch << 32. */
@@ -136,6 +136,8 @@ enum lmm_event_type {
 	LMM_EV_THREAD = 0x48,
 	/* Events were lost here because the ring was full. a: how many since the last such event. */
 	LMM_EV_LOST = 0x49,
+	/* A worker thread joins a graph run. id: graph; a, b: as in GRAPH_BEGIN of the same epoch. */
+	LMM_EV_EPOCH = 0x4a,
 	LMM_EV_TYPE_END
 };
 

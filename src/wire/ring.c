@@ -129,7 +129,7 @@ size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struc
 		e->id = (uint32_t)(s.w >> 32);
 		if (!lmm_event_is_wide(type)) {
 			p++;
-			if (type > LMM_EV_EPOCH)
+			if (type > LMM_EV_BARRIER)
 				(*bad)++;
 			else if (type != LMM_EV_NONE)
 				n++;
