@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands of lmmeter share. A command gets argv[0] = its own name and returns the exit status. */
+#ifndef LMM_CLI_CLI_H
+#define LMM_CLI_CLI_H
+
+#include <stdio.h>
+
+#include "base/compiler.h"
+
+enum lmm_exit {
+	LMM_EXIT_OK = 0,
+	LMM_EXIT_FAILURE = 1, /* the work could not be done; one line on stderr says why */
+	LMM_EXIT_USAGE = 2,   /* the command line makes no sense */
+};
+
+int lmm_cmd_run(int argc, char **argv);
+int lmm_cmd_report(int argc, char **argv);
+int lmm_cmd_export(int argc, char **argv);
+int lmm_cmd_doctor(int argc, char **argv);
+
+/* "lmmeter: <text>\n" on stderr. Control characters of the arguments are shown escaped. */
+LMM_PRINTF(1, 2) void lmm_error(const char *format, ...);
+
+/* For results on stdout: flushes and checks. 0, or -errno; -EPIPE when the reader has gone. */
+int lmm_stdout_finish(void);
+
+/*
+ * Opens where a result goes: path NULL or "-" is stdout; an existing file is only overwritten with force.
+ * 0, or a negative errno with *out NULL. lmm_output_close() checks that everything was written, closes all but
+ * stdout, and returns 0 or a negative errno (-EPIPE: the reader has gone).
+ */
+int lmm_output_open(const char *path, int force, FILE **out);
+int lmm_output_close(FILE *out);
+
+#endif
