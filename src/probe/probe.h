@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The injected library: what engines and devices share. docs/design.md, "Hot path", is law in this room: no lock,
+ * allocation, system call, formatting or string comparison per event; every call is forwarded exactly once with its
+ * arguments unchanged; errno is kept; trouble lowers the level and never touches the host.
+ */
+#ifndef LMM_PROBE_PROBE_H
+#define LMM_PROBE_PROBE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "wire/desc.h"
+#include "wire/ring.h"
+#include "wire/session.h"
+
+/* ---- is anybody listening ----------------------------------------------------------------------- */
+
+/* Points to the session's recording word, or to a word that is always 0: never NULL. */
+extern const _Atomic uint32_t *lmm_recording_word;
+
+/* The word if recording is on (odd, never 0), else 0. One relaxed load and a branch for the caller. */
+static inline uint32_t lmm_recording(void)
+{
+	uint32_t w = atomic_load_explicit(lmm_recording_word, memory_order_relaxed);
+
+	return (w & 1u) ? w : 0;
+}
+
+/* Joins the session, once per process, when the first hook of an engine is about to run. Cheap afterwards. */
+void lmm_probe_start(void);
+
+/* The clock kind of the session; valid once recording is on. */
+extern uint8_t lmm_probe_clock;
+/* 1: every compute thread records operators. */
+extern uint8_t lmm_probe_threads_all;
+
+/* Switches recording of the whole session on or off; returns what it was, or -1 without a session.
+ * Exported for benchmarks that compare both in one process. */
+LMM_EXPORT int lmm_recording_set(int on);
+
+/* ---- threads ------------------------------------------------------------------------------------ */
+
+#define LMM_PHASE_DEPTH 16
+
+/* What a recording thread keeps. Only its own thread touches it. */
+struct lmm_thread {
+	struct lmm_writer w;
+	uint8_t ops_on; /* operators are recorded now: inside a graph run that is sampled */
+	uint8_t depth;	/* open phases */
+	uint8_t in_call; /* inside an engine call that makes steps */
+	uint8_t passes;	 /* forward passes begun in it, saturated */
+	uint8_t apply_depth;
+	uint8_t accept_depth;
+	uint8_t window; /* a sampling window is open: 0 no, 1 opened, 2 a token was chosen in it */
+	uint8_t call_phase;
+	uint16_t seq; /* sequence of the last sampling window */
+	uint16_t call_ctx;
+	uint32_t step;	    /* step of the current or last engine call */
+	uint32_t call;	    /* its number */
+	uint32_t recording; /* value of the recording word when this thread last began a phase */
+	uint32_t ring_index;
+	uint64_t left_t;   /* when the last outermost phase was left; 0: unknown */
+	uint64_t window_t; /* when the window last saw a call */
+	uint32_t graph;	   /* graph about to run on this thread; 0: not known */
+	uint32_t graph_step;
+	const void *graph_base;
+	uint8_t phase[LMM_PHASE_DEPTH];
+};
+
+extern _Thread_local struct lmm_thread *lmm_self __attribute__((tls_model("initial-exec")));
+
+struct lmm_thread *lmm_thread_create(void);
+
+/* This thread's state, made on first use; NULL when there is no ring for it (the loss is counted by lmm_no_ring()). */
+static inline struct lmm_thread *lmm_thread_self(void)
+{
+	struct lmm_thread *th = lmm_self;
+
+	return lmm_likely(th != NULL) ? th : lmm_thread_create();
+}
+
+/* n events could not be recorded because this thread has no ring. */
+void lmm_no_ring(unsigned n);
+
+/* Prepares the thread key and puts this process's rings aside after fork(). */
+void lmm_threads_init(void);
+void lmm_threads_after_fork(void);
+
+/* ---- phases ------------------------------------------------------------------------------------- */
+
+void lmm_phase_enter(struct lmm_thread *th, unsigned phase, unsigned seq, uint32_t step);
+void lmm_phase_leave(struct lmm_thread *th, unsigned seq, uint32_t step);
+/* The same with a stamp already taken, for a phase whose end is known only later. */
+void lmm_phase_leave_at(struct lmm_thread *th, unsigned seq, uint32_t step, uint64_t t);
+
+static inline uint64_t lmm_now(void)
+{
+	return lmm_ticks(lmm_probe_clock);
+}
+
+/* ---- session (session.c) ------------------------------------------------------------------------ */
+
+/* Maps a new file of this process in the session's folder; NULL on failure. */
+void *lmm_session_map_ring(uint32_t index, size_t *bytes);
+/* Publishes that rings below n exist. */
+void lmm_session_publish_rings(uint32_t n);
+/* Appends a descriptor; loss-free or counted. Takes a lock: never on the hot path. */
+void lmm_session_describe(enum lmm_desc_kind kind, const struct lmm_buf *payload);
+/* Says once (per text) why the level is not higher, or a remark with LMM_LEVEL_KERNELS. printf-like. */
+void lmm_session_reason(enum lmm_level level, const char *format, ...) LMM_PRINTF(2, 3);
+void lmm_session_count_no_ring(uint64_t n);
+uint32_t lmm_session_op_every(void);
+
+/* ---- doors (door.c) ----------------------------------------------------------------------------- */
+
+#define LMM_DOOR_SITES 6
+
+/*
+ * One hooked symbol. orig is what calls from known places go to. "Places" are address ranges of loaded objects: two
+ * copies of an engine in one process (two Python packages that bring ggml along) must not be mixed up, so a call from an
+ * object that has not been looked up yet takes the slow road once.
+ */
+struct lmm_door {
+	const char *name;
+	void **orig;	    /* &lmm_orig_<name> */
+	uintptr_t site_lo;  /* the place that calls most */
+	uintptr_t site_len; /* 0: nothing resolved */
+	struct {
+		uintptr_t lo, len;
+		void *fn;
+	} site[LMM_DOOR_SITES];
+	_Atomic uint32_t n_sites;
+	struct lmm_door *next; /* all doors, for fork() */
+};
+
+/* The real function for a call from ra; NULL if there is none. Starts the session on first use. */
+void *lmm_door_resolve(struct lmm_door *d, const void *ra);
+/* Makes every door take the slow road once more. */
+void lmm_doors_reset(void);
+/* A function of the same engine that is not hooked: looked up as the code at ra would; NULL if there is none. */
+void *lmm_door_lookup(const char *name, const void *ra);
+
+/*
+ * Declares hook and slot of a symbol. "alias": the symbol itself, for LD_PRELOAD; lmm_hook_ and lmm_orig_: for the audit
+ * door, which finds them by name.
+ */
+#define LMM_HOOK(ret, symbol, ...)                                                                       \
+	LMM_EXPORT ret (*lmm_orig_##symbol)(__VA_ARGS__);                                                \
+	static struct lmm_door door_##symbol = { .name = #symbol, .orig = (void **)&lmm_orig_##symbol }; \
+	LMM_EXPORT ret lmm_hook_##symbol(__VA_ARGS__);                                                   \
+	LMM_EXPORT ret symbol(__VA_ARGS__) __attribute__((alias("lmm_hook_" #symbol)));                  \
+	LMM_EXPORT ret lmm_hook_##symbol(__VA_ARGS__)
+
+/*
+ * In a hook: the function to call, as fn. If the call came from a second copy of the engine it is not ours to record:
+ * LMM_FOREIGN() is then true.
+ */
+#define LMM_REAL(symbol)                                                                           \
+	__typeof__(lmm_orig_##symbol) fn = lmm_orig_##symbol;                                          \
+	do {                                                                                       \
+		const void *ra_ = __builtin_return_address(0);                                     \
+		if (lmm_unlikely((uintptr_t)ra_ - door_##symbol.site_lo >= door_##symbol.site_len))    \
+			*(void **)&fn = lmm_door_resolve(&door_##symbol, ra_);                       \
+	} while (0)
+#define LMM_FOREIGN(symbol) lmm_unlikely(fn != lmm_orig_##symbol)
+
+/* ---- ggml (engines/ggml.c) ---------------------------------------------------------------------- */
+
+/*
+ * Sees to it that the graph is described and notes it in th->graph and th->graph_base. n_tokens may be NULL; else it gets
+ * the batch width read off the graph, 0 if unknown. ra: a place inside the engine, to find its functions from.
+ */
+void lmm_ggml_graph(struct lmm_thread *th, void *cgraph, const void *ra, uint32_t *n_tokens);
+/* The scheduler (re)allocated a graph: what was cached of its address may be stale. */
+void lmm_ggml_graph_changed(void);
+void lmm_ggml_after_fork(void);
+
+/* Number of the current graph run, for worker threads. */
+struct lmm_run {
+	_Atomic uint32_t epoch;
+	uint32_t graph;
+	uint32_t step;
+	const void *base;
+};
+extern struct lmm_run lmm_run_now;
+
+/* Says which engine this is, once. */
+void lmm_llama_describe_engine(const void *ra);
+void lmm_llama_after_fork(void);
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* This process's part of the session: its files, its descriptors, its life from first hook to exit or fork. */
+#include "probe/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "probe/embed.h"
+#include "probe/probe.h"
+
+static const _Atomic uint32_t never_recording;
+const _Atomic uint32_t *lmm_recording_word = &never_recording;
+uint8_t lmm_probe_clock;
+uint8_t lmm_probe_threads_all;
+
+enum start_state { UNSTARTED, STARTING, STARTED };
+
+static _Atomic int started;
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t desc_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lmm_shm_session *session;
+static struct lmm_shm_process *process;
+static uint32_t process_index;
+static char session_dir[PATH_BYTES];
+static char out_path[PATH_BYTES];
+static uint64_t reasons_said[64];
+static uint32_t n_reasons_said;
+
+static int file_path(char *path, const char *suffix, long number)
+{
+	int n;
+
+	if (number < 0)
+		n = snprintf(path, PATH_BYTES, "%s/p%u%s", session_dir, process_index, suffix);
+	else
+		n = snprintf(path, PATH_BYTES, "%s/p%u%s%ld", session_dir, process_index, suffix, number);
+	return n > 0 && n < PATH_BYTES ? 0 : -1;
+}
+
+/* A new file of `bytes`, mapped. Space is reserved first: a full tmpfs must fail here, not kill the host by SIGBUS. */
+static void *map_new(const char *path, size_t bytes)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	void *p = MAP_FAILED;
+
+	if (fd < 0)
+		return NULL;
+	if (posix_fallocate(fd, 0, (off_t)bytes) == 0)
+		p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	close(fd);
+	if (p == MAP_FAILED) {
+		unlink(path);
+		return NULL;
+	}
+	return p;
+}
+
+static struct lmm_shm_session *session_map(const char *dir)
+{
+	char path[PATH_BYTES];
+	struct stat st;
+	struct lmm_shm_session *s = MAP_FAILED;
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/session", dir) >= PATH_BYTES)
+		return NULL;
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && st.st_size >= (off_t)sizeof(*s))
+		s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (s == MAP_FAILED)
+		return NULL;
+	if (s->magic != LMM_SHM_MAGIC || s->version != LMM_SHM_VERSION || s->bytes != sizeof(*s)) {
+		munmap(s, sizeof(*s));
+		return NULL;
+	}
+	return s;
+}
+
+static void process_name(char *name, size_t bytes)
+{
+	char exe[PATH_BYTES];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	const char *base;
+
+	if (n <= 0) {
+		snprintf(name, bytes, "?");
+		return;
+	}
+	exe[n] = 0;
+	base = strrchr(exe, '/');
+	snprintf(name, bytes, "%s", base ? base + 1 : exe);
+}
+
+static int process_make(void)
+{
+	char path[PATH_BYTES];
+
+	process_index = atomic_fetch_add(&session->n_processes, 1);
+	if (process_index >= LMM_SHM_PROCESS_MAX || file_path(path, "", -1))
+		return -1;
+	process = map_new(path, sizeof(*process));
+	if (!process)
+		return -1;
+	process->version = LMM_SHM_VERSION;
+	process->bytes = sizeof(*process);
+	process->pid = getpid();
+	process->parent_pid = getppid();
+	process->start_ticks = lmm_now();
+	process_name(process->name, sizeof(process->name));
+	process->magic = LMM_SHM_MAGIC;
+	return 0;
+}
+
+/* What one record costs on this machine, now: smallest of several rounds into a ring of its own. */
+static void calibrate(void)
+{
+	enum { ROUNDS = 8, EVENTS = 256 };
+	size_t bytes = LMM_RING_HEADER_BYTES + 2048 * sizeof(struct lmm_slot);
+	struct lmm_ring *r = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+	struct lmm_thread *th = calloc(1, sizeof(*th));
+	uint64_t best_op = UINT64_MAX, best_pair = UINT64_MAX;
+
+	if (!r || !th)
+		goto out;
+	lmm_ring_init(r, bytes);
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t t0, t1, t2;
+
+		lmm_writer_attach(&th->w, r, lmm_probe_clock);
+		t0 = lmm_mono_ns();
+		for (int i = 0; i < EVENTS; i++)
+			lmm_writer_put(&th->w, lmm_now(), lmm_word_op(LMM_EV_OP, r));
+		t1 = lmm_mono_ns();
+		for (int i = 0; i < EVENTS / 2; i++) {
+			lmm_phase_enter(th, LMM_PHASE_SAMPLING, LMM_SEQ_NONE, 0);
+			lmm_phase_leave(th, LMM_SEQ_NONE, 0);
+		}
+		t2 = lmm_mono_ns();
+		atomic_store_explicit(&r->tail, th->w.head, memory_order_relaxed);
+		best_op = t1 - t0 < best_op ? t1 - t0 : best_op;
+		best_pair = t2 - t1 < best_pair ? t2 - t1 : best_pair;
+	}
+	process->op_cost_ps = (uint32_t)(best_op * 1000 / EVENTS);
+	process->pair_cost_ps = (uint32_t)(best_pair * 1000 / (EVENTS / 2));
+out:
+	free(th);
+	free(r);
+}
+
+static int session_join(void)
+{
+	session = session_map(session_dir);
+	if (!session)
+		return -1;
+	lmm_probe_clock = session->clock;
+	lmm_probe_threads_all = session->threads_all;
+	if (process_make()) {
+		atomic_fetch_add(&session->refused_processes, 1);
+		munmap(session, sizeof(*session));
+		session = NULL;
+		return -1;
+	}
+	/* before the word is set: calibration must not record */
+	lmm_recording_word = &session->recording;
+	calibrate();
+	lmm_threads_init();
+	atomic_store_explicit(&process->state, LMM_SHM_PROCESS_RUNNING, memory_order_release);
+	return 0;
+}
+
+LMM_COLD void lmm_probe_start(void)
+{
+	if (atomic_load_explicit(&started, memory_order_acquire) != UNSTARTED)
+		return;
+	pthread_mutex_lock(&start_lock);
+	if (atomic_load(&started) == UNSTARTED) {
+		/* Set first: what the start itself calls may come through a hook. */
+		atomic_store(&started, STARTING);
+		if (!session_dir[0] && out_path[0])
+			lmm_embed_start(out_path, session_dir, sizeof(session_dir));
+		if (session_dir[0])
+			session_join();
+		atomic_store_explicit(&started, STARTED, memory_order_release);
+	}
+	pthread_mutex_unlock(&start_lock);
+}
+
+int lmm_recording_set(int on)
+{
+	uint32_t w;
+
+	lmm_probe_start();
+	if (!session)
+		return -1;
+	w = atomic_load(&session->recording);
+	if ((int)(w & 1u) != !!on)
+		atomic_store(&session->recording, w + 1);
+	return (int)(w & 1u);
+}
+
+uint32_t lmm_session_op_every(void)
+{
+	return session ? atomic_load_explicit(&session->op_every, memory_order_relaxed) : 0;
+}
+
+/* ---- rings -------------------------------------------------------------------------------------- */
+
+/* A ring's share of the ceiling: all it wants while there is plenty, then an eighth of what is left. */
+static size_t memory_claim(void)
+{
+	uint64_t used = atomic_load(&session->memory_used_bytes);
+
+	for (;;) {
+		uint64_t left = used < session->memory_bytes ? session->memory_bytes - used : 0;
+		uint64_t want = session->ring_bytes;
+
+		if (used > session->memory_bytes / 2)
+			want = left / 8 < want ? left / 8 : want;
+		while (want & (want - 1))
+			want &= want - 1;
+		want = want < 65536 ? 65536 : want;
+		if (want > left)
+			return 0;
+		if (atomic_compare_exchange_weak(&session->memory_used_bytes, &used, used + want))
+			return (size_t)want;
+	}
+}
+
+void *lmm_session_map_ring(uint32_t index, size_t *bytes)
+{
+	char path[PATH_BYTES];
+	void *p;
+
+	if (!session || file_path(path, ".r", (long)index))
+		return NULL;
+	*bytes = memory_claim();
+	if (!*bytes)
+		return NULL;
+	p = map_new(path, *bytes);
+	if (!p)
+		atomic_fetch_sub(&session->memory_used_bytes, *bytes);
+	return p;
+}
+
+void lmm_session_publish_rings(uint32_t n)
+{
+	/* pairs with the acquire in the collector's process_poll() */
+	atomic_store_explicit(&process->n_rings, n, memory_order_release);
+}
+
+void lmm_session_count_no_ring(uint64_t n)
+{
+	if (process)
+		atomic_fetch_add_explicit(&process->no_ring_lost, n, memory_order_relaxed);
+}
+
+/* ---- descriptors -------------------------------------------------------------------------------- */
+
+static int write_all(int fd, const void *data, size_t n)
+{
+	const char *p = data;
+
+	while (n) {
+		ssize_t k = write(fd, p, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return -1;
+		p += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+/* The file is opened each time: a program that closes all descriptors it does not know must not take ours. */
+static int desc_append(const uint32_t *frame, const struct lmm_buf *payload)
+{
+	char path[PATH_BYTES];
+	uint64_t at = atomic_load_explicit(&process->desc_bytes, memory_order_relaxed);
+	int fd, rc;
+
+	if (file_path(path, ".d", -1))
+		return -1;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -1;
+	rc = lseek(fd, (off_t)at, SEEK_SET) == (off_t)at ? 0 : -1;
+	if (rc == 0)
+		rc = write_all(fd, frame, 8);
+	if (rc == 0)
+		rc = write_all(fd, payload->data, payload->n);
+	close(fd);
+	/* pairs with the acquire in the collector's desc_poll(); a torn write stays behind this mark */
+	if (rc == 0)
+		atomic_store_explicit(&process->desc_bytes, at + 8 + payload->n, memory_order_release);
+	return rc;
+}
+
+void lmm_session_describe(enum lmm_desc_kind kind, const struct lmm_buf *payload)
+{
+	uint32_t frame[2] = { (uint32_t)payload->n, (uint32_t)kind };
+	int saved = errno;
+
+	if (!process)
+		return;
+	pthread_mutex_lock(&desc_lock);
+	if (payload->overflow || payload->n > LMM_DESC_BYTES_MAX || desc_append(frame, payload))
+		atomic_fetch_add_explicit(&process->desc_lost, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&desc_lock);
+	errno = saved;
+}
+
+void lmm_session_reason(enum lmm_level level, const char *format, ...)
+{
+	struct lmm_buf b = { 0 };
+	char text[512];
+	uint64_t h;
+	va_list ap;
+	int known = 0;
+
+	if (!process)
+		return;
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	h = lmm_hash_str(LMM_HASH_SEED, text);
+	pthread_mutex_lock(&start_lock);
+	for (uint32_t i = 0; i < n_reasons_said; i++)
+		known |= reasons_said[i] == h;
+	if (!known && n_reasons_said < LMM_ARRAY_SIZE(reasons_said))
+		reasons_said[n_reasons_said++] = h;
+	else
+		known = 1;
+	pthread_mutex_unlock(&start_lock);
+	if (known)
+		return;
+	lmm_buf_put_varint(&b, level);
+	lmm_buf_put_str(&b, text);
+	lmm_session_describe(LMM_DESC_REASON, &b);
+	lmm_buf_free(&b);
+}
+
+/* ---- birth, fork, death ------------------------------------------------------------------------- */
+
+static void after_fork_in_child(void)
+{
+	lmm_recording_word = &never_recording;
+	session = NULL;
+	process = NULL;
+	n_reasons_said = 0;
+	pthread_mutex_init(&start_lock, NULL);
+	pthread_mutex_init(&desc_lock, NULL);
+	lmm_embed_after_fork(out_path, sizeof(out_path), session_dir);
+	lmm_threads_after_fork();
+	lmm_doors_reset();
+	lmm_ggml_after_fork();
+	lmm_llama_after_fork();
+	atomic_store(&started, UNSTARTED);
+}
+
+static void remember(char *to, const char *variable)
+{
+	const char *v = getenv(variable);
+
+	if (v && strlen(v) < PATH_BYTES)
+		memcpy(to, v, strlen(v) + 1);
+}
+
+/* All that a process without an engine pays. */
+__attribute__((constructor)) static void probe_loaded(void)
+{
+	remember(session_dir, LMM_ENV_SESSION);
+	remember(out_path, LMM_ENV_OUT);
+	if (session_dir[0] || out_path[0])
+		pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+
+__attribute__((destructor)) static void probe_unloaded(void)
+{
+	if (process)
+		atomic_store_explicit(&process->state, LMM_SHM_PROCESS_ENDED, memory_order_release);
+	lmm_embed_stop();
+}
