@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* docs/json.md and docs/report.schema.json say what is written here; a test holds the three together. */
+#include "report/json_writer.h"
+#include "report/report.h"
+
+#include <inttypes.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "report/format.h"
+
+static void put_stats_values(struct lmm_json *j, const struct lmm_stats *s)
+{
+	lmm_json_u64(j, "count", s->count);
+	lmm_json_ns(j, "total_ns", s->total_ns);
+	lmm_json_ns(j, "mean_ns", s->mean_ns);
+	lmm_json_ns(j, "min_ns", s->min_ns);
+	lmm_json_ns(j, "p50_ns", s->p50_ns);
+	lmm_json_ns(j, "p95_ns", s->p95_ns);
+	lmm_json_ns(j, "p99_ns", s->p99_ns);
+	lmm_json_ns(j, "max_ns", s->max_ns);
+}
+
+static void put_stats(struct lmm_json *j, const char *key, const struct lmm_stats *s)
+{
+	lmm_json_row_begin(j, key);
+	put_stats_values(j, s);
+	lmm_json_object_end(j);
+}
+
+static void put_ns_or_null(struct lmm_json *j, const char *key, double ns, int known)
+{
+	if (known)
+		lmm_json_ns(j, key, ns);
+	else
+		lmm_json_null(j, key);
+}
+
+/* ---- session ------------------------------------------------------------------------------------ */
+
+static void put_engine(struct lmm_json *j, const struct lmm_result_process *p)
+{
+	if (!p || !p->engine_name[0]) {
+		lmm_json_null(j, "engine");
+		return;
+	}
+	lmm_json_row_begin(j, "engine");
+	lmm_json_string(j, "name", p->engine_name);
+	lmm_json_string(j, "version", p->engine_version);
+	lmm_json_object_end(j);
+}
+
+static const struct lmm_result_process *first_engine(const struct lmm_result *r)
+{
+	for (size_t i = 0; i < r->n_processes; i++) {
+		if (r->processes[i].engine_name[0])
+			return &r->processes[i];
+	}
+	return NULL;
+}
+
+static void put_processes(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_array_begin(j, "processes");
+	for (size_t i = 0; i < r->n_processes; i++) {
+		const struct lmm_result_process *p = &r->processes[i];
+
+		lmm_json_object_begin(j, NULL);
+		lmm_json_u64(j, "process", p->process);
+		lmm_json_i64(j, "pid", p->pid);
+		lmm_json_i64(j, "parent_pid", p->parent_pid);
+		lmm_json_string(j, "name", p->name);
+		put_engine(j, p);
+		lmm_json_string(j, "door", p->door);
+		lmm_json_u64(j, "start_ns", p->start_ns);
+		lmm_json_u64(j, "end_ns", p->end_ns);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
+static void put_model_values(struct lmm_json *j, const struct lmm_result_model *m)
+{
+	lmm_json_u64(j, "process", m->process);
+	lmm_json_string(j, "name", m->name);
+	lmm_json_string(j, "description", m->description);
+	lmm_json_string(j, "architecture", m->architecture);
+	lmm_json_string(j, "quantization", m->quantization);
+	lmm_json_string(j, "file", m->file);
+	lmm_json_u64(j, "size_bytes", m->size_bytes);
+	lmm_json_u64(j, "parameters", m->parameters);
+	lmm_json_u64(j, "layers", m->layers);
+	lmm_json_u64(j, "vocabulary", m->vocabulary);
+	lmm_json_u64(j, "embedding", m->embedding);
+	lmm_json_u64(j, "loads", m->loads);
+	lmm_json_ns(j, "load_ns", m->load_ns);
+	lmm_json_u64(j, "minor_faults", m->minor_faults);
+	lmm_json_u64(j, "major_faults", m->major_faults);
+}
+
+static void put_models(struct lmm_json *j, const struct lmm_result *r)
+{
+	if (r->n_models > 0) {
+		lmm_json_object_begin(j, "model");
+		put_model_values(j, &r->models[0]);
+		lmm_json_object_end(j);
+	} else {
+		lmm_json_null(j, "model");
+	}
+	lmm_json_array_begin(j, "models");
+	for (size_t i = 0; i < r->n_models; i++) {
+		lmm_json_object_begin(j, NULL);
+		put_model_values(j, &r->models[i]);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
+static void put_exit(struct lmm_json *j, int32_t status)
+{
+	if (status >= 0 && WIFEXITED(status))
+		lmm_json_i64(j, "exit_status", WEXITSTATUS(status));
+	else
+		lmm_json_null(j, "exit_status");
+	if (status >= 0 && WIFSIGNALED(status))
+		lmm_json_i64(j, "exit_signal", WTERMSIG(status));
+	else
+		lmm_json_null(j, "exit_signal");
+}
+
+/* start_realtime_ns is larger than a double holds exactly, so it is also there as text. */
+static void put_start_time(struct lmm_json *j, uint64_t realtime_ns)
+{
+	time_t seconds = (time_t)(realtime_ns / 1000000000u);
+	char date[32], text[48];
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm) ||
+	    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+		lmm_json_null(j, "start_time");
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "%s.%09" PRIu64 "Z", date, realtime_ns % 1000000000u);
+	lmm_json_string(j, "start_time", text);
+}
+
+static void put_session(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_object_begin(j, "session");
+	lmm_json_string(j, "id", r->id);
+	lmm_json_string(j, "lmmeter_version", r->lmmeter);
+	lmm_json_string(j, "command_name", r->command_name);
+	lmm_json_string(j, "command_line", r->command_line);
+	put_start_time(j, r->start_realtime_ns);
+	lmm_json_u64(j, "start_realtime_ns", r->start_realtime_ns);
+	lmm_json_ns(j, "duration_ns", r->duration_ns);
+	put_exit(j, r->exit_status);
+	lmm_json_bool(j, "complete", r->complete);
+	lmm_json_bool(j, "embedded", r->embedded);
+	lmm_json_bool(j, "threads_all", r->threads_all);
+	lmm_json_string(j, "clock", lmm_clock_name(r->clock));
+	lmm_json_ns(j, "clock_error_ns", r->clock_error_ns);
+	lmm_json_row_begin(j, "host");
+	lmm_json_string(j, "os", r->host_os);
+	lmm_json_string(j, "cpu", r->host_cpu);
+	lmm_json_u64(j, "cpus", r->host_cpus);
+	lmm_json_u64(j, "memory_bytes", r->host_memory_bytes);
+	lmm_json_object_end(j);
+	put_engine(j, first_engine(r));
+	put_models(j, r);
+	put_processes(j, r);
+	lmm_json_object_end(j);
+}
+
+/* ---- what took the time ------------------------------------------------------------------------- */
+
+static void put_phases(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_array_begin(j, "phases");
+	for (size_t i = 0; i < r->n_phases; i++) {
+		const struct lmm_result_phase *p = &r->phases[i];
+
+		lmm_json_row_begin(j, NULL);
+		lmm_json_string(j, "phase", lmm_phase_name(p->phase));
+		put_stats_values(j, &p->stats);
+		if (p->share_percent >= 0)
+			lmm_json_double(j, "share_percent", p->share_percent, 6);
+		else
+			lmm_json_null(j, "share_percent");
+		put_ns_or_null(j, "host_ns", p->host_ns, p->host_ns > 0);
+		put_ns_or_null(j, "device_ns", p->device_ns, p->device_ns > 0);
+		lmm_json_bool(j, "warmup_only", p->warmup_only);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
+static void put_tokens(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_object_begin(j, "tokens");
+	put_stats(j, "ttft", &r->ttft);
+	put_stats(j, "tpot", &r->tpot);
+	put_stats(j, "itl", &r->itl);
+	lmm_json_double(j, "output_tokens_per_second", r->output_tokens_per_second, 6);
+	lmm_json_double(j, "prompt_tokens_per_second", r->prompt_tokens_per_second, 6);
+	lmm_json_object_end(j);
+}
+
+static void put_request(struct lmm_json *j, const struct lmm_result_request *q)
+{
+	lmm_json_object_begin(j, NULL);
+	lmm_json_u64(j, "id", q->id);
+	lmm_json_u64(j, "process", q->process);
+	lmm_json_u64(j, "context", q->context);
+	if (q->seq == LMM_SEQ_NONE)
+		lmm_json_null(j, "seq");
+	else
+		lmm_json_u64(j, "seq", q->seq);
+	lmm_json_bool(j, "complete", q->complete);
+	lmm_json_u64(j, "start_ns", q->start_ns);
+	lmm_json_u64(j, "prompt_tokens", q->prompt_tokens);
+	lmm_json_u64(j, "cached_tokens", q->cached_tokens);
+	lmm_json_u64(j, "output_tokens", q->output_tokens);
+	lmm_json_u64(j, "prefill_steps", q->prefill_steps);
+	lmm_json_u64(j, "decode_steps", q->decode_steps);
+	put_ns_or_null(j, "ttft_ns", q->ttft_ns, q->ttft_ns >= 0);
+	put_ns_or_null(j, "tpot_ns", q->tpot_ns, q->tpot_ns >= 0);
+	lmm_json_ns(j, "wall_ns", q->wall_ns);
+	lmm_json_ns(j, "unaccounted_ns", q->unaccounted_ns);
+	lmm_json_array_begin(j, "phases");
+	for (size_t i = 0; i < q->n_phases; i++) {
+		lmm_json_row_begin(j, NULL);
+		lmm_json_string(j, "phase", lmm_phase_name(q->phases[i].phase));
+		lmm_json_u64(j, "count", q->phases[i].count);
+		lmm_json_ns(j, "total_ns", q->phases[i].total_ns);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+	lmm_json_object_end(j);
+}
+
+static void put_requests(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_row_begin(j, "requests_summary");
+	lmm_json_u64(j, "total", r->requests_total);
+	lmm_json_u64(j, "shown", r->n_requests);
+	lmm_json_u64(j, "warmup", r->warmup_requests);
+	lmm_json_object_end(j);
+	lmm_json_array_begin(j, "requests");
+	for (size_t i = 0; i < r->n_requests; i++)
+		put_request(j, &r->requests[i]);
+	lmm_json_array_end(j);
+}
+
+static void put_steps(struct lmm_json *j, const struct lmm_result_steps *s)
+{
+	lmm_json_object_begin(j, "steps");
+	lmm_json_u64(j, "prefill_tokens", s->prefill_tokens);
+	lmm_json_u64(j, "decode_tokens", s->decode_tokens);
+	lmm_json_u64(j, "warmup_steps", s->warmup_steps);
+	put_stats(j, "prefill", &s->prefill);
+	put_stats(j, "decode", &s->decode);
+	lmm_json_array_begin(j, "by_context");
+	for (size_t i = 0; i < s->n_bins; i++) {
+		lmm_json_row_begin(j, NULL);
+		lmm_json_u64(j, "context_from", s->bins[i].context_from);
+		lmm_json_u64(j, "context_to", s->bins[i].context_to);
+		put_stats_values(j, &s->bins[i].stats);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+	lmm_json_object_end(j);
+}
+
+static void put_layers(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_array_begin(j, "layers");
+	for (size_t i = 0; i < r->n_layers; i++) {
+		const struct lmm_result_layer *l = &r->layers[i];
+
+		lmm_json_row_begin(j, NULL);
+		lmm_json_i64(j, "layer", l->layer);
+		lmm_json_ns(j, "attention_ns", l->attention_ns);
+		lmm_json_ns(j, "mlp_ns", l->mlp_ns);
+		lmm_json_ns(j, "norm_ns", l->norm_ns);
+		lmm_json_ns(j, "other_ns", l->other_ns);
+		lmm_json_ns(j, "total_ns", l->total_ns);
+		lmm_json_ns(j, "prefill_ns", l->prefill_ns);
+		lmm_json_ns(j, "decode_ns", l->decode_ns);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
+static void put_kernels(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_array_begin(j, "kernels");
+	for (size_t i = 0; i < r->n_kernels; i++) {
+		const struct lmm_result_kernel *k = &r->kernels[i];
+
+		lmm_json_row_begin(j, NULL);
+		lmm_json_string(j, "name", k->name);
+		lmm_json_string(j, "op", k->op);
+		lmm_json_string(j, "role", lmm_role_name(k->role));
+		lmm_json_string(j, "device", k->device);
+		lmm_json_string(j, "phase", lmm_phase_name(k->phase));
+		lmm_json_bool(j, "fused", k->fused);
+		lmm_json_string(j, "weight_type", k->weight_type);
+		put_stats_values(j, &k->stats);
+		lmm_json_u64(j, "bytes", k->bytes);
+		lmm_json_u64(j, "flops", k->flops);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
+static void put_threads(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_array_begin(j, "threads");
+	for (size_t i = 0; i < r->n_threads; i++) {
+		const struct lmm_result_thread *t = &r->threads[i];
+
+		lmm_json_row_begin(j, NULL);
+		lmm_json_u64(j, "process", t->process);
+		lmm_json_i64(j, "tid", t->tid);
+		lmm_json_u64(j, "operators", t->operators);
+		lmm_json_ns(j, "busy_ns", t->busy_ns);
+		lmm_json_ns(j, "wait_ns", t->wait_ns);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
+/* ---- how far it can be trusted ------------------------------------------------------------------ */
+
+static void put_graphs(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_row_begin(j, "graphs");
+	lmm_json_ns(j, "span_ns", r->graph_span_ns);
+	lmm_json_ns(j, "kernels_ns", r->graph_kernels_ns);
+	lmm_json_ns(j, "gaps_ns", r->graph_gaps_ns);
+	lmm_json_ns(j, "own_ns", r->graph_own_ns);
+	lmm_json_object_end(j);
+}
+
+static void put_records(struct lmm_json *j, const struct lmm_result_records *c)
+{
+	lmm_json_row_begin(j, "records");
+	lmm_json_u64(j, "emitted", c->emitted);
+	lmm_json_u64(j, "stored", c->stored);
+	lmm_json_u64(j, "lost", c->lost);
+	lmm_json_u64(j, "invalid", c->invalid);
+	lmm_json_u64(j, "dropped_detail", c->dropped_detail);
+	lmm_json_u64(j, "operators", c->operators);
+	lmm_json_object_end(j);
+}
+
+static void put_overhead(struct lmm_json *j, const struct lmm_result_overhead *o)
+{
+	lmm_json_object_begin(j, "overhead");
+	lmm_json_ns(j, "operator_ns", o->operator_ns);
+	lmm_json_ns(j, "phase_pair_ns", o->phase_pair_ns);
+	lmm_json_ns(j, "total_ns", o->total_ns);
+	lmm_json_double(j, "percent", o->percent, 6);
+	lmm_json_ns(j, "collector_cpu_ns", o->collector_cpu_ns);
+	lmm_json_string(j, "method", o->method);
+	lmm_json_object_end(j);
+}
+
+static void put_level(struct lmm_json *j, const struct lmm_result_level *l)
+{
+	lmm_json_object_begin(j, "level");
+	lmm_json_string(j, "reached", lmm_level_name(l->reached));
+	lmm_json_array_begin(j, "reasons");
+	for (size_t i = 0; i < l->n_reasons; i++)
+		lmm_json_string(j, NULL, l->reasons[i]);
+	lmm_json_array_end(j);
+	lmm_json_object_end(j);
+}
+
+void lmm_report_json(const struct lmm_result *r, FILE *out)
+{
+	struct lmm_json j;
+
+	lmm_json_init(&j, out, 1);
+	lmm_json_object_begin(&j, NULL);
+	lmm_json_string(&j, "schema", "lmmeter.report/1");
+	put_session(&j, r);
+	put_phases(&j, r);
+	put_tokens(&j, r);
+	put_requests(&j, r);
+	put_steps(&j, &r->steps);
+	put_layers(&j, r);
+	put_kernels(&j, r);
+	put_threads(&j, r);
+	put_graphs(&j, r);
+	put_records(&j, &r->records);
+	put_overhead(&j, &r->overhead);
+	put_level(&j, &r->level);
+	lmm_json_object_end(&j);
+}

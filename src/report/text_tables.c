@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/text_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOP_KERNELS  10
+#define STRIP_LAYERS 80
+
+/* ---- layers ------------------------------------------------------------------------------------- */
+
+static void print_layer(const struct lmm_text *t, const char *name,
+			const struct lmm_result_layer *l)
+{
+	fputs("  ", t->out);
+	lmm__text_cell(t, name, 22);
+	fprintf(t->out, "%10s%11s%11s%11s%11s%11s%11s", lmm_human_ns(l->total_ns).s,
+		lmm_human_ns(l->attention_ns).s, lmm_human_ns(l->mlp_ns).s,
+		lmm_human_ns(l->norm_ns).s, lmm_human_ns(l->other_ns).s,
+		lmm_human_ns(l->prefill_ns).s, lmm_human_ns(l->decode_ns).s);
+	fputc('\n', t->out);
+}
+
+static void add_layer(struct lmm_result_layer *sum, const struct lmm_result_layer *l)
+{
+	sum->attention_ns += l->attention_ns;
+	sum->mlp_ns += l->mlp_ns;
+	sum->norm_ns += l->norm_ns;
+	sum->other_ns += l->other_ns;
+	sum->total_ns += l->total_ns;
+	sum->prefill_ns += l->prefill_ns;
+	sum->decode_ns += l->decode_ns;
+}
+
+/* One character per layer, as high as its time between the shortest and the longest. */
+static void print_strip(const struct lmm_text *t, const struct lmm_result_layer *l, size_t n)
+{
+	static const char *const blocks[] = { "\u2581", "\u2582", "\u2583", "\u2584",
+					      "\u2585", "\u2586", "\u2587", "\u2588" };
+	double most = 0;
+
+	for (size_t i = 0; i < n; i++)
+		most = l[i].total_ns > most ? l[i].total_ns : most;
+	if (!t->opts->bars || !t->opts->utf8 || !(most > 0))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		int step = (int)(l[i].total_ns / most * 8);
+
+		if (i % STRIP_LAYERS == 0)
+			fprintf(t->out, "%s  %6" PRId32 " ", i ? "\n" : "", l[i].layer);
+		lmm__text_style_on(t, LMM_STYLE_BAR);
+		fputs(blocks[step > 7 ? 7 : step], t->out);
+		lmm__text_style_off(t);
+	}
+	fputc('\n', t->out);
+}
+
+static int layer_is_longer(const void *a, const void *b)
+{
+	const struct lmm_result_layer *const *x = a, *const *y = b;
+
+	if ((*x)->total_ns != (*y)->total_ns)
+		return (*x)->total_ns < (*y)->total_ns ? 1 : -1;
+	return (*x)->layer < (*y)->layer ? -1 : 1;
+}
+
+static void print_longest_layers(const struct lmm_text *t, const struct lmm_result_layer *l,
+				 size_t n, double mean)
+{
+	const struct lmm_result_layer **order = malloc(n * sizeof(const struct lmm_result_layer *));
+
+	if (!order)
+		return;
+	for (size_t i = 0; i < n; i++)
+		order[i] = &l[i];
+	qsort(order, n, sizeof(order[0]), layer_is_longer);
+	fputs("  longest:", t->out);
+	for (size_t i = 0; i < n && i < 3; i++)
+		fprintf(t->out, "%s layer %" PRId32 " %s (%+.1f %%)", i ? "," : "", order[i]->layer,
+			lmm_human_ns(order[i]->total_ns).s,
+			mean > 0 ? 100 * (order[i]->total_ns / mean - 1) : 0.0);
+	fprintf(t->out, " against a mean of %s\n", lmm_human_ns(mean).s);
+	free(order);
+}
+
+void lmm__text_layers(const struct lmm_text *t)
+{
+	const struct lmm_result *r = t->r;
+	struct lmm_result_layer sum = { 0 };
+	const struct lmm_result_layer *first;
+	char name[40];
+	size_t none, n;
+
+	if (r->n_layers == 0)
+		return;
+	none = r->layers[0].layer < 0;
+	first = r->layers + none;
+	n = r->n_layers - none;
+	lmm__text_head(t, "Layers", 24);
+	fprintf(t->out, "%10s%11s%11s%11s%11s%11s%11s\n", "total", "attention", "MLP", "norm",
+		"other", "prefill", "decode");
+	for (size_t i = 0; i < n; i++) {
+		add_layer(&sum, &first[i]);
+		(void)snprintf(name, sizeof(name), "%" PRId32, first[i].layer);
+		if (t->opts->layers)
+			print_layer(t, name, &first[i]);
+	}
+	if (n > 0) {
+		(void)snprintf(name, sizeof(name), "all %zu layers", n);
+		print_layer(t, name, &sum);
+	}
+	if (none)
+		print_layer(t, "of no layer", &r->layers[0]);
+	if (n > 0 && !t->opts->layers) {
+		print_strip(t, first, n);
+		print_longest_layers(t, first, n, sum.total_ns / (double)n);
+	}
+}
+
+/* ---- operators ---------------------------------------------------------------------------------- */
+
+static int has_many_devices(const struct lmm_result *r)
+{
+	for (size_t i = 1; i < r->n_kernels; i++) {
+		if (strcmp(r->kernels[i].device, r->kernels[0].device) != 0)
+			return 1;
+	}
+	return 0;
+}
+
+static void print_kernel(const struct lmm_text *t, const struct lmm_result_kernel *k,
+			 int show_device, double total_ns)
+{
+	char op[64];
+
+	(void)snprintf(op, sizeof(op), "%.60s%s", k->op, k->fused ? "+" : "");
+	fputs("  ", t->out);
+	lmm__text_cell(t, k->name, 18);
+	fputc(' ', t->out);
+	lmm__text_cell(t, op, 12);
+	fputc(' ', t->out);
+	lmm__text_cell(t, show_device ? k->device : lmm_role_name(k->role), 9);
+	fputc(' ', t->out);
+	lmm__text_cell(t, lmm_phase_name(k->phase), 9);
+	fputc(' ', t->out);
+	lmm__text_cell(t, k->weight_type, 5);
+	fprintf(t->out, "%10s%9s%9s%8s%5s\n", lmm_human_count(k->stats.count).s,
+		lmm_human_ns(k->stats.total_ns).s, lmm_human_ns(k->stats.p50_ns).s,
+		lmm_human_percent(total_ns > 0 ? 100 * k->stats.total_ns / total_ns : 0).s,
+		k->bytes && k->stats.total_ns > 0
+			? lmm_human_rate((double)k->bytes / k->stats.total_ns).s
+			: "");
+}
+
+void lmm__text_kernels(const struct lmm_text *t)
+{
+	const struct lmm_result *r = t->r;
+	size_t shown = t->opts->kernels || r->n_kernels < TOP_KERNELS ? r->n_kernels : TOP_KERNELS;
+	int show_device = has_many_devices(r);
+	double total_ns = 0;
+
+	if (r->n_kernels == 0)
+		return;
+	for (size_t i = 0; i < r->n_kernels; i++)
+		total_ns += r->kernels[i].stats.total_ns;
+	lmm__text_head(t, "Operators", 21);
+	fprintf(t->out, "%-12s %-9s %-9s %-5s%10s%9s%9s%8s%5s\n", "op",
+		show_device ? "device" : "role", "phase", "type", "count", "total", "p50", "share",
+		"GB/s");
+	for (size_t i = 0; i < shown; i++)
+		print_kernel(t, &r->kernels[i], show_device, total_ns);
+	if (shown < r->n_kernels)
+		fprintf(t->out, "  and %zu more (--kernels)\n", r->n_kernels - shown);
+}
+
+/* ---- requests ----------------------------------------------------------------------------------- */
+
+static double request_phase_ns(const struct lmm_result_request *q, unsigned phase)
+{
+	for (size_t i = 0; i < q->n_phases; i++) {
+		if (q->phases[i].phase == phase)
+			return q->phases[i].total_ns;
+	}
+	return 0;
+}
+
+void lmm__text_requests(const struct lmm_text *t)
+{
+	const struct lmm_result *r = t->r;
+
+	lmm__text_head(t, "Requests", 10);
+	fprintf(t->out, "%9s%7s%7s%7s%8s%8s%8s%9s%9s%9s%9s\n", "start", "prompt", "cached",
+		"output", "TTFT", "TPOT", "wall", "waiting", "prefill", "decode", "unacc.");
+	for (size_t i = 0; i < r->n_requests; i++) {
+		const struct lmm_result_request *q = &r->requests[i];
+
+		fprintf(t->out,
+			"  %-8s%9s%7" PRIu64 "%7" PRIu64 "%7" PRIu64 "%8s%8s%8s%9s%9s%9s%9s%s\n",
+			lmm_human_count(q->id).s, lmm_human_ns((double)q->start_ns).s,
+			q->prompt_tokens, q->cached_tokens, q->output_tokens,
+			lmm_human_ns(q->ttft_ns).s, lmm_human_ns(q->tpot_ns).s,
+			lmm_human_ns(q->wall_ns).s,
+			lmm_human_ns(request_phase_ns(q, LMM_PHASE_WAITING)).s,
+			lmm_human_ns(request_phase_ns(q, LMM_PHASE_PREFILL)).s,
+			lmm_human_ns(request_phase_ns(q, LMM_PHASE_DECODE)).s,
+			lmm_human_ns(q->unaccounted_ns).s, q->complete ? "" : " *");
+	}
+	for (size_t i = 0; i < r->n_requests; i++) {
+		if (!r->requests[i].complete) {
+			fputs("  * still running when the recording ended\n", t->out);
+			break;
+		}
+	}
+	if (r->n_requests < r->requests_total)
+		fprintf(t->out, "  the newest %zu of %" PRIu64 "\n", r->n_requests,
+			r->requests_total);
+}
+
+/* ---- steps and threads -------------------------------------------------------------------------- */
+
+void lmm__text_steps(const struct lmm_text *t)
+{
+	const struct lmm_result_steps *s = &t->r->steps;
+	double most = 0;
+
+	lmm__text_stats_head(t, "Steps", 1);
+	fputc('\n', t->out);
+	lmm__text_stats(t, "prefill", &s->prefill, 1);
+	fputc('\n', t->out);
+	lmm__text_stats(t, "decode", &s->decode, 1);
+	fputc('\n', t->out);
+	for (size_t i = 0; i < s->n_bins; i++)
+		most = s->bins[i].stats.mean_ns > most ? s->bins[i].stats.mean_ns : most;
+	for (size_t i = 0; i < s->n_bins; i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "  at %" PRIu64 "-%" PRIu64,
+			       s->bins[i].context_from, s->bins[i].context_to - 1);
+		lmm__text_stats(t, name, &s->bins[i].stats, 1);
+		if (most > 0)
+			lmm__text_bar(t, s->bins[i].stats.mean_ns / most, 12);
+		fputc('\n', t->out);
+	}
+}
+
+void lmm__text_threads(const struct lmm_text *t)
+{
+	const struct lmm_result *r = t->r;
+
+	if (r->n_threads == 0)
+		return;
+	lmm__text_head(t, "Threads", 24);
+	fprintf(t->out, "%10s%12s%12s\n", "operators", "busy", "waiting");
+	for (size_t i = 0; i < r->n_threads; i++) {
+		const struct lmm_result_thread *th = &r->threads[i];
+
+		fprintf(t->out, "  %-22" PRId32 "%10s%12s%12s%12s", th->tid,
+			lmm_human_count(th->operators).s, lmm_human_ns(th->busy_ns).s,
+			lmm_human_ns(th->wait_ns).s,
+			th->busy_ns > 0 ? lmm_human_percent(100 * th->wait_ns / th->busy_ns).s
+					: "");
+		if (th->busy_ns > 0)
+			lmm__text_bar(t, th->wait_ns / th->busy_ns, 20);
+		fputc('\n', t->out);
+	}
+}
