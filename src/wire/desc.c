@@ -109,14 +109,11 @@ static void get_source(struct graph_reader *r, const struct tensor *all, uint32_
 	t->name = t->shape.type = "";
 	if (k == UINT32_MAX)
 		return;
-	if (k > n) {
-		r->c.bad = 1;
-		return;
-	}
-	if (k)
-		*t = all[k - 1];
-	else
+	if (k == 0)
 		get_tensor(r, t);
+	else if (k <= n)
+		*t = all[k - 1];
+	/* else: a node that comes later in the graph; nothing is known of it yet */
 }
 
 static void get_node(struct graph_reader *r, struct tensor *all, uint32_t i, struct lmm_desc_graph *out)

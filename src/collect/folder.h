@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A session's folder: made by whoever collects, in memory of the user's own where there is some. */
+#ifndef LMM_COLLECT_FOLDER_H
+#define LMM_COLLECT_FOLDER_H
+
+#include <stdint.h>
+
+#include "wire/session.h"
+
+#define LMM_FOLDER_PATH_BYTES 512
+
+struct lmm_folder {
+	char path[LMM_FOLDER_PATH_BYTES];
+	struct lmm_shm_session *shm;
+};
+
+struct lmm_folder_opts {
+	uint64_t memory_bytes; /* ceiling of all rings; 0: 64 MiB */
+	uint32_t ring_bytes;   /* wanted size of one; 0: 2 MiB */
+	uint8_t threads_all;
+	const char *out_path; /* the .lmt, for a recovery; NULL: none */
+};
+
+/*
+ * Makes a new folder (0700) with its session file and maps it, recording on. Tried in turn: $LMMETER_DIR, $XDG_RUNTIME_DIR,
+ * /dev/shm, $TMPDIR, /tmp; what is there already must be the user's own. 0 or a negative errno (of the last try).
+ */
+int lmm_folder_create(const struct lmm_folder_opts *opts, struct lmm_folder *out);
+
+/* Maps the session file of an existing folder of this user. 0, or a negative errno, LMM_E_CORRUPT. */
+int lmm_folder_open(const char *path, struct lmm_folder *out);
+
+/* Unmaps; with remove, deletes all files of the session and the folder. */
+void lmm_folder_close(struct lmm_folder *f, int remove);
+
+/*
+ * The folder whose session writes out_path (absolute) and whose collector is not alive: something to recover from.
+ * 0 and path filled, -ENOENT if there is none, -EBUSY if its collector lives.
+ */
+int lmm_folder_find(const char *out_path, char path[LMM_FOLDER_PATH_BYTES]);
+
+/* 1 if a process with this number exists and is not a zombie. */
+int lmm_process_is_alive(int32_t pid);
+
+#endif
