@@ -140,18 +140,22 @@ uint64_t lmm_cur_u64(struct lmm_cur *c)
 
 uint64_t lmm_cur_varint(struct lmm_cur *c)
 {
+	const uint8_t *p = c->p;
 	uint64_t v = 0;
 
-	for (unsigned shift = 0; shift < 64; shift += 7) {
-		uint8_t byte = lmm_cur_u8(c);
+	for (unsigned shift = 0; shift < 64 && p < c->end; shift += 7) {
+		uint8_t byte = *p++;
 
-		if (c->bad)
-			return 0;
+		if (shift == 63 && byte > 1)
+			break; /* does not fit */
 		v |= (uint64_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80))
+		if (!(byte & 0x80)) {
+			c->p = p;
 			return v;
+		}
 	}
 	c->bad = 1;
+	c->p = c->end;
 	return 0;
 }
 
@@ -168,6 +172,7 @@ const char *lmm_cur_str(struct lmm_cur *c, size_t max, size_t *n)
 	*n = 0;
 	if (len > max) {
 		c->bad = 1;
+		c->p = c->end;
 		return "";
 	}
 	s = lmm_cur_get(c, (size_t)len);

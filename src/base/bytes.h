@@ -38,7 +38,8 @@ struct lmm_cur {
 
 static inline struct lmm_cur lmm_cur_make(const void *data, size_t n)
 {
-	struct lmm_cur c = { (const uint8_t *)data, (const uint8_t *)data + n, 0 };
+	const uint8_t *p = (const uint8_t *)data;
+	struct lmm_cur c = { p, n ? p + n : p, 0 };
 
 	return c;
 }

@@ -76,36 +76,49 @@ void lmm_clock_pair(enum lmm_clock_kind kind, int tries, struct lmm_clock *out)
 	out->error_ns = (uint32_t)(best / 2 > UINT32_MAX ? UINT32_MAX : best / 2);
 }
 
-static void fit_thin(struct lmm_clock_fit *fit)
-{
-	uint32_t kept = 1;
-
-	for (uint32_t i = 2; i < fit->n; i += 2)
-		fit->pairs[kept++] = fit->pairs[i];
-	fit->n = kept;
-}
-
 void lmm_clock_fit_add(struct lmm_clock_fit *fit, const struct lmm_clock *pair)
 {
-	if (fit->n && pair->ticks <= fit->pairs[fit->n - 1].ticks)
+	const struct lmm_clock *newest = fit->n ? &fit->pairs[fit->n - 1] : NULL;
+
+	if (newest && (pair->ticks <= newest->ticks || pair->mono_ns < newest->mono_ns))
 		return;
-	if (fit->n && pair->mono_ns < fit->pairs[fit->n - 1].mono_ns)
+	if (fit->to_go) {
+		fit->to_go--;
+		fit->pairs[fit->n - 1] = *pair;
 		return;
-	if (fit->n == LMM_CLOCK_FIT_MAX)
-		fit_thin(fit);
+	}
+	if (fit->n == LMM_CLOCK_FIT_MAX) {
+		for (uint32_t i = 1; i < LMM_CLOCK_FIT_MAX / 2; i++)
+			fit->pairs[i] = fit->pairs[2 * (size_t)i];
+		fit->n = LMM_CLOCK_FIT_MAX / 2;
+		fit->stride = fit->stride ? fit->stride * 2 : 2;
+		/* the pair in hand is a whole new stride behind the last one kept */
+		fit->pairs[fit->n++] = *pair;
+		return;
+	}
 	fit->pairs[fit->n++] = *pair;
+	fit->to_go = fit->stride > 1 && fit->n > 1 ? fit->stride - 1 : 0;
+}
+
+static uint64_t add_ns(uint64_t base, double ns)
+{
+	if (ns < 0)
+		return -ns >= (double)base ? 0 : base - (uint64_t)-ns;
+	return ns >= (double)(UINT64_MAX - base) ? UINT64_MAX : base + (uint64_t)ns;
 }
 
 uint64_t lmm_clock_fit_ns(const struct lmm_clock_fit *fit, uint64_t ticks)
 {
 	uint32_t lo = 0, hi;
 	const struct lmm_clock *a, *b;
-	double rate, ns;
+	double rate;
 
 	if (fit->n == 0)
 		return ticks;
+	a = &fit->pairs[0];
+	/* signed: ticks before the first pair are valid */
 	if (fit->n == 1)
-		return fit->pairs[0].mono_ns + (ticks - fit->pairs[0].ticks);
+		return add_ns(a->mono_ns, (double)(int64_t)(ticks - a->ticks));
 	hi = fit->n - 1;
 	while (hi - lo > 1) {
 		uint32_t mid = lo + (hi - lo) / 2;
@@ -118,11 +131,7 @@ uint64_t lmm_clock_fit_ns(const struct lmm_clock_fit *fit, uint64_t ticks)
 	a = &fit->pairs[lo];
 	b = &fit->pairs[hi];
 	rate = (double)(b->mono_ns - a->mono_ns) / (double)(b->ticks - a->ticks);
-	/* signed: ticks before the first pair are valid */
-	ns = rate * (double)(int64_t)(ticks - a->ticks);
-	if (ns < 0 && -ns > (double)a->mono_ns)
-		return 0;
-	return ns < 0 ? a->mono_ns - (uint64_t)-ns : a->mono_ns + (uint64_t)ns;
+	return add_ns(a->mono_ns, rate * (double)(int64_t)(ticks - a->ticks));
 }
 
 double lmm_clock_fit_rate(const struct lmm_clock_fit *fit)
