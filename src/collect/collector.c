@@ -603,6 +603,12 @@ long lmm_collector_poll(struct lmm_collector *c)
 	return c->error ? c->error : total;
 }
 
+void lmm_collector_check_alive(struct lmm_collector *c)
+{
+	c->next_liveness_ns = 0;
+	liveness_poll(c);
+}
+
 unsigned lmm_collector_alive(const struct lmm_collector *c)
 {
 	return c->alive;

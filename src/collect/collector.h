@@ -36,6 +36,8 @@ long lmm_collector_poll(struct lmm_collector *c);
 
 /* Processes of the session that joined and are still alive, as of the last poll. */
 unsigned lmm_collector_alive(const struct lmm_collector *c);
+/* Looks now, not at the usual period, which processes live; those that have gone are read to the end. */
+void lmm_collector_check_alive(struct lmm_collector *c);
 /* Processes that ever joined. */
 unsigned lmm_collector_processes(const struct lmm_collector *c);
 /* How full the fullest ring was at the last poll, 0 … 100. */

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/launch.h"
+#include "cli/options.h"
+#include "cli/record.h"
+#include "cli/redact.h"
+#include "report/report.h"
+
+#define EXIT_LMMETER_FAILED 125
+#define EXIT_NOT_EXECUTABLE 126
+#define EXIT_NOT_FOUND	    127
+
+struct run_opts {
+	const char *out;
+	const char *json;
+	int quiet;
+	int threads;
+	int door;
+	int requests, steps, layers, kernels;
+	uint64_t memory_bytes;
+	uint64_t max_size_bytes;
+};
+
+static const char *const threads_choices[] = { "first", "all", NULL };
+static const char *const door_choices[] = { "auto", "preload", "audit", NULL };
+
+static const struct lmm_opt run_table[] = {
+	{ 'o', "output", LMM_OPT_STRING, offsetof(struct run_opts, out), "FILE", NULL,
+	  "record to FILE (default: lmmeter-<command>-<time>.lmt here)" },
+	{ 0, "json", LMM_OPT_STRING, offsetof(struct run_opts, json), "FILE", NULL, "also write the report as JSON to FILE" },
+	{ 'q', "quiet", LMM_OPT_FLAG, offsetof(struct run_opts, quiet), NULL, NULL, "print no report at the end" },
+	{ 0, "threads", LMM_OPT_CHOICE, offsetof(struct run_opts, threads), NULL, threads_choices,
+	  "compute threads whose operators are recorded" },
+	{ 0, "memory", LMM_OPT_SIZE, offsetof(struct run_opts, memory_bytes), "SIZE", NULL,
+	  "ceiling for all rings together (default 64M)" },
+	{ 0, "max-size", LMM_OPT_SIZE, offsetof(struct run_opts, max_size_bytes), "SIZE", NULL,
+	  "keep FILE below SIZE: oldest step detail goes first, totals stay exact" },
+	{ 0, "door", LMM_OPT_CHOICE, offsetof(struct run_opts, door), NULL, door_choices, "way into the command" },
+	{ 0, "requests", LMM_OPT_FLAG, offsetof(struct run_opts, requests), NULL, NULL, "report every request" },
+	{ 0, "steps", LMM_OPT_FLAG, offsetof(struct run_opts, steps), NULL, NULL, "report step time against context length" },
+	{ 0, "layers", LMM_OPT_FLAG, offsetof(struct run_opts, layers), NULL, NULL, "report every layer" },
+	{ 0, "kernels", LMM_OPT_FLAG, offsetof(struct run_opts, kernels), NULL, NULL, "report every operator" },
+};
+
+static const char *const run_examples[] = {
+	"lmmeter run -- llama-completion -m model.gguf -p 'Hello' -n 64 -no-cnv",
+	"record one generation and report where its time went",
+	"lmmeter run -o server.lmt -- llama-server -m model.gguf",
+	"record a server until it ends (Ctrl-C ends both in good order)",
+	"lmmeter run --json report.json -q -- sh -c './bench.sh'",
+	"follow a script and its children; only JSON",
+	"lmmeter run --threads all -- llama-bench -m model.gguf",
+	"show how evenly the compute threads are loaded",
+	NULL,
+};
+
+static const struct lmm_command run_command = {
+	.name = "run",
+	.synopsis = "[options] -- COMMAND [ARGUMENT]...",
+	.summary = "run a command and record where its engine spends the time",
+	.description = "Runs COMMAND as it is, with its own input, output, signals and exit status, and records every process of it that "
+		       "loads an engine. The report goes to standard error when the last of them has ended.\n\n"
+		       "Exit status: the command's own; 125 if lmmeter failed before it ran, 126 if COMMAND cannot be executed, 127 if it "
+		       "was not found. A command that died of a signal is followed by the same signal.",
+	.opts = run_table,
+	.n_opts = LMM_ARRAY_SIZE(run_table),
+	.examples = run_examples,
+	.args_min = 1,
+	.args_max = -1,
+	.stops_at_argument = 1,
+};
+
+/* ---- signals ------------------------------------------------------------------------------------ */
+
+/* The terminal sends SIGINT and SIGQUIT to the command as well; the others are for us and are passed on. */
+static void signals_block(sigset_t *old)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, old);
+}
+
+/* Waits ms or until a signal; returns the signal or 0. */
+static int signals_wait(int ms)
+{
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+	siginfo_t info;
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sig = sigtimedwait(&set, &info, &ts);
+	return sig > 0 ? sig : 0;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------ */
+
+struct run {
+	struct lmm_record record;
+	pid_t child;
+	int child_ended;
+	int status;
+	int stop; /* recording is to end although processes live */
+	uint64_t waiting_since_ns;
+	int told_waiting;
+};
+
+static void reap(struct run *r)
+{
+	int status;
+
+	if (!r->child_ended && waitpid(r->child, &status, WNOHANG) == r->child) {
+		r->child_ended = 1;
+		r->status = status;
+		r->waiting_since_ns = lmm_mono_ns();
+	}
+}
+
+static void on_signal(struct run *r, int sig)
+{
+	if (sig == SIGTERM || sig == SIGHUP) {
+		if (!r->child_ended)
+			kill(r->child, sig);
+		else
+			r->stop = 1;
+	} else if ((sig == SIGINT || sig == SIGQUIT) && r->child_ended) {
+		r->stop = 1;
+	}
+}
+
+/* The command has ended; processes of it with an engine may live on (a server in the background). */
+static int must_go_on(struct run *r)
+{
+	if (!r->child_ended)
+		return 1;
+	if (r->stop || lmm_collector_alive(r->record.collector) == 0)
+		return 0;
+	if (!r->told_waiting && lmm_mono_ns() - r->waiting_since_ns > 1000000000u) {
+		r->told_waiting = 1;
+		lmm_error("the command has ended, %u of its processes still run and are recorded; Ctrl-C ends the recording",
+			  lmm_collector_alive(r->record.collector));
+	}
+	return 1;
+}
+
+static void record_until_end(struct run *r)
+{
+	for (;;) {
+		int ms = lmm_record_poll(&r->record);
+
+		reap(r);
+		if (r->child_ended)
+			lmm_collector_check_alive(r->record.collector);
+		if (!must_go_on(r))
+			return;
+		on_signal(r, signals_wait(ms));
+	}
+}
+
+static int write_json(const struct lmm_result *result, const char *path)
+{
+	FILE *f;
+	int rc = lmm_output_open(path, 1, &f);
+
+	if (rc == 0) {
+		lmm_report_json(result, f);
+		rc = lmm_output_close(f);
+	}
+	if (rc)
+		lmm_error("cannot write %s: %s", path, lmm_strerror(rc));
+	return rc;
+}
+
+static void print_report(const struct run_opts *o, const struct lmm_result *result, const char *path)
+{
+	struct lmm_text_opts t = { .requests = o->requests, .steps = o->steps, .layers = o->layers, .kernels = o->kernels };
+
+	lmm_text_opts_detect(&t, STDERR_FILENO);
+	fputc('\n', stderr);
+	lmm_report_text(result, &t, stderr);
+	if (path[0])
+		fprintf(stderr, "\nRecorded to %s\n", path);
+	fflush(stderr);
+}
+
+/* The command's own end becomes ours. */
+static int pass_on(int status)
+{
+	if (WIFSIGNALED(status)) {
+		int sig = WTERMSIG(status);
+		struct rlimit no_core = { 0, 0 };
+		sigset_t set;
+
+		/* the command has left its core file, if any; ours would be of no use */
+		setrlimit(RLIMIT_CORE, &no_core);
+		signal(sig, SIG_DFL);
+		sigemptyset(&set);
+		sigaddset(&set, sig);
+		raise(sig);
+		sigprocmask(SIG_UNBLOCK, &set, NULL);
+		return 128 + sig;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_LMMETER_FAILED;
+}
+
+static int launch_failed(int rc, const char *command)
+{
+	if (rc == -ENOENT) {
+		lmm_error("%s: not found", command);
+		return EXIT_NOT_FOUND;
+	}
+	lmm_error("%s: cannot be executed: %s", command, lmm_strerror(rc));
+	return rc == -ENOMEM || rc == -EAGAIN || rc == -EMFILE ? EXIT_LMMETER_FAILED : EXIT_NOT_EXECUTABLE;
+}
+
+static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t *old)
+{
+	struct lmm_libs libs;
+	char line[4096];
+	struct lmm_record_opts ro = { .out_path = o->out,
+				      .command_name = lmm_base_name(argv[0]),
+				      .command_line = line,
+				      .memory_bytes = o->memory_bytes,
+				      .max_size_bytes = o->max_size_bytes,
+				      .threads_all = (uint8_t)(o->threads == 1) };
+	struct lmm_launch l = { .session_dir = r->record.folder.path,
+				.libs = &libs,
+				.door = (enum lmm_door_choice)o->door,
+				.threads_all = o->threads == 1 };
+	int rc;
+
+	if (lmm_libs_find(&libs)) {
+		lmm_error("liblmmeter.so was not found beside lmmeter; set LMMETER_LIB_DIR to its folder");
+		return EXIT_LMMETER_FAILED;
+	}
+	lmm_redact_command(argv, line, sizeof(line));
+	if (lmm_record_open(&r->record, &ro))
+		return EXIT_LMMETER_FAILED;
+	l.mask = *old;
+	rc = lmm_launch(&l, argv, &r->child);
+	if (rc) {
+		struct lmm_result *result;
+
+		lmm_record_close(&r->record, -1, &result);
+		lmm_result_destroy(result);
+		return launch_failed(rc, argv[0]);
+	}
+	return 0;
+}
+
+int lmm_cmd_run(int argc, char **argv)
+{
+	struct run_opts o = { 0 };
+	struct run r = { 0 };
+	struct lmm_result *result = NULL;
+	sigset_t old;
+	int rc;
+
+	switch (lmm_options_parse(&run_command, &argc, argv, &o)) {
+	case LMM_PARSE_HELP:
+		return LMM_EXIT_OK;
+	case LMM_PARSE_USAGE:
+		return EXIT_LMMETER_FAILED;
+	default:
+		break;
+	}
+	signals_block(&old);
+	rc = start(&r, &o, argv + 1, &old);
+	if (rc)
+		return rc;
+	record_until_end(&r);
+	lmm_record_close(&r.record, r.child_ended ? r.status : -1, &result);
+	if (result && o.json)
+		write_json(result, o.json);
+	if (result && !o.quiet)
+		print_report(&o, result, r.record.path);
+	lmm_result_destroy(result);
+	return pass_on(r.status);
+}

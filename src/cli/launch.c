@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "wire/session.h"
+
+static int join(char *out, size_t bytes, const char *dir, const char *name)
+{
+	int n = snprintf(out, bytes, "%s/%s", dir, name);
+
+	if (n > 0 && (size_t)n < bytes && access(out, R_OK) == 0)
+		return 0;
+	out[0] = 0;
+	return -ENOENT;
+}
+
+static int libs_in(const char *dir, const char *sibling, struct lmm_libs *libs)
+{
+	char path[4096], real[4096];
+	int n = snprintf(path, sizeof(path), "%s%s", dir, sibling);
+
+	if (n <= 0 || (size_t)n >= sizeof(path) || !realpath(path, real))
+		return -ENOENT;
+	if (join(libs->probe, sizeof(libs->probe), real, "liblmmeter.so"))
+		return -ENOENT;
+	join(libs->audit, sizeof(libs->audit), real, "liblmmeter-audit.so");
+	join(libs->threads, sizeof(libs->threads), real, "liblmmeter-threads.so");
+	return 0;
+}
+
+int lmm_libs_find(struct lmm_libs *libs)
+{
+	static const char *const siblings[] = { "/../lib/lmmeter", "/../lib64/lmmeter", LMM_LIB_SIBLING,
+						"/../probe" };
+	const char *forced = getenv("LMMETER_LIB_DIR");
+	char exe[4096];
+	char *slash;
+	ssize_t n;
+
+	memset(libs, 0, sizeof(*libs));
+	if (forced)
+		return libs_in(forced, "", libs);
+	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	if (n <= 0)
+		return -ENOENT;
+	exe[n] = 0;
+	slash = strrchr(exe, '/');
+	if (!slash)
+		return -ENOENT;
+	*slash = 0;
+	for (size_t i = 0; i < sizeof(siblings) / sizeof(siblings[0]); i++)
+		if (libs_in(exe, siblings[i], libs) == 0)
+			return 0;
+	return -ENOENT;
+}
+
+/*
+ * ld.so cuts LD_PRELOAD at blanks and colons: a library under such a path is reached through a link in the session's
+ * folder, whose path has none.
+ */
+static const char *preloadable(const char *lib, const char *session_dir, const char *name, char *link, size_t bytes)
+{
+	int n;
+
+	if (!strpbrk(lib, " :\t\n"))
+		return lib;
+	n = snprintf(link, bytes, "%s/%s", session_dir, name);
+	if (n <= 0 || (size_t)n >= bytes || (symlink(lib, link) && errno != EEXIST))
+		return lib;
+	return link;
+}
+
+/* Ours goes behind what the user set, so that the user's own come first, as without us. */
+static int append_variable(const char *variable, const char *value)
+{
+	const char *old = getenv(variable);
+	char *joined;
+	size_t bytes;
+	int rc;
+
+	if (!old || !old[0])
+		return setenv(variable, value, 1);
+	bytes = strlen(old) + strlen(value) + 2;
+	joined = malloc(bytes);
+	if (!joined)
+		return -1;
+	snprintf(joined, bytes, "%s:%s", old, value);
+	rc = setenv(variable, joined, 1);
+	free(joined);
+	return rc;
+}
+
+static int set_environment(const struct lmm_launch *l)
+{
+	char link[4096];
+	int rc = setenv(LMM_ENV_SESSION, l->session_dir, 1);
+
+	unsetenv(LMM_ENV_OUT);
+	if (rc == 0)
+		rc = append_variable("LD_PRELOAD", preloadable(l->libs->probe, l->session_dir, "liblmmeter.so", link,
+							       sizeof(link)));
+	if (rc == 0 && l->threads_all && l->libs->threads[0])
+		rc = append_variable("LD_PRELOAD", preloadable(l->libs->threads, l->session_dir,
+							       "liblmmeter-threads.so", link, sizeof(link)));
+	if (rc == 0 && l->door != LMM_DOOR_PRELOAD && l->libs->audit[0])
+		rc = append_variable("LD_AUDIT", preloadable(l->libs->audit, l->session_dir, "liblmmeter-audit.so", link,
+							     sizeof(link)));
+	return rc;
+}
+
+static void run_child(const struct lmm_launch *l, char **argv, int tell)
+{
+	int error;
+
+	if (set_environment(l) == 0) {
+		sigprocmask(SIG_SETMASK, &l->mask, NULL);
+		execvp(argv[0], argv);
+	}
+	error = errno;
+	if (write(tell, &error, sizeof(error)) < 0)
+		_exit(126);
+	_exit(error == ENOENT ? 127 : 126);
+}
+
+int lmm_launch(const struct lmm_launch *l, char **argv, pid_t *pid)
+{
+	int tell[2], error = 0;
+	ssize_t n;
+
+	if (pipe2(tell, O_CLOEXEC))
+		return -errno;
+	*pid = fork();
+	if (*pid == 0)
+		run_child(l, argv, tell[1]);
+	close(tell[1]);
+	if (*pid < 0) {
+		error = errno;
+		close(tell[0]);
+		return -error;
+	}
+	do {
+		n = read(tell[0], &error, sizeof(error));
+	} while (n < 0 && errno == EINTR);
+	close(tell[0]);
+	if (n == (ssize_t)sizeof(error)) {
+		waitpid(*pid, NULL, 0);
+		return -error;
+	}
+	return 0;
+}

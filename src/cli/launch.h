@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts the user's command with our library in it, and leaves everything else as it was. */
+#ifndef LMM_CLI_LAUNCH_H
+#define LMM_CLI_LAUNCH_H
+
+#include <signal.h>
+#include <sys/types.h>
+
+enum lmm_door_choice {
+	LMM_DOOR_AUTO = 0, /* preload, and audit where the C library has it */
+	LMM_DOOR_PRELOAD = 1,
+	LMM_DOOR_AUDIT = 2, /* the same as auto today; fails where there is none */
+};
+
+/* Where liblmmeter.so and its siblings are. */
+struct lmm_libs {
+	char probe[4096];
+	char audit[4096];   /* "" if it was not built or this system has no LD_AUDIT */
+	char threads[4096]; /* the barrier hook of --threads all */
+};
+
+/* Looks in $LMMETER_LIB_DIR, beside the installed lmmeter, and in the build tree. 0 or -ENOENT. */
+int lmm_libs_find(struct lmm_libs *libs);
+
+struct lmm_launch {
+	const char *session_dir;
+	const struct lmm_libs *libs;
+	enum lmm_door_choice door;
+	int threads_all;
+	sigset_t mask; /* the signal mask the command gets */
+};
+
+/*
+ * Forks and executes argv (looked up in PATH). 0 and *pid; else the errno of exec, negative: -ENOENT, -EACCES, …
+ */
+int lmm_launch(const struct lmm_launch *l, char **argv, pid_t *pid);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The audit door (LD_AUDIT): sees every binding of a symbol, also those that a preload cannot: dlsym() by handle (Python's
+ * ctypes), tables of functions filled by hand. It lives in a link namespace of its own with a C library of its own, so it
+ * stays tiny, keeps no state but where liblmmeter.so is, and looks into that one's dynamic symbols by itself:
+ * for symbol X the hook lmm_hook_X and the slot lmm_orig_X. By name, not by a table: programs linked BIND_NOW
+ * are bound before the preloaded library is relocated, when such a table would still hold raw offsets.
+ */
+#include <elf.h>
+#include <link.h>
+#include <stdint.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+unsigned la_version(unsigned version);
+unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie);
+uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook, uintptr_t *defcook, unsigned *flags,
+		       const char *name);
+
+static const struct link_map *lib;
+static uintptr_t *lib_cookie;
+static const ElfW(Sym) *symbols;
+static const char *strings;
+static uint32_t n_symbols;
+
+static uint32_t count_gnu_hash(const uint32_t *h)
+{
+	const uint32_t *bucket = h + 4 + h[2] * (sizeof(ElfW(Addr)) / 4);
+	const uint32_t *chain = bucket + h[0];
+	uint32_t last = 0;
+
+	for (uint32_t i = 0; i < h[0]; i++)
+		last = bucket[i] > last ? bucket[i] : last;
+	if (last < h[1])
+		return h[1];
+	while (!(chain[last - h[1]] & 1))
+		last++;
+	return last + 1;
+}
+
+static void read_symbols(const struct link_map *map)
+{
+	for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++) {
+		uintptr_t p = d->d_un.d_ptr;
+
+		/* glibc has relocated these words already or not, depending on its version */
+		if (p < map->l_addr)
+			p += map->l_addr;
+		switch (d->d_tag) {
+		case DT_SYMTAB:
+			symbols = (const void *)p;
+			break;
+		case DT_STRTAB:
+			strings = (const void *)p;
+			break;
+		case DT_HASH:
+			n_symbols = ((const uint32_t *)p)[1];
+			break;
+		case DT_GNU_HASH:
+			if (!n_symbols)
+				n_symbols = count_gnu_hash((const void *)p);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static void *find(const char *prefix, size_t prefix_len, const char *name)
+{
+	for (uint32_t i = 0; i < n_symbols; i++) {
+		const char *s = strings + symbols[i].st_name;
+
+		if (symbols[i].st_shndx != SHN_UNDEF && strncmp(s, prefix, prefix_len) == 0 &&
+		    strcmp(s + prefix_len, name) == 0)
+			return (void *)(lib->l_addr + symbols[i].st_value);
+	}
+	return NULL;
+}
+
+EXPORT unsigned la_version(unsigned version)
+{
+	return version < LAV_CURRENT ? version : LAV_CURRENT;
+}
+
+EXPORT unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie)
+{
+	const char *base = strrchr(map->l_name, '/');
+
+	if (lmid != LM_ID_BASE)
+		return 0;
+	if (!lib && base && strcmp(base, "/liblmmeter.so") == 0) {
+		lib = map;
+		lib_cookie = cookie;
+		read_symbols(map);
+		return LA_FLG_BINDTO;
+	}
+	return LA_FLG_BINDTO | LA_FLG_BINDFROM;
+}
+
+/* Engines' names only: everything else costs one comparison of a character or two, once per binding. */
+static int is_engine_symbol(const char *name)
+{
+	return strncmp(name, "llama_", 6) == 0 || strncmp(name, "ggml_", 5) == 0;
+}
+
+EXPORT uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook, uintptr_t *defcook, unsigned *flags,
+			      const char *name)
+{
+	void *hook, **orig;
+
+	(void)index;
+	*flags |= LA_SYMB_NOPLTENTER | LA_SYMB_NOPLTEXIT;
+	if (!lib || !is_engine_symbol(name) || refcook == lib_cookie || defcook == lib_cookie)
+		return sym->st_value;
+	hook = find("lmm_hook_", 9, name);
+	orig = find("lmm_orig_", 9, name);
+	if (!hook || !orig)
+		return sym->st_value;
+	/* one copy of an engine at a time: a second one stays as it is, and so does a door that a preload has used */
+	if (*orig && *orig != (void *)sym->st_value)
+		return sym->st_value;
+	*orig = (void *)sym->st_value;
+	return (uintptr_t)hook;
+}
