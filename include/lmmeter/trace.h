@@ -39,12 +39,12 @@ extern "C" {
 /* ---- errors beyond errno ------------------------------------------------------------------------ */
 
 enum {
-	LMM_E_NOT_LMT = -10001,   /* the file does not begin with the .lmt signature */
-	LMM_E_VERSION = -10002,   /* written by a newer, incompatible lmmeter */
-	LMM_E_CORRUPT = -10003,   /* a checksum or a bound failed */
-	LMM_E_CODEC = -10004,     /* coded in a way that this build cannot read */
-	LMM_E_ENDIAN = -10005,    /* big-endian host */
-	LMM_E_LIMIT = -10006,     /* a stated limit of the format is exceeded */
+	LMM_E_NOT_LMT = -10001,	  /* the file does not begin with the .lmt signature */
+	LMM_E_VERSION = -10002,	  /* written by a newer, incompatible lmmeter */
+	LMM_E_CORRUPT = -10003,	  /* a checksum or a bound failed */
+	LMM_E_CODEC = -10004,	  /* coded in a way that this build cannot read */
+	LMM_E_ENDIAN = -10005,	  /* big-endian host */
+	LMM_E_LIMIT = -10006,	  /* a stated limit of the format is exceeded */
 	LMM_E_NO_ENGINE = -10007, /* no engine was seen */
 };
 
@@ -58,7 +58,8 @@ enum lmm_phase {
 	LMM_PHASE_NONE = 0,
 	LMM_PHASE_MODEL_LOAD = 1,
 	LMM_PHASE_CONTEXT_INIT = 2,
-	LMM_PHASE_WAITING = 3, /* a request waits for its turn; made by the analysis, never recorded */
+	LMM_PHASE_WAITING =
+		3, /* a request waits for its turn; made by the analysis, never recorded */
 	LMM_PHASE_TOKENIZE = 4,
 	LMM_PHASE_EMBEDDING = 5, /* made by the analysis from the kernels of role EMBEDDING */
 	LMM_PHASE_PREFILL = 6,
@@ -194,11 +195,11 @@ enum lmm_item_kind {
 	LMM_ITEM_CLOCK = 6,
 	LMM_ITEM_EVENTS = 7,
 	LMM_ITEM_REASON = 8,
-	LMM_ITEM_KERNEL = 9,	/* a device kernel object */
-	LMM_ITEM_QUEUE = 10,	/* a device queue */
+	LMM_ITEM_KERNEL = 9,	  /* a device kernel object */
+	LMM_ITEM_QUEUE = 10,	  /* a device queue */
 	LMM_ITEM_CHECKPOINT = 11, /* the analysis after all items before this one */
-	LMM_ITEM_LOSS = 12,	/* the counters of one stream, newest wins */
-	LMM_ITEM_DROPPED = 13,	/* event batches that --max-size took out of the file */
+	LMM_ITEM_LOSS = 12,	  /* the counters of one stream, newest wins */
+	LMM_ITEM_DROPPED = 13,	  /* event batches that --max-size took out of the file */
 	LMM_ITEM_PROCESS_END = 14,
 	LMM_ITEM_END = 15, /* the recording was closed in good order */
 };
@@ -232,19 +233,19 @@ struct lmm_process {
 	uint32_t process; /* index in this trace */
 	int32_t pid;
 	int32_t parent_pid;
-	const char *name; /* file name of the executable */
+	const char *name;	    /* file name of the executable */
 	const char *engine_name;    /* "llama.cpp" */
 	const char *engine_version; /* "0.25.1 (b179c95)", "" if the engine does not say */
 	const char *door;	    /* "preload", "audit", "mark" */
 	uint64_t start_ticks;
-	uint32_t op_cost_ps; /* calibrated cost of recording one operator, ps */
+	uint32_t op_cost_ps;   /* calibrated cost of recording one operator, ps */
 	uint32_t pair_cost_ps; /* calibrated cost of one PHASE_BEGIN/END pair, ps */
 };
 
 struct lmm_stream {
-	uint32_t stream;  /* index in this trace */
+	uint32_t stream; /* index in this trace */
 	uint32_t process;
-	uint32_t ring;	  /* ring it was read from */
+	uint32_t ring; /* ring it was read from */
 	int32_t tid;
 };
 
@@ -254,7 +255,7 @@ struct lmm_model {
 	const char *description; /* "llama 135M Q4_1" */
 	const char *architecture;
 	const char *quantization;
-	const char *file;	 /* file name without its folder */
+	const char *file; /* file name without its folder */
 	uint64_t size_bytes;
 	uint64_t parameters;
 	uint32_t layers;
@@ -271,13 +272,13 @@ struct lmm_tensor_shape {
 
 /* An operator of a graph; described once. Bytes and FLOPs: docs/format.md says how they are counted. */
 struct lmm_node {
-	const char *name; /* tensor name, "ffn_gate-3" */
-	const char *op;	  /* "MUL_MAT" */
+	const char *name;   /* tensor name, "ffn_gate-3" */
+	const char *op;	    /* "MUL_MAT" */
 	const char *weight; /* name of the weight it uses, "" if none */
-	int32_t layer;	  /* -1: none */
-	uint8_t role;	  /* enum lmm_role */
+	int32_t layer;	    /* -1: none */
+	uint8_t role;	    /* enum lmm_role */
 	uint8_t n_src;
-	uint8_t runs;	  /* 0: a view or an empty tensor, which no device executes */
+	uint8_t runs; /* 0: a view or an empty tensor, which no device executes */
 	uint64_t bytes_read;
 	uint64_t bytes_written;
 	uint64_t flops;
@@ -287,7 +288,7 @@ struct lmm_node {
 
 struct lmm_graph {
 	uint32_t process;
-	uint32_t graph;	   /* unique in its process */
+	uint32_t graph; /* unique in its process */
 	uint32_t n_nodes;
 	uint32_t n_tokens; /* batch width as read off the graph, 0 if it could not be told */
 	const struct lmm_node *nodes;
@@ -304,8 +305,9 @@ struct lmm_events {
 	uint32_t stream;
 	uint32_t n;
 	const struct lmm_event *ev;
-	uint64_t ring_from; /* position in the ring of the first event and behind the last: lets a */
-	uint64_t ring_to;   /* recovery go on where the file ends; 0, 0 if there is no ring */
+	uint64_t
+		ring_from; /* position in the ring of the first event and behind the last: lets a */
+	uint64_t ring_to;  /* recovery go on where the file ends; 0, 0 if there is no ring */
 };
 
 enum lmm_level {
@@ -359,9 +361,9 @@ struct lmm_process_end {
 
 struct lmm_end {
 	uint64_t ticks;
-	int32_t exit_status; /* of the command, as wait(2) gives it; -1 if it is not known */
+	int32_t exit_status;	   /* of the command, as wait(2) gives it; -1 if it is not known */
 	uint64_t collector_cpu_ns; /* CPU time of the lmmeter process */
-	uint64_t no_ring_lost;     /* records of threads that got no ring */
+	uint64_t no_ring_lost;	   /* records of threads that got no ring */
 };
 
 struct lmm_item {
@@ -399,8 +401,9 @@ struct lmm_trace;
 enum lmm_trace_state {
 	LMM_TRACE_READING = 0,
 	LMM_TRACE_COMPLETE = 1, /* closed in good order */
-	LMM_TRACE_CUT = 2,	/* ends early: the recording lmmeter was killed, or the file was truncated */
-	LMM_TRACE_CORRUPT = 3,	/* a chunk failed its checks; reading stopped before it */
+	LMM_TRACE_CUT =
+		2, /* ends early: the recording lmmeter was killed, or the file was truncated */
+	LMM_TRACE_CORRUPT = 3, /* a chunk failed its checks; reading stopped before it */
 };
 
 /*

@@ -35,7 +35,7 @@ struct lmm_analysis_file_opts {
  * Reads a file: starts from its newest checkpoint, or from the beginning. *result is set on 0 (also for a cut file:
  * result->complete is 0). *state as lmm_trace_state().
  */
-int lmm_analysis_file(const char *path, const struct lmm_analysis_file_opts *opts, struct lmm_result **result,
-		      enum lmm_trace_state *state);
+int lmm_analysis_file(const char *path, const struct lmm_analysis_file_opts *opts,
+		      struct lmm_result **result, enum lmm_trace_state *state);
 
 #endif

@@ -53,7 +53,7 @@ struct lmm_result_model {
  */
 struct lmm_result_phase {
 	uint8_t phase;
-	uint8_t warmup_only; /* seen only in warm-up */
+	uint8_t warmup_only;	/* seen only in warm-up */
 	struct lmm_stats stats; /* one value per occurrence: per step, window or call */
 	double host_ns;
 	double device_ns;
@@ -70,9 +70,9 @@ struct lmm_result_request {
 	uint64_t id; /* 1, 2, … in order of start over the whole session */
 	uint32_t process;
 	uint32_t context;
-	uint16_t seq;	     /* LMM_SEQ_NONE where the engine names none */
-	uint8_t complete;    /* 0: still running when the recording ended */
-	uint64_t start_ns;   /* from the session's start */
+	uint16_t seq;		/* LMM_SEQ_NONE where the engine names none */
+	uint8_t complete;	/* 0: still running when the recording ended */
+	uint64_t start_ns;	/* from the session's start */
 	uint64_t prompt_tokens; /* processed + cached */
 	uint64_t cached_tokens; /* taken from the engine's prompt cache, not computed */
 	uint64_t output_tokens;
@@ -117,7 +117,7 @@ struct lmm_result_kernel {
 	uint8_t role;
 	const char *device;
 	uint8_t phase;
-	uint8_t fused;	    /* runs with the following node fused into it */
+	uint8_t fused;		 /* runs with the following node fused into it */
 	const char *weight_type; /* "q4_1", "" if it uses no weight */
 	struct lmm_stats stats;
 	uint64_t bytes; /* read + written, all runs together */
@@ -140,12 +140,12 @@ struct lmm_result_records {
 };
 
 struct lmm_result_overhead {
-	double operator_ns;	/* calibrated cost of recording one operator */
-	double phase_pair_ns;	/* … and of one begin/end pair */
-	double total_ns;	/* count × cost, in the traced process */
-	double percent;		/* of the time inside steps and sampling */
+	double operator_ns;	 /* calibrated cost of recording one operator */
+	double phase_pair_ns;	 /* … and of one begin/end pair */
+	double total_ns;	 /* count × cost, in the traced process */
+	double percent;		 /* of the time inside steps and sampling */
 	double collector_cpu_ns; /* CPU time of the lmmeter process */
-	const char *method;	/* one sentence */
+	const char *method;	 /* one sentence */
 };
 
 struct lmm_result_level {
@@ -178,8 +178,8 @@ struct lmm_result {
 	uint64_t requests_total; /* all, warm-ups not counted */
 	uint64_t warmup_requests;
 	struct lmm_stats ttft;
-	struct lmm_stats tpot; /* one value per request */
-	struct lmm_stats itl;  /* one value per token after a request's first */
+	struct lmm_stats tpot;		 /* one value per request */
+	struct lmm_stats itl;		 /* one value per token after a request's first */
 	double output_tokens_per_second; /* while requests ran */
 	double prompt_tokens_per_second; /* tokens computed in prefill ÷ prefill + embedding + copy time */
 

@@ -19,7 +19,7 @@ struct lmm_buf {
 };
 
 void lmm_buf_free(struct lmm_buf *b);
-void lmm_buf_clear(struct lmm_buf *b); /* keeps the memory */
+void lmm_buf_clear(struct lmm_buf *b);		     /* keeps the memory */
 int lmm_buf_reserve(struct lmm_buf *b, size_t more); /* 0, or -1 and overflow set */
 void lmm_buf_put(struct lmm_buf *b, const void *data, size_t n);
 void lmm_buf_put_u8(struct lmm_buf *b, uint8_t v);
@@ -27,7 +27,8 @@ void lmm_buf_put_u32(struct lmm_buf *b, uint32_t v);
 void lmm_buf_put_u64(struct lmm_buf *b, uint64_t v);
 void lmm_buf_put_varint(struct lmm_buf *b, uint64_t v);
 void lmm_buf_put_zigzag(struct lmm_buf *b, int64_t v);
-void lmm_buf_put_str(struct lmm_buf *b, const char *s); /* varint length, bytes, no NUL; NULL counts as "" */
+void lmm_buf_put_str(struct lmm_buf *b,
+		     const char *s); /* varint length, bytes, no NUL; NULL counts as "" */
 
 /* A cursor over bytes that are not trusted. Behind the end everything reads as 0 and bad is set. */
 struct lmm_cur {

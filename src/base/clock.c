@@ -23,7 +23,8 @@ static int counter_is_invariant(void)
 static int kernel_trusts_counter(void)
 {
 	char name[32] = "";
-	int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+	int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+		      O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
 	if (fd < 0)
@@ -32,8 +33,8 @@ static int kernel_trusts_counter(void)
 	close(fd);
 	if (n <= 0)
 		return 1;
-	return strncmp(name, "hpet", 4) != 0 && strncmp(name, "acpi_pm", 7) != 0 && strncmp(name, "jiffies", 7) != 0 &&
-	       strncmp(name, "refined", 7) != 0;
+	return strncmp(name, "hpet", 4) != 0 && strncmp(name, "acpi_pm", 7) != 0 &&
+	       strncmp(name, "jiffies", 7) != 0 && strncmp(name, "refined", 7) != 0;
 }
 #endif
 

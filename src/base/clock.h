@@ -65,10 +65,11 @@ void lmm_clock_pair(enum lmm_clock_kind kind, int tries, struct lmm_clock *out);
 #define LMM_CLOCK_FIT_MAX 256
 
 struct lmm_clock_fit {
-	struct lmm_clock pairs[LMM_CLOCK_FIT_MAX]; /* every stride-th of those taken, and the newest */
+	struct lmm_clock
+		pairs[LMM_CLOCK_FIT_MAX]; /* every stride-th of those taken, and the newest */
 	uint32_t n;
-	uint32_t stride;   /* 0 counts as 1 */
-	uint32_t to_go;    /* until the newest may stay; till then the next takes its place */
+	uint32_t stride; /* 0 counts as 1 */
+	uint32_t to_go;	 /* until the newest may stay; till then the next takes its place */
 };
 
 /* Pairs must come in order: one that does not lie behind the newest, by either clock, is left out. */

@@ -39,19 +39,26 @@ static const char *const door_choices[] = { "auto", "preload", "audit", NULL };
 static const struct lmm_opt run_table[] = {
 	{ 'o', "output", LMM_OPT_STRING, offsetof(struct run_opts, out), "FILE", NULL,
 	  "record to FILE (default: lmmeter-<command>-<time>.lmt here)" },
-	{ 0, "json", LMM_OPT_STRING, offsetof(struct run_opts, json), "FILE", NULL, "also write the report as JSON to FILE" },
-	{ 'q', "quiet", LMM_OPT_FLAG, offsetof(struct run_opts, quiet), NULL, NULL, "print no report at the end" },
+	{ 0, "json", LMM_OPT_STRING, offsetof(struct run_opts, json), "FILE", NULL,
+	  "also write the report as JSON to FILE" },
+	{ 'q', "quiet", LMM_OPT_FLAG, offsetof(struct run_opts, quiet), NULL, NULL,
+	  "print no report at the end" },
 	{ 0, "threads", LMM_OPT_CHOICE, offsetof(struct run_opts, threads), NULL, threads_choices,
 	  "compute threads whose operators are recorded" },
 	{ 0, "memory", LMM_OPT_SIZE, offsetof(struct run_opts, memory_bytes), "SIZE", NULL,
 	  "ceiling for all rings together (default 64M)" },
 	{ 0, "max-size", LMM_OPT_SIZE, offsetof(struct run_opts, max_size_bytes), "SIZE", NULL,
 	  "keep FILE below SIZE: oldest step detail goes first, totals stay exact" },
-	{ 0, "door", LMM_OPT_CHOICE, offsetof(struct run_opts, door), NULL, door_choices, "way into the command" },
-	{ 0, "requests", LMM_OPT_FLAG, offsetof(struct run_opts, requests), NULL, NULL, "report every request" },
-	{ 0, "steps", LMM_OPT_FLAG, offsetof(struct run_opts, steps), NULL, NULL, "report step time against context length" },
-	{ 0, "layers", LMM_OPT_FLAG, offsetof(struct run_opts, layers), NULL, NULL, "report every layer" },
-	{ 0, "kernels", LMM_OPT_FLAG, offsetof(struct run_opts, kernels), NULL, NULL, "report every operator" },
+	{ 0, "door", LMM_OPT_CHOICE, offsetof(struct run_opts, door), NULL, door_choices,
+	  "way into the command" },
+	{ 0, "requests", LMM_OPT_FLAG, offsetof(struct run_opts, requests), NULL, NULL,
+	  "report every request" },
+	{ 0, "steps", LMM_OPT_FLAG, offsetof(struct run_opts, steps), NULL, NULL,
+	  "report step time against context length" },
+	{ 0, "layers", LMM_OPT_FLAG, offsetof(struct run_opts, layers), NULL, NULL,
+	  "report every layer" },
+	{ 0, "kernels", LMM_OPT_FLAG, offsetof(struct run_opts, kernels), NULL, NULL,
+	  "report every operator" },
 };
 
 static const char *const run_examples[] = {
@@ -70,10 +77,11 @@ static const struct lmm_command run_command = {
 	.name = "run",
 	.synopsis = "[options] -- COMMAND [ARGUMENT]...",
 	.summary = "run a command and record where its engine spends the time",
-	.description = "Runs COMMAND as it is, with its own input, output, signals and exit status, and records every process of it that "
-		       "loads an engine. The report goes to standard error when the last of them has ended.\n\n"
-		       "Exit status: the command's own; 125 if lmmeter failed before it ran, 126 if COMMAND cannot be executed, 127 if it "
-		       "was not found. A command that died of a signal is followed by the same signal.",
+	.description =
+		"Runs COMMAND as it is, with its own input, output, signals and exit status, and records every process of it that "
+		"loads an engine. The report goes to standard error when the last of them has ended.\n\n"
+		"Exit status: the command's own; 125 if lmmeter failed before it ran, 126 if COMMAND cannot be executed, 127 if it "
+		"was not found. A command that died of a signal is followed by the same signal.",
 	.opts = run_table,
 	.n_opts = LMM_ARRAY_SIZE(run_table),
 	.examples = run_examples,
@@ -160,8 +168,9 @@ static int must_go_on(struct run *r)
 		return 0;
 	if (!r->told_waiting && lmm_mono_ns() - r->waiting_since_ns > 1000000000u) {
 		r->told_waiting = 1;
-		lmm_error("the command has ended, %u of its processes still run and are recorded; Ctrl-C ends the recording",
-			  lmm_collector_alive(r->record.collector));
+		lmm_error(
+			"the command has ended, %u of its processes still run and are recorded; Ctrl-C ends the recording",
+			lmm_collector_alive(r->record.collector));
 	}
 	return 1;
 }
@@ -194,9 +203,13 @@ static int write_json(const struct lmm_result *result, const char *path)
 	return rc;
 }
 
-static void print_report(const struct run_opts *o, const struct lmm_result *result, const char *path)
+static void print_report(const struct run_opts *o, const struct lmm_result *result,
+			 const char *path)
 {
-	struct lmm_text_opts t = { .requests = o->requests, .steps = o->steps, .layers = o->layers, .kernels = o->kernels };
+	struct lmm_text_opts t = { .requests = o->requests,
+				   .steps = o->steps,
+				   .layers = o->layers,
+				   .kernels = o->kernels };
 
 	lmm_text_opts_detect(&t, STDERR_FILENO);
 	fputc('\n', stderr);
@@ -233,7 +246,8 @@ static int launch_failed(int rc, const char *command)
 		return EXIT_NOT_FOUND;
 	}
 	lmm_error("%s: cannot be executed: %s", command, lmm_strerror(rc));
-	return rc == -ENOMEM || rc == -EAGAIN || rc == -EMFILE ? EXIT_LMMETER_FAILED : EXIT_NOT_EXECUTABLE;
+	return rc == -ENOMEM || rc == -EAGAIN || rc == -EMFILE ? EXIT_LMMETER_FAILED
+							       : EXIT_NOT_EXECUTABLE;
 }
 
 static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t *old)
@@ -253,7 +267,8 @@ static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t 
 	int rc;
 
 	if (lmm_libs_find(&libs)) {
-		lmm_error("liblmmeter.so was not found beside lmmeter; set LMMETER_LIB_DIR to its folder");
+		lmm_error(
+			"liblmmeter.so was not found beside lmmeter; set LMMETER_LIB_DIR to its folder");
 		return EXIT_LMMETER_FAILED;
 	}
 	lmm_redact_command(argv, line, sizeof(line));

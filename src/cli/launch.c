@@ -37,8 +37,8 @@ static int libs_in(const char *dir, const char *sibling, struct lmm_libs *libs)
 
 int lmm_libs_find(struct lmm_libs *libs)
 {
-	static const char *const siblings[] = { "/../lib/lmmeter", "/../lib64/lmmeter", LMM_LIB_SIBLING,
-						"/../probe" };
+	static const char *const siblings[] = { "/../lib/lmmeter", "/../lib64/lmmeter",
+						LMM_LIB_SIBLING, "/../probe" };
 	const char *forced = getenv("LMMETER_LIB_DIR");
 	char exe[4096];
 	char *slash;
@@ -65,7 +65,8 @@ int lmm_libs_find(struct lmm_libs *libs)
  * ld.so cuts LD_PRELOAD at blanks and colons: a library under such a path is reached through a link in the session's
  * folder, whose path has none.
  */
-static const char *preloadable(const char *lib, const char *session_dir, const char *name, char *link, size_t bytes)
+static const char *preloadable(const char *lib, const char *session_dir, const char *name,
+			       char *link, size_t bytes)
 {
 	int n;
 
@@ -103,15 +104,19 @@ static int set_environment(const struct lmm_launch *l)
 	int rc = setenv(LMM_ENV_SESSION, l->session_dir, 1);
 
 	unsetenv(LMM_ENV_OUT);
-	if (rc == 0)
-		rc = append_variable("LD_PRELOAD", preloadable(l->libs->probe, l->session_dir, "liblmmeter.so", link,
-							       sizeof(link)));
+	/* before ours: what it exports must not be found behind us as the real thing */
 	if (rc == 0 && l->threads_all && l->libs->threads[0])
-		rc = append_variable("LD_PRELOAD", preloadable(l->libs->threads, l->session_dir,
-							       "liblmmeter-threads.so", link, sizeof(link)));
+		rc = append_variable("LD_PRELOAD",
+				     preloadable(l->libs->threads, l->session_dir,
+						 "liblmmeter-threads.so", link, sizeof(link)));
+	if (rc == 0)
+		rc = append_variable("LD_PRELOAD",
+				     preloadable(l->libs->probe, l->session_dir, "liblmmeter.so",
+						 link, sizeof(link)));
 	if (rc == 0 && l->door != LMM_DOOR_PRELOAD && l->libs->audit[0])
-		rc = append_variable("LD_AUDIT", preloadable(l->libs->audit, l->session_dir, "liblmmeter-audit.so", link,
-							     sizeof(link)));
+		rc = append_variable("LD_AUDIT",
+				     preloadable(l->libs->audit, l->session_dir,
+						 "liblmmeter-audit.so", link, sizeof(link)));
 	return rc;
 }
 

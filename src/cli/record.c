@@ -62,7 +62,8 @@ static int record_flush(void *ctx)
 			r->write_error = lmm_trace_writer_compact(r->writer);
 	}
 	if (r->write_error)
-		lmm_error("cannot write %s: %s; the report goes on without it", r->path, lmm_strerror(r->write_error));
+		lmm_error("cannot write %s: %s; the report goes on without it", r->path,
+			  lmm_strerror(r->write_error));
 	return 0;
 }
 
@@ -78,7 +79,8 @@ static int default_name(char *path, size_t bytes, const char *dir, const char *c
 		return -EINVAL;
 	if (n)
 		snprintf(number, sizeof(number), "-%u", n);
-	k = snprintf(path, bytes, "%s%slmmeter-%.64s-%s%s.lmt", dir, dir[0] ? "/" : "", command, stamp, number);
+	k = snprintf(path, bytes, "%s%slmmeter-%.64s-%s%s.lmt", dir, dir[0] ? "/" : "", command,
+		     stamp, number);
 	return k > 0 && (size_t)k < bytes ? 0 : -ENAMETOOLONG;
 }
 
@@ -99,11 +101,13 @@ static int open_default(struct lmm_record *r, const struct lmm_record_opts *opts
 		}
 		if (rc == 0) {
 			if (d)
-				lmm_error("the current folder cannot be written: recording to %s", r->path);
+				lmm_error("the current folder cannot be written: recording to %s",
+					  r->path);
 			return 0;
 		}
 	}
-	lmm_error("no file for the recording can be made (%s): only the report is given", lmm_strerror(rc));
+	lmm_error("no file for the recording can be made (%s): only the report is given",
+		  lmm_strerror(rc));
 	r->path[0] = 0;
 	return 0;
 }
@@ -139,10 +143,12 @@ static void absolute(const char *path, char *out, size_t bytes)
 static int open_session(struct lmm_record *r, const struct lmm_record_opts *opts)
 {
 	char full[PATH_MAX] = "";
-	struct lmm_folder_opts fo = {
-		.memory_bytes = opts->memory_bytes, .threads_all = opts->threads_all, .out_path = full
-	};
-	struct lmm_collector_opts co = { .sink = record_item, .sink_ctx = r, .flush = record_flush };
+	struct lmm_folder_opts fo = { .memory_bytes = opts->memory_bytes,
+				      .threads_all = opts->threads_all,
+				      .out_path = full };
+	struct lmm_collector_opts co = { .sink = record_item,
+					 .sink_ctx = r,
+					 .flush = record_flush };
 	struct lmm_session session = { .lmmeter = LMM_VERSION_STRING,
 				       .command_name = opts->command_name,
 				       .command_line = opts->command_line };
@@ -152,8 +158,9 @@ static int open_session(struct lmm_record *r, const struct lmm_record_opts *opts
 		absolute(r->path, full, sizeof(full));
 	rc = lmm_folder_create(&fo, &r->folder);
 	if (rc) {
-		lmm_error("no folder for shared memory can be made: %s; set LMMETER_DIR to one that you own",
-			  lmm_strerror(rc));
+		lmm_error(
+			"no folder for shared memory can be made: %s; set LMMETER_DIR to one that you own",
+			lmm_strerror(rc));
 		return rc;
 	}
 	r->analysis = lmm_analysis_create();

@@ -10,7 +10,8 @@
 #include "trace/writer.h"
 
 struct lmm_record_opts {
-	const char *out_path; /* as the user gave it, or NULL: made from command_name in the current folder */
+	const char *
+		out_path; /* as the user gave it, or NULL: made from command_name in the current folder */
 	const char *command_name;
 	const char *command_line;
 	uint64_t memory_bytes;

@@ -26,8 +26,8 @@ struct ring {
 	struct lmm_ring *shm; /* NULL: not mapped */
 	size_t bytes;
 	uint32_t n_slots;
-	uint64_t pos;	   /* read up to here */
-	uint64_t released; /* given back up to here */
+	uint64_t pos;		 /* read up to here */
+	uint64_t released;	 /* given back up to here */
 	uint64_t dropped_before; /* drops that belong to earlier streams of this ring */
 	uint64_t lost_marked;	 /* drops of this stream announced by LOST events */
 	uint64_t dropped_said;
@@ -72,7 +72,8 @@ struct lmm_collector {
 	char arena[LMM_DESC_ARENA_BYTES];
 };
 
-struct lmm_collector *lmm_collector_create(struct lmm_folder *folder, const struct lmm_collector_opts *opts)
+struct lmm_collector *lmm_collector_create(struct lmm_folder *folder,
+					   const struct lmm_collector_opts *opts)
 {
 	struct lmm_collector *c = calloc(1, sizeof(*c));
 
@@ -92,8 +93,8 @@ static int emit(struct lmm_collector *c, const struct lmm_item *item)
 
 /* ---- files of a process ------------------------------------------------------------------------- */
 
-static int process_path(const struct lmm_collector *c, uint32_t p, const char *suffix, long number, char *path,
-			size_t bytes)
+static int process_path(const struct lmm_collector *c, uint32_t p, const char *suffix, long number,
+			char *path, size_t bytes)
 {
 	int n;
 
@@ -152,7 +153,8 @@ static void process_attach(struct lmm_collector *c, struct process *p, uint32_t 
 	shm = map_file(path, sizeof(*shm), &bytes);
 	if (!shm)
 		return;
-	if (shm->magic != LMM_SHM_MAGIC || shm->version != LMM_SHM_VERSION || shm->bytes != sizeof(*shm) ||
+	if (shm->magic != LMM_SHM_MAGIC || shm->version != LMM_SHM_VERSION ||
+	    shm->bytes != sizeof(*shm) ||
 	    atomic_load_explicit(&shm->state, memory_order_acquire) == LMM_SHM_PROCESS_STARTING) {
 		munmap(shm, bytes);
 		return;
@@ -193,7 +195,8 @@ static void ring_attach(struct lmm_collector *c, uint32_t number, struct ring *r
 	if (!shm)
 		return;
 	n = shm->n_slots;
-	if (n < 64 || (n & (n - 1)) || LMM_RING_HEADER_BYTES + (size_t)n * sizeof(struct lmm_slot) > bytes) {
+	if (n < 64 || (n & (n - 1)) ||
+	    LMM_RING_HEADER_BYTES + (size_t)n * sizeof(struct lmm_slot) > bytes) {
 		munmap(shm, bytes);
 		return;
 	}
@@ -233,7 +236,8 @@ static int desc_engine(struct lmm_collector *c, struct process *p, const struct 
 	return process_announce(c, p);
 }
 
-static int desc_one(struct lmm_collector *c, struct process *p, uint32_t kind, const void *payload, size_t bytes)
+static int desc_one(struct lmm_collector *c, struct process *p, uint32_t kind, const void *payload,
+		    size_t bytes)
 {
 	struct lmm_item item;
 
@@ -376,8 +380,8 @@ static int stream_begin(struct lmm_collector *c, struct process *p, uint32_t k, 
 	return emit(c, &item);
 }
 
-static int emit_events(struct lmm_collector *c, struct process *p, struct ring *r, struct lmm_event *ev, size_t n,
-		       uint64_t from)
+static int emit_events(struct lmm_collector *c, struct process *p, struct ring *r,
+		       struct lmm_event *ev, size_t n, uint64_t from)
 {
 	struct lmm_item item = { .kind = LMM_ITEM_EVENTS };
 
@@ -399,7 +403,8 @@ static int emit_events(struct lmm_collector *c, struct process *p, struct ring *
 }
 
 /* A batch, cut where the ring passed to another thread. */
-static void ring_batch(struct lmm_collector *c, struct process *p, uint32_t k, size_t n, uint64_t from)
+static void ring_batch(struct lmm_collector *c, struct process *p, uint32_t k, size_t n,
+		       uint64_t from)
 {
 	struct ring *r = p->ring[k];
 	size_t begin = 0;
@@ -521,11 +526,13 @@ static void process_close(struct lmm_collector *c, struct process *p)
 			uint64_t used = atomic_load(&c->folder->shm->memory_used_bytes);
 
 			munmap(r->shm, r->bytes);
-			if (p->ended && process_path(c, p->item.process, ".r", (long)k, path, sizeof(path)) == 0) {
+			if (p->ended && process_path(c, p->item.process, ".r", (long)k, path,
+						     sizeof(path)) == 0) {
 				unlink(path);
 				while (used >= r->bytes &&
-				       !atomic_compare_exchange_weak(&c->folder->shm->memory_used_bytes, &used,
-								     used - r->bytes))
+				       !atomic_compare_exchange_weak(
+					       &c->folder->shm->memory_used_bytes, &used,
+					       used - r->bytes))
 					;
 			}
 		}
@@ -649,7 +656,8 @@ int lmm_collector_begin(struct lmm_collector *c, struct lmm_session *session)
 	return c->error;
 }
 
-int lmm_collector_resume(struct lmm_collector *c, const struct lmm_stream *stream, uint64_t position)
+int lmm_collector_resume(struct lmm_collector *c, const struct lmm_stream *stream,
+			 uint64_t position)
 {
 	struct process *p;
 	struct ring *r;

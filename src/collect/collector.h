@@ -14,7 +14,8 @@
 struct lmm_collector;
 
 struct lmm_collector_opts {
-	lmm_sink_fn sink; /* gets every item; its first error is kept and ends storing, not draining */
+	lmm_sink_fn
+		sink; /* gets every item; its first error is kept and ends storing, not draining */
 	void *sink_ctx;
 	/* Called when all items of a poll were handed over and before the rings' space is given back. May be NULL.
 	 * What it makes durable is what a recovery need not read again. */
@@ -22,7 +23,8 @@ struct lmm_collector_opts {
 };
 
 /* The folder must outlive the collector. NULL: no memory. */
-struct lmm_collector *lmm_collector_create(struct lmm_folder *folder, const struct lmm_collector_opts *opts);
+struct lmm_collector *lmm_collector_create(struct lmm_folder *folder,
+					   const struct lmm_collector_opts *opts);
 void lmm_collector_destroy(struct lmm_collector *c);
 
 /* Emits SESSION (with id, clock, start and host filled in; the caller fills the rest) and a first CLOCK. */
@@ -50,6 +52,7 @@ int lmm_collector_finish(struct lmm_collector *c, int exit_status);
  * For a recovery: says that the file already holds the events of a process's ring up to `position`, and that this stream
  * and process numbers are taken. Before the first poll.
  */
-int lmm_collector_resume(struct lmm_collector *c, const struct lmm_stream *stream, uint64_t position);
+int lmm_collector_resume(struct lmm_collector *c, const struct lmm_stream *stream,
+			 uint64_t position);
 
 #endif

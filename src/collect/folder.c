@@ -20,7 +20,8 @@
 /* Fills base with the i-th place to try. 0: there is no such place; 1: tried by name as it is; */
 static int base_candidate(unsigned i, char base[LMM_FOLDER_PATH_BYTES])
 {
-	static const char *const variable[] = { "LMMETER_DIR", "XDG_RUNTIME_DIR", NULL, "TMPDIR", NULL };
+	static const char *const variable[] = { "LMMETER_DIR", "XDG_RUNTIME_DIR", NULL, "TMPDIR",
+						NULL };
 	static const char *const fixed[] = { NULL, NULL, "/dev/shm", NULL, "/tmp" };
 	const char *dir;
 
@@ -87,7 +88,8 @@ static int session_make(const char *base, const struct lmm_folder_opts *opts, st
 
 	if (rc)
 		return rc;
-	if (snprintf(f->path, sizeof(f->path), "%s/s-%d-XXXXXX", base, (int)getpid()) >= (int)sizeof(f->path))
+	if (snprintf(f->path, sizeof(f->path), "%s/s-%d-XXXXXX", base, (int)getpid()) >=
+	    (int)sizeof(f->path))
 		return -ENAMETOOLONG;
 	if (!mkdtemp(f->path))
 		return -errno;
@@ -169,7 +171,8 @@ static void remove_files(const char *dir)
 	if (!d)
 		return;
 	while ((e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, "session") == 0 || e->d_name[0] == 'p' || strncmp(e->d_name, "liblmmeter", 10) == 0)
+		if (strcmp(e->d_name, "session") == 0 || e->d_name[0] == 'p' ||
+		    strncmp(e->d_name, "liblmmeter", 10) == 0)
 			unlinkat(dirfd(d), e->d_name, 0);
 	closedir(d);
 	rmdir(dir);
@@ -216,7 +219,9 @@ static int folder_matches(const char *dir, const char *out_path)
 		return -ENOENT;
 	memcpy(said, f.shm->out_path, sizeof(said));
 	said[sizeof(said) - 1] = 0;
-	rc = strcmp(said, out_path) ? -ENOENT : lmm_process_is_alive(f.shm->collector_pid) ? -EBUSY : 0;
+	rc = strcmp(said, out_path)			  ? -ENOENT
+	     : lmm_process_is_alive(f.shm->collector_pid) ? -EBUSY
+							  : 0;
 	lmm_folder_close(&f, 0);
 	return rc;
 }
@@ -232,7 +237,8 @@ static int find_below(const char *base, const char *out_path, char path[LMM_FOLD
 	while (rc == -ENOENT && (e = readdir(d)) != NULL) {
 		if (strncmp(e->d_name, "s-", 2) != 0)
 			continue;
-		if (snprintf(path, LMM_FOLDER_PATH_BYTES, "%s/%s", base, e->d_name) >= LMM_FOLDER_PATH_BYTES)
+		if (snprintf(path, LMM_FOLDER_PATH_BYTES, "%s/%s", base, e->d_name) >=
+		    LMM_FOLDER_PATH_BYTES)
 			continue;
 		rc = folder_matches(path, out_path);
 	}

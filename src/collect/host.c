@@ -33,11 +33,13 @@ static void cpu_name(char *name, size_t bytes)
 void lmm_host_read(struct lmm_host *h)
 {
 	struct utsname u;
-	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE), cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE),
+	     cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	memset(h, 0, sizeof(*h));
 	if (uname(&u) == 0)
-		snprintf(h->os, sizeof(h->os), "%.48s %.48s %.48s", u.sysname, u.release, u.machine);
+		snprintf(h->os, sizeof(h->os), "%.48s %.48s %.48s", u.sysname, u.release,
+			 u.machine);
 	cpu_name(h->cpu, sizeof(h->cpu));
 	h->cpus = cpus > 0 ? (uint32_t)cpus : 0;
 	h->memory_bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;

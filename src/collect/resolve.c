@@ -96,7 +96,8 @@ static uint32_t map_find(const struct lmm_node_map *m, uint32_t cursor, int64_t 
 	return map_search(m, offset);
 }
 
-static void enter_graph(const struct lmm_resolver *r, struct lmm_resolve_at *at, const struct lmm_event *e)
+static void enter_graph(const struct lmm_resolver *r, struct lmm_resolve_at *at,
+			const struct lmm_event *e)
 {
 	const struct lmm_node_map *m = &r->map[e->id % LMM_RESOLVE_GRAPHS];
 
@@ -107,7 +108,8 @@ static void enter_graph(const struct lmm_resolver *r, struct lmm_resolve_at *at,
 	at->cursor = 0;
 }
 
-void lmm_resolve(const struct lmm_resolver *r, struct lmm_resolve_at *at, struct lmm_event *ev, size_t n)
+void lmm_resolve(const struct lmm_resolver *r, struct lmm_resolve_at *at, struct lmm_event *ev,
+		 size_t n)
 {
 	if (at->map && at->map->graph != at->graph)
 		at->map = NULL; /* its place was taken by a newer graph since the last batch */

@@ -35,6 +35,7 @@ int lmm_resolver_add(struct lmm_resolver *r, uint32_t graph, uint32_t n, int64_t
 void lmm_resolver_free(struct lmm_resolver *r);
 
 /* Fills id of the OP and OP_FUSED among n events and follows GRAPH_BEGIN, EPOCH, GRAPH_END. */
-void lmm_resolve(const struct lmm_resolver *r, struct lmm_resolve_at *at, struct lmm_event *ev, size_t n);
+void lmm_resolve(const struct lmm_resolver *r, struct lmm_resolve_at *at, struct lmm_event *ev,
+		 size_t n);
 
 #endif

@@ -15,12 +15,12 @@
 
 unsigned la_version(unsigned version);
 unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie);
-uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook, uintptr_t *defcook, unsigned *flags,
-		       const char *name);
+uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook, uintptr_t *defcook,
+		       unsigned *flags, const char *name);
 
 static const struct link_map *lib;
 static uintptr_t *lib_cookie;
-static const ElfW(Sym) *symbols;
+static const ElfW(Sym) * symbols;
 static const char *strings;
 static uint32_t n_symbols;
 
@@ -105,8 +105,8 @@ static int is_engine_symbol(const char *name)
 	return strncmp(name, "llama_", 6) == 0 || strncmp(name, "ggml_", 5) == 0;
 }
 
-EXPORT uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook, uintptr_t *defcook, unsigned *flags,
-			      const char *name)
+EXPORT uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook,
+			      uintptr_t *defcook, unsigned *flags, const char *name)
 {
 	void *hook, **orig;
 

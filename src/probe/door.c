@@ -124,7 +124,8 @@ static void *door_learn(struct lmm_door *d, const void *ra)
 	}
 	pthread_mutex_unlock(&doors_lock);
 	if (fn != *d->orig)
-		lmm_session_reason(LMM_LEVEL_KERNELS, "a second copy of the engine is loaded and is not recorded (%s)",
+		lmm_session_reason(LMM_LEVEL_KERNELS,
+				   "a second copy of the engine is loaded and is not recorded (%s)",
 				   d->name);
 	return fn;
 }

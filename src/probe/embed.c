@@ -72,7 +72,7 @@ static void command_name(char *name, size_t bytes)
 
 	exe[n > 0 ? n : 0] = 0;
 	slash = strrchr(exe, '/');
-	snprintf(name, bytes, "%s", slash ? slash + 1 : exe);
+	snprintf(name, bytes, "%.255s", slash ? slash + 1 : exe);
 }
 
 static void give_up(void)
@@ -89,9 +89,10 @@ void lmm_embed_start(const char *out_path, char *dir, size_t dir_bytes)
 	struct lmm_collector_opts co = { .sink = put_item, .flush = flush_items };
 	struct lmm_folder_opts fo = { .out_path = out_path };
 	char name[256];
-	struct lmm_session session = {
-		.lmmeter = LMM_VERSION_STRING, .command_name = name, .command_line = name, .embedded = 1
-	};
+	struct lmm_session session = { .lmmeter = LMM_VERSION_STRING,
+				       .command_name = name,
+				       .command_line = name,
+				       .embedded = 1 };
 
 	command_name(name, sizeof(name));
 	if (lmm_trace_writer_open(out_path, &wo, &embed.writer))

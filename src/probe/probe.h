@@ -50,8 +50,8 @@ LMM_EXPORT int lmm_recording_set(int on);
 /* What a recording thread keeps. Only its own thread touches it. */
 struct lmm_thread {
 	struct lmm_writer w;
-	uint8_t ops_on; /* operators are recorded now: inside a graph run that is sampled */
-	uint8_t depth;	/* open phases */
+	uint8_t ops_on;	 /* operators are recorded now: inside a graph run that is sampled */
+	uint8_t depth;	 /* open phases */
 	uint8_t in_call; /* inside an engine call that makes steps */
 	uint8_t passes;	 /* forward passes begun in it, saturated */
 	uint8_t apply_depth;
@@ -149,23 +149,27 @@ void *lmm_door_lookup(const char *name, const void *ra);
  * Declares hook and slot of a symbol. "alias": the symbol itself, for LD_PRELOAD; lmm_hook_ and lmm_orig_: for the audit
  * door, which finds them by name.
  */
-#define LMM_HOOK(ret, symbol, ...)                                                                       \
-	LMM_EXPORT ret (*lmm_orig_##symbol)(__VA_ARGS__);                                                \
-	static struct lmm_door door_##symbol = { .name = #symbol, .orig = (void **)&lmm_orig_##symbol }; \
-	LMM_EXPORT ret lmm_hook_##symbol(__VA_ARGS__);                                                   \
-	LMM_EXPORT ret symbol(__VA_ARGS__) __attribute__((alias("lmm_hook_" #symbol)));                  \
+#define LMM_HOOK(ret, symbol, ...)                                                                 \
+	LMM_EXPORT ret (*lmm_orig_##symbol)(__VA_ARGS__);                                          \
+	static struct lmm_door door_##symbol = { .name = #symbol,                                  \
+						 .orig = (void **)&lmm_orig_##symbol };            \
+	LMM_EXPORT ret lmm_hook_##symbol(__VA_ARGS__);                                             \
+	LMM_EXPORT ret symbol(__VA_ARGS__) __attribute__((alias("lmm_hook_" #symbol)));            \
 	LMM_EXPORT ret lmm_hook_##symbol(__VA_ARGS__)
 
 /*
  * In a hook: the function to call, as fn. If the call came from a second copy of the engine it is not ours to record:
  * LMM_FOREIGN() is then true.
  */
+#define LMM_SITE_KNOWN(symbol)                                                                     \
+	((uintptr_t)__builtin_return_address(0) - door_##symbol.site_lo < door_##symbol.site_len)
 #define LMM_REAL(symbol)                                                                           \
-	__typeof__(lmm_orig_##symbol) fn = lmm_orig_##symbol;                                          \
+	__typeof__(lmm_orig_##symbol) fn = lmm_orig_##symbol;                                      \
 	do {                                                                                       \
 		const void *ra_ = __builtin_return_address(0);                                     \
-		if (lmm_unlikely((uintptr_t)ra_ - door_##symbol.site_lo >= door_##symbol.site_len))    \
-			*(void **)&fn = lmm_door_resolve(&door_##symbol, ra_);                       \
+		if (lmm_unlikely((uintptr_t)ra_ - door_##symbol.site_lo >=                         \
+				 door_##symbol.site_len))                                          \
+			*(void **)&fn = lmm_door_resolve(&door_##symbol, ra_);                     \
 	} while (0)
 #define LMM_FOREIGN(symbol) lmm_unlikely(fn != lmm_orig_##symbol)
 

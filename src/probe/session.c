@@ -42,7 +42,8 @@ static int file_path(char *path, const char *suffix, long number)
 	if (number < 0)
 		n = snprintf(path, PATH_BYTES, "%s/p%u%s", session_dir, process_index, suffix);
 	else
-		n = snprintf(path, PATH_BYTES, "%s/p%u%s%ld", session_dir, process_index, suffix, number);
+		n = snprintf(path, PATH_BYTES, "%s/p%u%s%ld", session_dir, process_index, suffix,
+			     number);
 	return n > 0 && n < PATH_BYTES ? 0 : -1;
 }
 
@@ -100,7 +101,7 @@ static void process_name(char *name, size_t bytes)
 	}
 	exe[n] = 0;
 	base = strrchr(exe, '/');
-	snprintf(name, bytes, "%s", base ? base + 1 : exe);
+	snprintf(name, bytes, "%.63s", base ? base + 1 : exe);
 }
 
 static int process_make(void)
@@ -305,7 +306,8 @@ static int desc_append(const uint32_t *frame, const struct lmm_buf *payload)
 	close(fd);
 	/* pairs with the acquire in the collector's desc_poll(); a torn write stays behind this mark */
 	if (rc == 0)
-		atomic_store_explicit(&process->desc_bytes, at + 8 + payload->n, memory_order_release);
+		atomic_store_explicit(&process->desc_bytes, at + 8 + payload->n,
+				      memory_order_release);
 	return rc;
 }
 

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-_Thread_local struct lmm_thread *lmm_self;
+_Thread_local struct lmm_thread *lmm_self __attribute__((tls_model("initial-exec")));
 
 static pthread_key_t thread_key;
 static int thread_key_made;
@@ -60,7 +60,8 @@ static struct lmm_ring *ring_adopt(uint32_t *index)
 		uint32_t want = LMM_RING_RETIRED;
 
 		if (atomic_compare_exchange_strong_explicit(&rings[i]->state, &want, LMM_RING_OWNED,
-							    memory_order_acquire, memory_order_relaxed)) {
+							    memory_order_acquire,
+							    memory_order_relaxed)) {
 			*index = i;
 			return rings[i];
 		}
@@ -110,7 +111,8 @@ static struct lmm_thread *thread_make(void)
 	atomic_store_explicit(&r->tid, tid, memory_order_relaxed);
 	th->seq = LMM_SEQ_NONE;
 	th->step = LMM_STEP_NONE;
-	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_THREAD, 0, LMM_SEQ_NONE, 0), (uint64_t)tid, 0);
+	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_THREAD, 0, LMM_SEQ_NONE, 0),
+			    (uint64_t)tid, 0);
 	if (thread_key_made)
 		pthread_setspecific(thread_key, th);
 	return th;
@@ -121,15 +123,17 @@ LMM_COLD struct lmm_thread *lmm_thread_create(void)
 	int saved = errno;
 	struct lmm_thread *th;
 
-	if (creating || !lmm_recording() || atomic_load_explicit(&rings_exhausted, memory_order_relaxed))
+	if (creating || !lmm_recording() ||
+	    atomic_load_explicit(&rings_exhausted, memory_order_relaxed))
 		return NULL;
 	creating = 1;
 	th = thread_make();
 	lmm_self = th;
 	creating = 0;
 	if (!th)
-		lmm_session_reason(LMM_LEVEL_KERNELS,
-				   "no ring for a further thread: its records are counted as lost (see --memory)");
+		lmm_session_reason(
+			LMM_LEVEL_KERNELS,
+			"no ring for a further thread: its records are counted as lost (see --memory)");
 	errno = saved;
 	return th;
 }
@@ -150,7 +154,8 @@ static void put_unaccounted(struct lmm_thread *th)
 		th->left_t = 0;
 	}
 	if (th->left_t)
-		lmm_writer_put_wide(&th->w, th->left_t, lmm_word(LMM_EV_UNACCOUNTED, 0, LMM_SEQ_NONE, th->step),
+		lmm_writer_put_wide(&th->w, th->left_t,
+				    lmm_word(LMM_EV_UNACCOUNTED, 0, LMM_SEQ_NONE, th->step),
 				    lmm_now(), 0);
 }
 

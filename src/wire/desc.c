@@ -101,7 +101,8 @@ static void get_tensor(struct graph_reader *r, struct tensor *t)
 	t->nbytes = lmm_cur_varint(&r->c);
 }
 
-static void get_source(struct graph_reader *r, const struct tensor *all, uint32_t n, struct tensor *t)
+static void get_source(struct graph_reader *r, const struct tensor *all, uint32_t n,
+		       struct tensor *t)
 {
 	uint64_t k = lmm_cur_varint(&r->c);
 
@@ -116,7 +117,8 @@ static void get_source(struct graph_reader *r, const struct tensor *all, uint32_
 	/* else: a node that comes later in the graph; nothing is known of it yet */
 }
 
-static void get_node(struct graph_reader *r, struct tensor *all, uint32_t i, struct lmm_desc_graph *out)
+static void get_node(struct graph_reader *r, struct tensor *all, uint32_t i,
+		     struct lmm_desc_graph *out)
 {
 	struct lmm_node *node = &out->nodes[i];
 	struct lmm_tensor_shape shape[LMM_NODE_SRC_MAX];
@@ -246,7 +248,8 @@ static void read_model(struct item_reader *r, struct lmm_model *m)
 	m->quantization = strrchr(m->description, ' ') ? strrchr(m->description, ' ') + 1 : "";
 }
 
-int lmm_desc_item_read(uint32_t kind, const void *payload, size_t bytes, char *arena, struct lmm_item *out)
+int lmm_desc_item_read(uint32_t kind, const void *payload, size_t bytes, char *arena,
+		       struct lmm_item *out)
 {
 	struct item_reader r = { .c = lmm_cur_make(payload, bytes), .arena = arena };
 

@@ -63,6 +63,7 @@ void lmm_desc_graph_free(struct lmm_desc_graph *g);
 
 /* Reads any other payload into an item; strings go to arena (LMM_DESC_STR_MAX * 4 bytes). 0 or LMM_E_CORRUPT. */
 #define LMM_DESC_ARENA_BYTES (LMM_DESC_STR_MAX * 4u + 16u)
-int lmm_desc_item_read(uint32_t kind, const void *payload, size_t bytes, char *arena, struct lmm_item *out);
+int lmm_desc_item_read(uint32_t kind, const void *payload, size_t bytes, char *arena,
+		       struct lmm_item *out);
 
 #endif

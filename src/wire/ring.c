@@ -13,7 +13,8 @@ int lmm_ring_init(struct lmm_ring *r, size_t bytes)
 
 	if (bytes < LMM_RING_HEADER_BYTES + n * sizeof(struct lmm_slot))
 		return -1;
-	while (n <= 0x40000000u && LMM_RING_HEADER_BYTES + (size_t)n * 2 * sizeof(struct lmm_slot) <= bytes)
+	while (n <= 0x40000000u &&
+	       LMM_RING_HEADER_BYTES + (size_t)n * 2 * sizeof(struct lmm_slot) <= bytes)
 		n *= 2;
 	memset(r, 0, sizeof(*r));
 	r->n_slots = n;
@@ -73,7 +74,8 @@ int lmm_writer_make_room(struct lmm_writer *w, uint64_t slots, uint64_t t)
 		w->limit = w->head;
 		w->lost++;
 		/* one producer: no read-modify-write is needed */
-		atomic_store_explicit(&w->ring->dropped, atomic_load_explicit(&w->ring->dropped, RLX) + 1, RLX);
+		atomic_store_explicit(&w->ring->dropped,
+				      atomic_load_explicit(&w->ring->dropped, RLX) + 1, RLX);
 		return 0;
 	}
 	if (w->lost) {
@@ -94,8 +96,8 @@ void lmm_writer_put_wide(struct lmm_writer *w, uint64_t t, uint64_t word, uint64
 	put_wide_raw(w, t, word, a, b);
 }
 
-size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struct lmm_event *ev, size_t max,
-		      uint64_t *bad)
+size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struct lmm_event *ev,
+		      size_t max, uint64_t *bad)
 {
 	/* pairs with the release in lmm_writer_put() */
 	uint64_t head = atomic_load_explicit(&r->head, ACQ);

@@ -67,9 +67,9 @@ struct lmm_writer {
 	uint64_t limit; /* head may grow to here without asking for tail again */
 	uint64_t mask;
 	struct lmm_ring *ring;
-	uint64_t lost;	   /* since the last LOST event */
-	uint32_t epoch;	   /* last graph-compute epoch announced by this thread */
-	uint8_t clock;	   /* enum lmm_clock_kind */
+	uint64_t lost;	/* since the last LOST event */
+	uint32_t epoch; /* last graph-compute epoch announced by this thread */
+	uint8_t clock;	/* enum lmm_clock_kind */
 	uint8_t pad[3];
 };
 
@@ -86,14 +86,11 @@ void lmm_writer_attach(struct lmm_writer *w, struct lmm_ring *r, uint8_t clock);
  * `slots` are free now. */
 int lmm_writer_make_room(struct lmm_writer *w, uint64_t slots, uint64_t t);
 
-/* Narrow: the hot path. A full ring drops and counts, never waits. */
-static inline void lmm_writer_put(struct lmm_writer *w, uint64_t t, uint64_t word)
+/* Stores a narrow event where the caller has seen head < limit. */
+static inline void lmm_writer_store(struct lmm_writer *w, uint64_t t, uint64_t word)
 {
-	struct lmm_slot *s;
+	struct lmm_slot *s = &w->slots[w->head & w->mask];
 
-	if (lmm_unlikely(w->head >= w->limit) && !lmm_writer_make_room(w, 1, t))
-		return;
-	s = &w->slots[w->head & w->mask];
 	s->t = t;
 	s->w = word;
 	w->head++;
@@ -101,9 +98,18 @@ static inline void lmm_writer_put(struct lmm_writer *w, uint64_t t, uint64_t wor
 	atomic_store_explicit(&w->ring->head, w->head, memory_order_release);
 }
 
+/* Narrow: the hot path. A full ring drops and counts, never waits. */
+static inline void lmm_writer_put(struct lmm_writer *w, uint64_t t, uint64_t word)
+{
+	if (lmm_unlikely(w->head >= w->limit) && !lmm_writer_make_room(w, 1, t))
+		return;
+	lmm_writer_store(w, t, word);
+}
+
 static inline uint64_t lmm_word(unsigned type, unsigned phase, unsigned seq, uint32_t id)
 {
-	return (uint64_t)type | (uint64_t)phase << 8 | (uint64_t)(seq & 0xffffu) << 16 | (uint64_t)id << 32;
+	return (uint64_t)type | (uint64_t)phase << 8 | (uint64_t)(seq & 0xffffu) << 16 |
+	       (uint64_t)id << 32;
 }
 
 static inline uint64_t lmm_word_op(unsigned type, const void *node)
@@ -121,8 +127,8 @@ void lmm_writer_put_wide(struct lmm_writer *w, uint64_t t, uint64_t word, uint64
  * LMM_NODE_UNKNOWN. Returns the number of events; *bad gets the number of slots that made no sense and were
  * skipped. A head beyond reason is taken for head = *pos + n_slots.
  */
-size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struct lmm_event *ev, size_t max,
-		      uint64_t *bad);
+size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struct lmm_event *ev,
+		      size_t max, uint64_t *bad);
 
 void lmm_ring_release(struct lmm_ring *r, uint64_t pos);
 

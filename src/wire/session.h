@@ -27,7 +27,7 @@
 
 /* Environment of the traced processes. */
 #define LMM_ENV_SESSION "LMMETER_SESSION" /* the folder */
-#define LMM_ENV_OUT	"LMMETER_OUT"	  /* embedded mode: write this file, with no lmmeter process */
+#define LMM_ENV_OUT	"LMMETER_OUT" /* embedded mode: write this file, with no lmmeter process */
 
 struct lmm_shm_session {
 	uint64_t magic;
@@ -39,14 +39,14 @@ struct lmm_shm_session {
 	/* Odd: record; even: hooks pass calls through. Counted up at each switch, so that whoever was told something
 	 * in an earlier recording can see that it must be told again. */
 	_Atomic uint32_t recording;
-	_Atomic uint32_t op_every;  /* operators in one of this many steps; 1: all, 0: none */
-	uint32_t ring_bytes;	    /* wanted size of a ring, a power of two */
-	uint64_t memory_bytes;	    /* ceiling for all rings of the session */
+	_Atomic uint32_t op_every; /* operators in one of this many steps; 1: all, 0: none */
+	uint32_t ring_bytes;	   /* wanted size of a ring, a power of two */
+	uint64_t memory_bytes;	   /* ceiling for all rings of the session */
 	_Atomic uint64_t memory_used_bytes;
 	_Atomic uint32_t n_processes; /* numbers handed out so far; may pass LMM_SHM_PROCESS_MAX */
 	int32_t collector_pid;
 	_Atomic uint64_t refused_processes; /* could not make their files */
-	char out_path[4000];		    /* absolute path of the .lmt, for a recovery; "" if none */
+	char out_path[4000]; /* absolute path of the .lmt, for a recovery; "" if none */
 };
 
 enum lmm_shm_process_state {
@@ -72,6 +72,7 @@ struct lmm_shm_process {
 	char name[64];		       /* file name of the executable, NUL-terminated */
 };
 
-_Static_assert(sizeof(struct lmm_shm_session) <= 4096 + 64, "session page is part of the wire format");
+_Static_assert(sizeof(struct lmm_shm_session) <= 4096 + 64,
+	       "session page is part of the wire format");
 
 #endif

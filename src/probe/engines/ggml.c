@@ -13,8 +13,9 @@
 
 #include "base/hash.h"
 
-#define SRC_MAX	  10
-#define GRAPH_MAX 1024 /* remembered contents; then all are forgotten and described again as they come */
+#define SRC_MAX 10
+#define GRAPH_MAX                                                                                  \
+	1024 /* remembered contents; then all are forgotten and described again as they come */
 
 struct init_params { /* of ggml_init(), the same since it exists */
 	size_t mem_size;
@@ -179,14 +180,16 @@ static int ggml_bind(const void *ra)
 	*(void **)&ggml.graph_n_nodes = lmm_door_lookup("ggml_graph_n_nodes", ra);
 	*(void **)&ggml.graph_node = lmm_door_lookup("ggml_graph_node", ra);
 	*(void **)&ggml.graph_nodes = lmm_door_lookup("ggml_graph_nodes", ra);
-	if (!ggml.op_desc || !ggml.get_name || !ggml.type_name || !ggml.nbytes || !ggml.graph_n_nodes ||
-	    (!ggml.graph_nodes && !ggml.graph_node)) {
-		lmm_session_reason(LMM_LEVEL_PHASES, "graphs cannot be read: this engine exports no ggml accessors");
+	if (!ggml.op_desc || !ggml.get_name || !ggml.type_name || !ggml.nbytes ||
+	    !ggml.graph_n_nodes || (!ggml.graph_nodes && !ggml.graph_node)) {
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "graphs cannot be read: this engine exports no ggml accessors");
 		return -1;
 	}
 	if (layout_probe(ra)) {
-		lmm_session_reason(LMM_LEVEL_PHASES, "graphs cannot be read: the layout of ggml_tensor was not "
-						     "recognised");
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "graphs cannot be read: the layout of ggml_tensor was not "
+				   "recognised");
 		return -1;
 	}
 	return 0;
@@ -315,8 +318,8 @@ static bool op_runs(const char *op, const void *t)
 	return ne[0] > 0 && ne[1] > 0 && ne[2] > 0 && ne[3] > 0;
 }
 
-static void put_node(struct lmm_buf *b, struct lmm_desc_strings *strings, const struct node_index *x,
-		     const char *base, const char *t)
+static void put_node(struct lmm_buf *b, struct lmm_desc_strings *strings,
+		     const struct node_index *x, const char *base, const char *t)
 {
 	const char *op = ggml.op_desc(t);
 	unsigned n_src = 0;

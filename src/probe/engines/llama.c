@@ -31,8 +31,9 @@ struct params_blob {
 };
 
 #define CONTEXT_MAX 32
-#define ROW_MAX	    4096 /* rows of a batch whose sequence is remembered, to know whose logits are read */
-#define SEQ_LIST    256	 /* sequences of one batch that are told apart */
+#define ROW_MAX                                                                                    \
+	4096 /* rows of a batch whose sequence is remembered, to know whose logits are read */
+#define SEQ_LIST 256 /* sequences of one batch that are told apart */
 
 struct context {
 	const void *ctx;
@@ -67,8 +68,8 @@ void lmm_llama_describe_engine(const void *ra)
 	*(void **)&version = lmm_door_lookup("ggml_version", ra);
 	*(void **)&commit = lmm_door_lookup("ggml_commit", ra);
 	if (version)
-		snprintf(text, sizeof(text), "ggml %s%s%s%s", version(), commit ? " (" : "", commit ? commit() : "",
-			 commit ? ")" : "");
+		snprintf(text, sizeof(text), "ggml %s%s%s%s", version(), commit ? " (" : "",
+			 commit ? commit() : "", commit ? ")" : "");
 	lmm_buf_put_str(&b, "llama.cpp");
 	lmm_buf_put_str(&b, text);
 	lmm_buf_put_str(&b, "");
@@ -113,7 +114,8 @@ static void hint(const void *ctx, enum lmm_hint what, unsigned seq, uint64_t det
 		lmm_no_ring(1);
 		return;
 	}
-	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HINT, what, seq, th->step), number, detail);
+	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HINT, what, seq, th->step), number,
+			    detail);
 }
 
 /* ---- the sampling window ------------------------------------------------------------------------ */
@@ -234,7 +236,8 @@ static struct sampler_kind sampler_kinds[64];
 static bool name_is_softmax(const char *name)
 {
 	/* temp scales what the softmax is of; the others compute it */
-	static const char *const names[] = { "temp", "temp-ext", "softmax", "top-p", "min-p", "typical", "dist" };
+	static const char *const names[] = { "temp",  "temp-ext", "softmax", "top-p",
+					     "min-p", "typical",  "dist" };
 
 	/* "?top-p" is how releases since 2025 show one that is switched off */
 	if (!name || name[0] == '?')
@@ -245,7 +248,8 @@ static bool name_is_softmax(const char *name)
 	return false;
 }
 
-static LMM_COLD bool sampler_learn(struct sampler_kind *k, uintptr_t iface, void *smpl, const void *ra)
+static LMM_COLD bool sampler_learn(struct sampler_kind *k, uintptr_t iface, void *smpl,
+				   const void *ra)
 {
 	const char *(*get_name)(const void *smpl);
 	bool softmax;
@@ -264,13 +268,16 @@ static bool sampler_is_softmax(void *smpl, const void *ra)
 	uintptr_t iface;
 	unsigned k;
 
-	memcpy(&iface, smpl, sizeof(iface)); /* the first word of struct llama_sampler in every release */
+	memcpy(&iface, smpl,
+	       sizeof(iface)); /* the first word of struct llama_sampler in every release */
 	k = (unsigned)lmm_hash_u64(LMM_HASH_SEED, iface) & 63u;
 	for (unsigned i = 0; i < 64; i++, k = (k + 1) & 63u) {
-		uintptr_t known = atomic_load_explicit(&sampler_kinds[k].iface, memory_order_acquire);
+		uintptr_t known =
+			atomic_load_explicit(&sampler_kinds[k].iface, memory_order_acquire);
 
 		if (known == iface)
-			return atomic_load_explicit(&sampler_kinds[k].softmax, memory_order_relaxed);
+			return atomic_load_explicit(&sampler_kinds[k].softmax,
+						    memory_order_relaxed);
 		if (!known)
 			return sampler_learn(&sampler_kinds[k], iface, smpl, ra);
 	}
@@ -283,7 +290,8 @@ LMM_HOOK(void, llama_sampler_apply, void *smpl, void *candidates)
 	bool softmax;
 
 	LMM_REAL(llama_sampler_apply);
-	if (!smpl || !lmm_recording() || LMM_FOREIGN(llama_sampler_apply) || !(th = lmm_thread_self())) {
+	if (!smpl || !lmm_recording() || LMM_FOREIGN(llama_sampler_apply) ||
+	    !(th = lmm_thread_self())) {
 		fn(smpl, candidates);
 		return;
 	}
@@ -309,8 +317,8 @@ LMM_HOOK(void, llama_sampler_accept, void *smpl, int32_t token)
 	bool own_phase;
 
 	LMM_REAL(llama_sampler_accept);
-	if (!smpl || !lmm_recording() || LMM_FOREIGN(llama_sampler_accept) || !(th = lmm_thread_self()) ||
-	    th->accept_depth) {
+	if (!smpl || !lmm_recording() || LMM_FOREIGN(llama_sampler_accept) ||
+	    !(th = lmm_thread_self()) || th->accept_depth) {
 		fn(smpl, token);
 		return;
 	}
@@ -379,12 +387,14 @@ static unsigned batch_shares(const struct batch *b, struct context *c, struct se
 		if (k == n) {
 			if (n == SEQ_LIST)
 				return 0;
-			share[n++] = (struct seq_share){ .seq = (uint32_t)seq, .first_pos = b->pos ? b->pos[i] : -1 };
+			share[n++] = (struct seq_share){ .seq = (uint32_t)seq,
+							 .first_pos = b->pos ? b->pos[i] : -1 };
 		}
 		share[k].tokens++;
 		share[k].outputs += b->logits && b->logits[i];
 		if (c && i < ROW_MAX) {
-			c->seq_of_row[i] = seq >= 0 && seq < (int32_t)LMM_SEQ_NONE ? (uint16_t)seq : LMM_SEQ_NONE;
+			c->seq_of_row[i] = seq >= 0 && seq < (int32_t)LMM_SEQ_NONE ? (uint16_t)seq
+										   : LMM_SEQ_NONE;
 			c->n_rows = (uint32_t)i + 1;
 			c->last_seq = c->seq_of_row[i];
 		}
@@ -405,8 +415,9 @@ static uint32_t count_outputs(const struct batch *b)
 
 static void put_step(struct lmm_thread *th, uint64_t tokens, uint64_t outputs)
 {
-	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_STEP, th->call_phase, LMM_SEQ_NONE, th->step),
-			    tokens | outputs << 32, (uint64_t)th->call_ctx | (uint64_t)th->call << 32);
+	lmm_writer_put_wide(
+		&th->w, lmm_now(), lmm_word(LMM_EV_STEP, th->call_phase, LMM_SEQ_NONE, th->step),
+		tokens | outputs << 32, (uint64_t)th->call_ctx | (uint64_t)th->call << 32);
 }
 
 static void step_next(struct lmm_thread *th)
@@ -435,9 +446,10 @@ static void call_begin(struct lmm_thread *th, const void *ctx, const struct batc
 	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step);
 	put_step(th, (uint32_t)b->n_tokens, count_outputs(b));
 	for (unsigned i = 0; i < n; i++)
-		lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_SEQ, 0, share[i].seq, th->step),
-				    (uint64_t)share[i].tokens | (uint64_t)share[i].outputs << 32,
-				    share[i].first_pos >= 0 ? (uint64_t)share[i].first_pos : LMM_POS_ABSENT);
+		lmm_writer_put_wide(
+			&th->w, lmm_now(), lmm_word(LMM_EV_SEQ, 0, share[i].seq, th->step),
+			(uint64_t)share[i].tokens | (uint64_t)share[i].outputs << 32,
+			share[i].first_pos >= 0 ? (uint64_t)share[i].first_pos : LMM_POS_ABSENT);
 }
 
 static void call_end(struct lmm_thread *th)
@@ -448,7 +460,8 @@ static void call_end(struct lmm_thread *th)
 }
 
 /* llama_decode() and llama_encode() are one kind of call for us. */
-static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx, struct batch b, const void *ra)
+static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx, struct batch b,
+				 const void *ra)
 {
 	struct lmm_thread *th = lmm_thread_self();
 	int32_t rc;
@@ -483,7 +496,8 @@ LMM_HOOK(int32_t, llama_encode, void *ctx, struct batch b)
 }
 
 /* A forward pass without a visible llama_decode(): engines linked into one file call that one directly. */
-static int lone_pass(int (*fn)(void *, void *), struct lmm_thread *th, void *sched, void *graph, uint32_t n_tokens)
+static int lone_pass(int (*fn)(void *, void *), struct lmm_thread *th, void *sched, void *graph,
+		     uint32_t n_tokens)
 {
 	int rc;
 
@@ -494,8 +508,9 @@ static int lone_pass(int (*fn)(void *, void *), struct lmm_thread *th, void *sch
 	step_next(th);
 	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step);
 	put_step(th, n_tokens, 1);
-	lmm_session_reason(LMM_LEVEL_KERNELS, "llama_decode() is not visible in this build: steps are taken from its "
-					      "graphs; tokenizing, sampling and copies may be missing");
+	lmm_session_reason(LMM_LEVEL_KERNELS,
+			   "llama_decode() is not visible in this build: steps are taken from its "
+			   "graphs; tokenizing, sampling and copies may be missing");
 	rc = fn(sched, graph);
 	lmm_phase_leave(th, LMM_SEQ_NONE, th->step);
 	return rc;
@@ -522,7 +537,8 @@ LMM_HOOK(int, ggml_backend_sched_graph_compute_async, void *sched, void *graph)
 	int rc;
 
 	LMM_REAL(ggml_backend_sched_graph_compute_async);
-	if (!lmm_recording() || LMM_FOREIGN(ggml_backend_sched_graph_compute_async) || !(th = lmm_thread_self()))
+	if (!lmm_recording() || LMM_FOREIGN(ggml_backend_sched_graph_compute_async) ||
+	    !(th = lmm_thread_self()))
 		return fn(sched, graph);
 	lmm_ggml_graph(th, graph, __builtin_return_address(0), &n_tokens);
 	if (!th->in_call && th->depth == 0) {
@@ -545,19 +561,22 @@ LMM_HOOK(bool, ggml_backend_sched_alloc_graph, void *sched, void *graph)
 }
 
 /* Inside a call this is the copy of the logits (or embeddings) to the program's memory. */
-LMM_HOOK(void, ggml_backend_tensor_get_async, void *backend, void *tensor, void *data, size_t offset, size_t bytes)
+LMM_HOOK(void, ggml_backend_tensor_get_async, void *backend, void *tensor, void *data,
+	 size_t offset, size_t bytes)
 {
 	struct lmm_thread *th = lmm_self;
 
 	LMM_REAL(ggml_backend_tensor_get_async);
-	if (!th || !th->in_call || th->depth != 1 || !lmm_recording() || LMM_FOREIGN(ggml_backend_tensor_get_async)) {
+	if (!th || !th->in_call || th->depth != 1 || !lmm_recording() ||
+	    LMM_FOREIGN(ggml_backend_tensor_get_async)) {
 		fn(backend, tensor, data, offset, bytes);
 		return;
 	}
 	lmm_phase_enter(th, LMM_PHASE_COPY_TO_CPU, LMM_SEQ_NONE, th->step);
 	fn(backend, tensor, data, offset, bytes);
 	lmm_phase_leave(th, LMM_SEQ_NONE, th->step);
-	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_COUNT, LMM_PHASE_COPY_TO_CPU, LMM_SEQ_NONE, th->step),
+	lmm_writer_put_wide(&th->w, lmm_now(),
+			    lmm_word(LMM_EV_COUNT, LMM_PHASE_COPY_TO_CPU, LMM_SEQ_NONE, th->step),
 			    bytes, 0);
 }
 
@@ -583,8 +602,8 @@ LMM_HOOK(void, llama_synchronize, void *ctx)
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
-LMM_HOOK(int32_t, llama_tokenize, void *vocab, const char *text, int32_t text_len, int32_t *tokens, int32_t n_max,
-	 bool add_special, bool parse_special)
+LMM_HOOK(int32_t, llama_tokenize, void *vocab, const char *text, int32_t text_len, int32_t *tokens,
+	 int32_t n_max, bool add_special, bool parse_special)
 {
 	struct lmm_thread *th;
 	int32_t n;
@@ -597,14 +616,15 @@ LMM_HOOK(int32_t, llama_tokenize, void *vocab, const char *text, int32_t text_le
 	n = fn(vocab, text, text_len, tokens, n_max, add_special, parse_special);
 	lmm_phase_leave(th, LMM_SEQ_NONE, LMM_STEP_NONE);
 	if (n >= 0)
-		lmm_writer_put_wide(&th->w, lmm_now(),
-				    lmm_word(LMM_EV_COUNT, LMM_PHASE_TOKENIZE, LMM_SEQ_NONE, LMM_STEP_NONE),
-				    (uint64_t)n, 0);
+		lmm_writer_put_wide(
+			&th->w, lmm_now(),
+			lmm_word(LMM_EV_COUNT, LMM_PHASE_TOKENIZE, LMM_SEQ_NONE, LMM_STEP_NONE),
+			(uint64_t)n, 0);
 	return n;
 }
 
-LMM_HOOK(int32_t, llama_token_to_piece, void *vocab, int32_t token, char *buf, int32_t length, int32_t lstrip,
-	 bool special)
+LMM_HOOK(int32_t, llama_token_to_piece, void *vocab, int32_t token, char *buf, int32_t length,
+	 int32_t lstrip, bool special)
 {
 	struct lmm_thread *th;
 	int32_t n;
@@ -619,8 +639,8 @@ LMM_HOOK(int32_t, llama_token_to_piece, void *vocab, int32_t token, char *buf, i
 	return n;
 }
 
-LMM_HOOK(int32_t, llama_detokenize, void *vocab, const int32_t *tokens, int32_t n_tokens, char *text, int32_t n_max,
-	 bool remove_special, bool unparse_special)
+LMM_HOOK(int32_t, llama_detokenize, void *vocab, const int32_t *tokens, int32_t n_tokens,
+	 char *text, int32_t n_max, bool remove_special, bool unparse_special)
 {
 	struct lmm_thread *th;
 	int32_t n;
@@ -728,16 +748,17 @@ static void load_end(const struct load *l, const void *model, const char *path, 
 	getrusage(RUSAGE_SELF, &after);
 	if (model)
 		describe_model(model, path, ra);
-	lmm_writer_put_wide(&l->th->w, lmm_now(),
-			    lmm_word(LMM_EV_COUNT, LMM_PHASE_MODEL_LOAD, LMM_SEQ_NONE, LMM_STEP_NONE),
-			    model ? model_number("llama_model_size", model, ra) : 0,
-			    (uint64_t)(uint32_t)(after.ru_minflt - l->before.ru_minflt) |
-				    (uint64_t)(uint32_t)(after.ru_majflt - l->before.ru_majflt) << 32);
+	lmm_writer_put_wide(
+		&l->th->w, lmm_now(),
+		lmm_word(LMM_EV_COUNT, LMM_PHASE_MODEL_LOAD, LMM_SEQ_NONE, LMM_STEP_NONE),
+		model ? model_number("llama_model_size", model, ra) : 0,
+		(uint64_t)(uint32_t)(after.ru_minflt - l->before.ru_minflt) |
+			(uint64_t)(uint32_t)(after.ru_majflt - l->before.ru_majflt) << 32);
 	errno = saved;
 }
 
-static inline void *model_load(void *(*fn)(const char *, struct params_blob), const char *path, struct params_blob params,
-			       const void *ra)
+static inline void *model_load(void *(*fn)(const char *, struct params_blob), const char *path,
+			       struct params_blob params, const void *ra)
 {
 	struct load l;
 	void *model;
@@ -765,7 +786,8 @@ LMM_HOOK(void *, llama_load_model_from_file, const char *path, struct params_blo
 	return model_load(fn, path, params, __builtin_return_address(0));
 }
 
-LMM_HOOK(void *, llama_model_load_from_splits, const char **paths, size_t n_paths, struct params_blob params)
+LMM_HOOK(void *, llama_model_load_from_splits, const char **paths, size_t n_paths,
+	 struct params_blob params)
 {
 	struct load l;
 	void *model;
@@ -780,8 +802,8 @@ LMM_HOOK(void *, llama_model_load_from_splits, const char **paths, size_t n_path
 	return model;
 }
 
-static inline void *context_init(void *(*fn)(void *, struct params_blob), void *model, struct params_blob params,
-				 const void *ra)
+static inline void *context_init(void *(*fn)(void *, struct params_blob), void *model,
+				 struct params_blob params, const void *ra)
 {
 	struct load l;
 	void *ctx;
@@ -861,7 +883,8 @@ LMM_HOOK(void, llama_memory_clear, void *memory, bool data)
 {
 	LMM_REAL(llama_memory_clear);
 	if (lmm_recording() && !LMM_FOREIGN(llama_memory_clear))
-		note(context_of_memory(memory, __builtin_return_address(0)), LMM_HINT_MEMORY_CLEAR, LMM_SEQ_NONE, 0);
+		note(context_of_memory(memory, __builtin_return_address(0)), LMM_HINT_MEMORY_CLEAR,
+		     LMM_SEQ_NONE, 0);
 	fn(memory, data);
 }
 
@@ -869,8 +892,8 @@ LMM_HOOK(bool, llama_memory_seq_rm, void *memory, int32_t seq, int32_t p0, int32
 {
 	LMM_REAL(llama_memory_seq_rm);
 	if (p1 < 0 && seq >= 0 && lmm_recording() && !LMM_FOREIGN(llama_memory_seq_rm))
-		note(context_of_memory(memory, __builtin_return_address(0)), LMM_HINT_SEQ_RM, (unsigned)seq,
-		     p0 > 0 ? (uint64_t)p0 : 0);
+		note(context_of_memory(memory, __builtin_return_address(0)), LMM_HINT_SEQ_RM,
+		     (unsigned)seq, p0 > 0 ? (uint64_t)p0 : 0);
 	return fn(memory, seq, p0, p1);
 }
 
@@ -883,13 +906,13 @@ LMM_HOOK(bool, llama_memory_seq_rm, void *memory, int32_t seq, int32_t p0, int32
 			note(ctx, LMM_HINT_MEMORY_CLEAR, LMM_SEQ_NONE, 0);                         \
 		fn(ctx);                                                                           \
 	}
-#define HOOK_SEQ_RM(name)                                                                              \
-	LMM_HOOK(bool, name, void *ctx, int32_t seq, int32_t p0, int32_t p1)                           \
-	{                                                                                              \
-		LMM_REAL(name);                                                                        \
-		if (p1 < 0 && seq >= 0 && lmm_recording() && !LMM_FOREIGN(name))                       \
-			note(ctx, LMM_HINT_SEQ_RM, (unsigned)seq, p0 > 0 ? (uint64_t)p0 : 0);          \
-		return fn(ctx, seq, p0, p1);                                                           \
+#define HOOK_SEQ_RM(name)                                                                          \
+	LMM_HOOK(bool, name, void *ctx, int32_t seq, int32_t p0, int32_t p1)                       \
+	{                                                                                          \
+		LMM_REAL(name);                                                                    \
+		if (p1 < 0 && seq >= 0 && lmm_recording() && !LMM_FOREIGN(name))                   \
+			note(ctx, LMM_HINT_SEQ_RM, (unsigned)seq, p0 > 0 ? (uint64_t)p0 : 0);      \
+		return fn(ctx, seq, p0, p1);                                                       \
 	}
 
 HOOK_CLEAR(llama_kv_self_clear)
