@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/timeline_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- drawing ------------------------------------------------------------------------------------ */
+
+uint64_t lmm__tl_ns(const struct lmm_tl *tl, uint64_t ticks)
+{
+	return lmm_clock_fit_ns(&tl->fit, ticks);
+}
+
+int lmm__tl_track(struct lmm_tl *tl, struct lmm_tl_track *track, enum lmm_track_kind kind,
+		  const struct lmm_tl_process *p, int32_t tid, const char *name)
+{
+	struct lmm_track t = {
+		.kind = kind,
+		.process = p->process,
+		.pid = p->pid,
+		.tid = tid,
+		.name = name,
+		.process_name = lmm_strpool_get(&tl->strings, p->name),
+	};
+
+	if (track->id)
+		return 0;
+	track->id = t.track = ++tl->n_tracks;
+	return tl->ops->track(tl->ctx, &t);
+}
+
+int lmm__tl_slice(struct lmm_tl *tl, struct lmm_tl_track *track, struct lmm_slice *slice)
+{
+	slice->track = track->id;
+	if (slice->begin_ns < track->last_end_ns)
+		slice->begin_ns = track->last_end_ns;
+	if (slice->end_ns < slice->begin_ns)
+		slice->end_ns = slice->begin_ns;
+	track->last_end_ns = slice->end_ns;
+	return tl->ops->slice(tl->ctx, slice);
+}
+
+static struct lmm_arg *next_arg(struct lmm_slice *s, const char *key, enum lmm_arg_kind kind)
+{
+	struct lmm_arg *a =
+		&s->args[s->n_args < LMM_SLICE_ARGS_MAX ? s->n_args++ : LMM_SLICE_ARGS_MAX - 1];
+
+	a->key = key;
+	a->kind = kind;
+	return a;
+}
+
+void lmm__tl_arg_u64(struct lmm_slice *s, const char *key, uint64_t value)
+{
+	next_arg(s, key, LMM_ARG_U64)->u64 = value;
+}
+
+void lmm__tl_arg_i64(struct lmm_slice *s, const char *key, int64_t value)
+{
+	next_arg(s, key, LMM_ARG_I64)->i64 = value;
+}
+
+void lmm__tl_arg_string(struct lmm_slice *s, const char *key, const char *value)
+{
+	next_arg(s, key, LMM_ARG_STRING)->string = value;
+}
+
+int lmm__tl_step_is_warm(const struct lmm_tl_process *p, uint32_t step)
+{
+	const struct lmm_tl_step *s = lmm__tl_find_step(p, step);
+
+	return s && s->is_warm;
+}
+
+/* ---- phases ------------------------------------------------------------------------------------- */
+
+static int draw_piece(struct lmm_tl *tl, struct lmm_tl_stream *s, struct lmm_tl_phase *p,
+		      uint64_t end_ns)
+{
+	struct lmm_slice slice = {
+		.begin_ns = p->piece_ns,
+		.end_ns = end_ns,
+		.name = lmm_phase_name(p->phase),
+		.category = lmm__tl_step_is_warm(s->process, p->step) ? "warmup" : "phase",
+	};
+	int rc;
+
+	if (p->step != LMM_STEP_NONE)
+		lmm__tl_arg_u64(&slice, "step", p->step);
+	if (p->seq != LMM_SEQ_NONE)
+		lmm__tl_arg_u64(&slice, "seq", p->seq);
+	if (p->part > 0)
+		lmm__tl_arg_u64(&slice, "part", p->part);
+	p->part++;
+	rc = lmm__tl_track(tl, &s->phases_track, LMM_TRACK_PHASES, s->process, s->tid, "phases");
+	return rc < 0 ? rc : lmm__tl_slice(tl, &s->phases_track, &slice);
+}
+
+/* What lies between the last cut and t belongs to the innermost phase. */
+static int cut_phase(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
+{
+	struct lmm_tl_phase *top;
+
+	if (s->depth == 0)
+		return 0;
+	top = &s->phases[s->depth - 1];
+	if (t_ns <= top->piece_ns)
+		return 0;
+	return draw_piece(tl, s, top, t_ns);
+}
+
+static int phase_begin(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	uint64_t t_ns = lmm__tl_ns(tl, e->t);
+	struct lmm_tl_phase *p;
+	int rc = cut_phase(tl, s, t_ns);
+
+	if (s->depth == LMM_TL_DEPTH) {
+		s->too_deep++;
+		return rc;
+	}
+	p = &s->phases[s->depth++];
+	memset(p, 0, sizeof(*p));
+	p->phase = e->phase;
+	p->seq = e->seq;
+	p->step = e->id;
+	p->begin_ns = p->piece_ns = t_ns;
+	p->position = LMM_POS_ABSENT;
+	return rc;
+}
+
+static int draw_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_tl_phase *p,
+		     uint64_t end_ns)
+{
+	const struct lmm_event *e = &p->step_event;
+	struct lmm_slice slice = {
+		.begin_ns = p->begin_ns,
+		.end_ns = end_ns,
+		.name = lmm_phase_name(e->phase),
+		.category = lmm__tl_step_is_warm(s->process, e->id) ? "warmup" : "step",
+	};
+	int rc;
+
+	lmm__tl_arg_u64(&slice, "step", e->id);
+	lmm__tl_arg_u64(&slice, "tokens", (uint32_t)e->a);
+	lmm__tl_arg_u64(&slice, "outputs", e->a >> 32);
+	lmm__tl_arg_u64(&slice, "context", (uint32_t)e->b);
+	lmm__tl_arg_u64(&slice, "call", e->b >> 32);
+	if (p->n_seqs > 0)
+		lmm__tl_arg_u64(&slice, "sequences", p->n_seqs);
+	if (p->position != LMM_POS_ABSENT)
+		lmm__tl_arg_u64(&slice, "position", p->position);
+	rc = lmm__tl_track(tl, &s->steps_track, LMM_TRACK_STEPS, s->process, s->tid, "steps");
+	return rc < 0 ? rc : lmm__tl_slice(tl, &s->steps_track, &slice);
+}
+
+static int phase_pop(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
+{
+	struct lmm_tl_phase *p = &s->phases[s->depth - 1];
+	int rc = cut_phase(tl, s, t_ns);
+
+	/* one that took no time is drawn all the same, so that slices can be counted */
+	if (rc == 0 && p->part == 0)
+		rc = draw_piece(tl, s, p, t_ns);
+	if (rc == 0 && p->has_step)
+		rc = draw_step(tl, s, p, t_ns);
+	s->depth--;
+	if (s->depth > 0)
+		s->phases[s->depth - 1].piece_ns = t_ns;
+	return rc;
+}
+
+static int phase_end(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	uint64_t t_ns = lmm__tl_ns(tl, e->t);
+	unsigned depth = s->depth;
+	int rc = 0;
+
+	if (s->too_deep > 0) {
+		s->too_deep--;
+		return 0;
+	}
+	while (depth > 0 && s->phases[depth - 1].phase != e->phase)
+		depth--;
+	/* ends that were lost: whatever is still open inside ends here too */
+	while (depth > 0 && s->depth >= depth && rc == 0)
+		rc = phase_pop(tl, s, t_ns);
+	return rc;
+}
+
+int lmm__tl_embedding(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t begin_ns,
+		      uint64_t end_ns)
+{
+	struct lmm_tl_phase piece = {
+		.phase = LMM_PHASE_EMBEDDING,
+		.seq = LMM_SEQ_NONE,
+		.step = s->run_step,
+		.piece_ns = begin_ns,
+	};
+	int rc = cut_phase(tl, s, begin_ns);
+
+	piece.part = s->embedding_drawn && s->embedding_step == s->run_step;
+	s->embedding_drawn = 1;
+	s->embedding_step = s->run_step;
+	if (rc == 0)
+		rc = draw_piece(tl, s, &piece, end_ns);
+	if (s->depth > 0)
+		s->phases[s->depth - 1].piece_ns = end_ns;
+	return rc;
+}
+
+static int draw_unaccounted(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	struct lmm_tl_phase piece = {
+		.phase = LMM_PHASE_UNACCOUNTED,
+		.seq = LMM_SEQ_NONE,
+		.step = e->id,
+		.piece_ns = lmm__tl_ns(tl, e->t),
+	};
+
+	return draw_piece(tl, s, &piece, lmm__tl_ns(tl, e->a));
+}
+
+/* ---- steps and tokens --------------------------------------------------------------------------- */
+
+static int note_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	struct lmm_tl_step *step = lmm__tl_note_step(s->process, e);
+	const struct lmm_tl_context *c = lmm__tl_context(tl, s->process->process, (uint32_t)e->b);
+
+	if (!c)
+		return -ENOMEM;
+	step->is_warm = e->id < c->warm_before || c->is_warming;
+	if (s->depth > 0 && s->phases[s->depth - 1].step == e->id) {
+		s->phases[s->depth - 1].has_step = 1;
+		s->phases[s->depth - 1].step_event = *e;
+	}
+	return 0;
+}
+
+static void note_seq(struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	struct lmm_tl_phase *top = s->depth > 0 ? &s->phases[s->depth - 1] : NULL;
+
+	if (!top || !top->has_step || top->step != e->id)
+		return;
+	if (top->n_seqs++ == 0)
+		top->position = e->b;
+	else
+		top->position = LMM_POS_ABSENT;
+}
+
+static int note_hint(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	struct lmm_tl_context *c;
+
+	if (e->phase != LMM_HINT_WARMUP_ON && e->phase != LMM_HINT_WARMUP_OFF)
+		return 0;
+	c = lmm__tl_context(tl, s->process->process, (uint32_t)e->a);
+	if (!c)
+		return -ENOMEM;
+	c->is_warming = e->phase == LMM_HINT_WARMUP_ON;
+	return 0;
+}
+
+static int draw_rate(struct lmm_tl *tl, struct lmm_tl_process *p, uint64_t window, uint64_t tokens)
+{
+	int rc = lmm__tl_track(tl, &p->tokens_track, LMM_TRACK_TOKENS, p, 0, "output tokens/s");
+
+	if (rc < 0)
+		return rc;
+	return tl->ops->counter(tl->ctx, p->tokens_track.id, (window - 1) * LMM_TL_RATE_NS,
+				(double)tokens * 1e9 / LMM_TL_RATE_NS);
+}
+
+/* Ends the window that is being counted; the next one with tokens is `next`, 0: none comes. */
+static int end_window(struct lmm_tl *tl, struct lmm_tl_process *p, uint64_t next)
+{
+	int rc = 0;
+
+	if (p->tokens_window == 0)
+		return 0;
+	rc = draw_rate(tl, p, p->tokens_window, p->tokens_count);
+	if (rc == 0 && next != p->tokens_window + 1)
+		rc = draw_rate(tl, p, p->tokens_window + 1, 0);
+	return rc;
+}
+
+static int count_token(struct lmm_tl *tl, struct lmm_tl_process *p, const struct lmm_event *e)
+{
+	uint64_t window = lmm__tl_ns(tl, e->t) / LMM_TL_RATE_NS + 1;
+	int rc = 0;
+
+	/* threads come in batches: a token that is late counts where the counting is */
+	if (window > p->tokens_window) {
+		rc = end_window(tl, p, window);
+		p->tokens_window = window;
+		p->tokens_count = 0;
+	}
+	p->tokens_count++;
+	return rc;
+}
+
+/* ---- requests ----------------------------------------------------------------------------------- */
+
+static int draw_request(struct lmm_tl *tl, struct lmm_tl_track *lane,
+			const struct lmm_result_request *q, uint64_t start_ns)
+{
+	struct lmm_slice slice = { .category = "request" };
+	char name[40];
+
+	(void)snprintf(name, sizeof(name), "request %" PRIu64, q->id);
+	slice.name = name;
+	slice.begin_ns = start_ns + q->start_ns;
+	slice.end_ns = slice.begin_ns + (q->wall_ns > 0 ? (uint64_t)(q->wall_ns + 0.5) : 0);
+	lmm__tl_arg_u64(&slice, "id", q->id);
+	lmm__tl_arg_u64(&slice, "prompt_tokens", q->prompt_tokens);
+	lmm__tl_arg_u64(&slice, "cached_tokens", q->cached_tokens);
+	lmm__tl_arg_u64(&slice, "output_tokens", q->output_tokens);
+	if (q->ttft_ns >= 0)
+		lmm__tl_arg_u64(&slice, "ttft_ns", (uint64_t)(q->ttft_ns + 0.5));
+	if (q->tpot_ns >= 0)
+		lmm__tl_arg_u64(&slice, "tpot_ns", (uint64_t)(q->tpot_ns + 0.5));
+	if (q->seq != LMM_SEQ_NONE)
+		lmm__tl_arg_u64(&slice, "seq", q->seq);
+	if (!q->complete)
+		lmm__tl_arg_u64(&slice, "incomplete", 1);
+	return lmm__tl_slice(tl, lane, &slice);
+}
+
+/* Requests of a process that run at once go to tracks of their own. Few: at most LMM_RESULT_REQUESTS_MAX. */
+struct lane {
+	struct lmm_tl_track track;
+	uint32_t process;
+};
+
+static struct lane *find_lane(struct lane *lanes, size_t *n, uint32_t process, uint64_t begin_ns)
+{
+	for (size_t i = 0; i < *n; i++) {
+		if (lanes[i].process == process && lanes[i].track.last_end_ns <= begin_ns)
+			return &lanes[i];
+	}
+	lanes[*n].process = process;
+	return &lanes[(*n)++];
+}
+
+int lmm__tl_requests(struct lmm_tl *tl)
+{
+	uint64_t start_ns = lmm__tl_ns(tl, tl->session.start_ticks);
+	struct lane *lanes = calloc(tl->r->n_requests ? tl->r->n_requests : 1, sizeof(*lanes));
+	size_t n = 0;
+	int rc = lanes ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < tl->r->n_requests && rc == 0; i++) {
+		const struct lmm_result_request *q = &tl->r->requests[i];
+		const struct lmm_tl_process *p = lmm__tl_process(tl, q->process);
+		struct lane *lane = find_lane(lanes, &n, q->process, start_ns + q->start_ns);
+
+		rc = p ? lmm__tl_track(tl, &lane->track, LMM_TRACK_REQUESTS, p, 0, "requests")
+		       : -ENOMEM;
+		if (rc == 0)
+			rc = draw_request(tl, &lane->track, q, start_ns);
+	}
+	free(lanes);
+	return rc;
+}
+
+/* ---- walking ------------------------------------------------------------------------------------ */
+
+static int draw_event(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	switch (e->type) {
+	case LMM_EV_OP:
+	case LMM_EV_OP_FUSED:
+		return lmm__tl_op(tl, s, e);
+	case LMM_EV_BARRIER:
+		s->op_barrier_ns = lmm__tl_ns(tl, e->t);
+		return 0;
+	case LMM_EV_GRAPH_BEGIN:
+	case LMM_EV_EPOCH:
+		return lmm__tl_run_begin(tl, s, e);
+	case LMM_EV_GRAPH_END:
+		return lmm__tl_run_end(tl, s, lmm__tl_ns(tl, e->t));
+	case LMM_EV_PHASE_BEGIN:
+		return phase_begin(tl, s, e);
+	case LMM_EV_PHASE_END:
+		return phase_end(tl, s, e);
+	case LMM_EV_STEP:
+		return note_step(tl, s, e);
+	case LMM_EV_SEQ:
+		note_seq(s, e);
+		return 0;
+	case LMM_EV_TOKEN:
+		return count_token(tl, s->process, e);
+	case LMM_EV_UNACCOUNTED:
+		return draw_unaccounted(tl, s, e);
+	case LMM_EV_HINT:
+		return note_hint(tl, s, e);
+	case LMM_EV_COMMAND:
+		return lmm__tl_command(tl, s, e);
+	case LMM_EV_COMPLETION:
+		return lmm__tl_completion(tl, s, e);
+	case LMM_EV_LOST:
+		/* the operator that runs has no known end */
+		s->op_is_open = 0;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int draw_events(struct lmm_tl *tl, const struct lmm_events *item)
+{
+	struct lmm_tl_stream *s = lmm_idmap_get(&tl->streams, item->stream);
+	int rc = 0;
+
+	for (uint32_t i = 0; s && i < item->n && rc == 0; i++)
+		rc = draw_event(tl, s, &item->ev[i]);
+	return rc;
+}
+
+static int note_kernel(struct lmm_tl *tl, const struct lmm_kernel *item)
+{
+	uint32_t *name = lmm_idmap_make(&tl->kernels, lmm_idmap_key(item->process, item->kernel),
+					sizeof(*name));
+
+	if (!name)
+		return -ENOMEM;
+	*name = lmm_strpool_add(&tl->strings, item->name, NULL);
+	return *name ? 0 : -ENOMEM;
+}
+
+static int note_queue(struct lmm_tl *tl, const struct lmm_queue *item)
+{
+	struct lmm_tl_queue *q =
+		lmm_idmap_make(&tl->queues, lmm_idmap_key(item->process, item->queue), sizeof(*q));
+
+	if (!q)
+		return -ENOMEM;
+	q->ticks_per_second = item->ticks_per_second;
+	q->device = lmm_strpool_add(&tl->strings, item->device, NULL);
+	return q->device ? 0 : -ENOMEM;
+}
+
+static int draw_item(struct lmm_tl *tl, const struct lmm_item *item)
+{
+	switch (item->kind) {
+	case LMM_ITEM_GRAPH:
+		return lmm__tl_graph(tl, &item->graph);
+	case LMM_ITEM_KERNEL:
+		return note_kernel(tl, &item->kernel);
+	case LMM_ITEM_QUEUE:
+		return note_queue(tl, &item->queue);
+	case LMM_ITEM_EVENTS:
+		return draw_events(tl, &item->events);
+	default:
+		return 0;
+	}
+}
+
+static int draw_items(struct lmm_tl *tl, struct lmm_trace *tr)
+{
+	const struct lmm_item *item;
+	int rc = lmm_trace_rewind(tr);
+
+	while (rc == 0 && (rc = lmm_trace_next(tr, &item)) > 0)
+		rc = draw_item(tl, item);
+	return rc;
+}
+
+/* What is open when the records end has no known end and is not drawn, as it is not counted. */
+static int draw_rests(struct lmm_tl *tl)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < tl->streams.n_slots && rc == 0; i++) {
+		if (tl->streams.slots[i].value)
+			rc = lmm__tl_run_abandon(tl, tl->streams.slots[i].value);
+	}
+	for (uint32_t i = 0; i < tl->processes.n_slots && rc == 0; i++) {
+		if (tl->processes.slots[i].value)
+			rc = end_window(tl, tl->processes.slots[i].value, 0);
+	}
+	return rc;
+}
+
+static void free_graph(void *value)
+{
+	free(((struct lmm_tl_graph *)value)->ops);
+}
+
+int lmm_timeline_draw(struct lmm_trace *tr, const struct lmm_result *r,
+		      const struct lmm_timeline_ops *ops, void *ctx)
+{
+	struct lmm_tl *tl = calloc(1, sizeof(*tl));
+	int rc;
+
+	if (!tl)
+		return -ENOMEM;
+	tl->ops = ops;
+	tl->ctx = ctx;
+	tl->r = r;
+	rc = lmm__tl_scan(tl, tr);
+	if (rc == 0)
+		rc = ops->session(ctx, r, lmm__tl_ns(tl, tl->session.start_ticks));
+	if (rc == 0)
+		rc = lmm__tl_requests(tl);
+	if (rc == 0)
+		rc = draw_items(tl, tr);
+	if (rc == 0)
+		rc = draw_rests(tl);
+	lmm_idmap_free(&tl->processes, NULL);
+	lmm_idmap_free(&tl->contexts, NULL);
+	lmm_idmap_free(&tl->streams, NULL);
+	lmm_idmap_free(&tl->graphs, free_graph);
+	lmm_idmap_free(&tl->kernels, NULL);
+	lmm_idmap_free(&tl->queues, NULL);
+	lmm_strpool_free(&tl->strings);
+	free(tl);
+	return rc;
+}

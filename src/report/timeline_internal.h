@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the timeline share: timeline.c walks the trace, timeline_scan.c looks ahead, timeline_ops.c draws
+ * operators, layers and device commands. */
+#ifndef LMM_REPORT_TIMELINE_INTERNAL_H
+#define LMM_REPORT_TIMELINE_INTERNAL_H
+
+#include "base/clock.h"
+#include "report/idmap.h"
+#include "report/strpool.h"
+#include "report/timeline.h"
+
+#define LMM_TL_DEPTH	16	   /* phases nest no deeper; further ones are not drawn */
+#define LMM_TL_STEPS	64	   /* steps of a process that may still be spoken of */
+#define LMM_TL_LANES	8	   /* tracks of one device queue */
+#define LMM_TL_COMMANDS 4096	   /* of one queue in flight; a power of two */
+#define LMM_TL_RATE_NS	500000000u /* the window of the tokens counter */
+
+struct lmm_tl_track {
+	uint32_t id; /* 0: not announced yet */
+	uint64_t last_end_ns;
+};
+
+struct lmm_tl_context {
+	uint32_t last_step;
+	uint32_t warm_before; /* steps below are warm-up; LMM_STEP_NONE never comes this far */
+	uint8_t has_steps, has_token, is_warming;
+	uint8_t cleared;     /* its memory was emptied behind its first request … */
+	uint32_t cleared_at; /* … which had the steps below */
+};
+
+struct lmm_tl_step {
+	uint32_t step;
+	uint32_t context;
+	uint8_t phase;
+	uint8_t is_warm;
+	uint8_t is_set;
+};
+
+struct lmm_tl_process {
+	uint32_t process;
+	int32_t pid;
+	uint32_t name; /* in the string pool */
+	uint32_t op_cost_ps;
+	uint8_t is_bench;
+	struct lmm_tl_step steps[LMM_TL_STEPS]; /* by step % LMM_TL_STEPS */
+	struct lmm_tl_track tokens_track;
+	uint64_t tokens_window; /* number of the window that is being counted, from 1 */
+	uint64_t tokens_count;
+};
+
+struct lmm_tl_op {
+	uint32_t name, op, shape; /* in the string pool */
+	int32_t layer;
+	uint8_t role;
+	uint64_t bytes;
+	uint64_t flops;
+};
+
+struct lmm_tl_graph {
+	uint32_t n_ops;
+	struct lmm_tl_op *ops;
+};
+
+struct lmm_tl_phase {
+	uint8_t phase;
+	uint16_t seq;
+	uint32_t step;
+	uint32_t part; /* pieces drawn already */
+	uint64_t begin_ns;
+	uint64_t piece_ns; /* begin of the piece that is being made */
+	uint8_t has_step;
+	struct lmm_event step_event;
+	uint64_t position;
+	uint32_t n_seqs;
+};
+
+struct lmm_tl_stream {
+	uint32_t stream;
+	int32_t tid;
+	struct lmm_tl_process *process;
+	struct lmm_tl_track steps_track, phases_track, layers_track, operators_track;
+
+	struct lmm_tl_phase phases[LMM_TL_DEPTH];
+	unsigned depth;
+	unsigned too_deep;	 /* phases that were begun beyond and not ended */
+	uint32_t embedding_step; /* step whose embedding was drawn already */
+	uint8_t embedding_drawn;
+
+	const struct lmm_tl_graph *graph; /* NULL: none runs, or an unknown one */
+	uint8_t in_graph, is_worker, op_is_open, op_is_fused;
+	uint32_t run_step;
+	uint32_t op_node;
+	uint64_t op_ns, op_barrier_ns;
+	uint32_t own_rest_ps; /* of the hook's cost, less than a nanosecond */
+
+	int32_t layer; /* -1: none is being made */
+	uint64_t layer_begin_ns, layer_end_ns;
+};
+
+struct lmm_tl_command {
+	uint32_t id;
+	uint32_t name;
+	uint32_t step;
+	uint8_t phase, is_set;
+};
+
+struct lmm_tl_queue {
+	uint32_t device; /* in the string pool */
+	uint64_t ticks_per_second;
+	struct lmm_tl_track lanes[LMM_TL_LANES];
+	struct lmm_tl_command commands[LMM_TL_COMMANDS];
+};
+
+struct lmm_tl {
+	const struct lmm_timeline_ops *ops;
+	void *ctx;
+	const struct lmm_result *r;
+	struct lmm_clock_fit fit;
+	struct lmm_session session; /* numbers only: its strings are gone */
+	struct lmm_strpool strings;
+	struct lmm_idmap processes; /* struct lmm_tl_process */
+	struct lmm_idmap contexts;  /* (process, context): struct lmm_tl_context */
+	struct lmm_idmap streams;   /* struct lmm_tl_stream */
+	struct lmm_idmap graphs;    /* (process, graph): struct lmm_tl_graph */
+	struct lmm_idmap kernels;   /* (process, kernel): uint32_t, its name */
+	struct lmm_idmap queues;    /* (process, queue): struct lmm_tl_queue */
+	uint32_t n_tracks;
+};
+
+/* The first reading: clocks, processes, and which steps are warm-up. */
+int lmm__tl_scan(struct lmm_tl *tl, struct lmm_trace *tr);
+
+struct lmm_tl_process *lmm__tl_process(struct lmm_tl *tl, uint32_t process);
+struct lmm_tl_context *lmm__tl_context(struct lmm_tl *tl, uint32_t process, uint32_t context);
+struct lmm_tl_step *lmm__tl_note_step(struct lmm_tl_process *p, const struct lmm_event *e);
+const struct lmm_tl_step *lmm__tl_find_step(const struct lmm_tl_process *p, uint32_t step);
+
+uint64_t lmm__tl_ns(const struct lmm_tl *tl, uint64_t ticks);
+int lmm__tl_track(struct lmm_tl *tl, struct lmm_tl_track *track, enum lmm_track_kind kind,
+		  const struct lmm_tl_process *p, int32_t tid, const char *name);
+/* Cuts the slice so that it lies behind the track's last one. */
+int lmm__tl_slice(struct lmm_tl *tl, struct lmm_tl_track *track, struct lmm_slice *slice);
+
+void lmm__tl_arg_u64(struct lmm_slice *s, const char *key, uint64_t value);
+void lmm__tl_arg_i64(struct lmm_slice *s, const char *key, int64_t value);
+void lmm__tl_arg_string(struct lmm_slice *s, const char *key, const char *value);
+
+/* A piece [begin, end) of the embedding on the phases track of s. */
+int lmm__tl_embedding(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t begin_ns,
+		      uint64_t end_ns);
+int lmm__tl_step_is_warm(const struct lmm_tl_process *p, uint32_t step);
+
+int lmm__tl_graph(struct lmm_tl *tl, const struct lmm_graph *graph);
+int lmm__tl_run_begin(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
+int lmm__tl_run_end(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns);
+/* The run ended nowhere: its last operator has no known end. */
+int lmm__tl_run_abandon(struct lmm_tl *tl, struct lmm_tl_stream *s);
+int lmm__tl_op(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
+int lmm__tl_command(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
+int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
+
+int lmm__tl_requests(struct lmm_tl *tl);
+
+#endif
