@@ -515,30 +515,35 @@ static void clock_poll(struct lmm_collector *c, int now)
 	emit(c, &item);
 }
 
-static void process_close(struct lmm_collector *c, struct process *p)
+static void memory_give_back(struct lmm_shm_session *shm, uint64_t bytes)
+{
+	uint64_t used = atomic_load(&shm->memory_used_bytes);
+
+	while (used >= bytes &&
+	       !atomic_compare_exchange_weak(&shm->memory_used_bytes, &used, used - bytes))
+		;
+}
+
+static void ring_close(struct lmm_collector *c, struct process *p, uint32_t k)
 {
 	char path[LMM_FOLDER_PATH_BYTES + 32];
+	struct ring *r = p->ring[k];
 
-	for (uint32_t k = 0; k < LMM_SHM_RING_MAX; k++) {
-		struct ring *r = p->ring[k];
-
-		if (r && r->shm) {
-			uint64_t used = atomic_load(&c->folder->shm->memory_used_bytes);
-
-			munmap(r->shm, r->bytes);
-			if (p->ended && process_path(c, p->item.process, ".r", (long)k, path,
-						     sizeof(path)) == 0) {
-				unlink(path);
-				while (used >= r->bytes &&
-				       !atomic_compare_exchange_weak(
-					       &c->folder->shm->memory_used_bytes, &used,
-					       used - r->bytes))
-					;
-			}
+	if (r && r->shm) {
+		munmap(r->shm, r->bytes);
+		if (p->ended && process_path(c, p->item.process, ".r", (long)k, path, sizeof(path)) == 0) {
+			unlink(path);
+			memory_give_back(c->folder->shm, (uint64_t)r->n_slots * sizeof(struct lmm_slot));
 		}
-		free(r);
-		p->ring[k] = NULL;
 	}
+	free(r);
+	p->ring[k] = NULL;
+}
+
+static void process_close(struct lmm_collector *c, struct process *p)
+{
+	for (uint32_t k = 0; k < LMM_SHM_RING_MAX; k++)
+		ring_close(c, p, k);
 	p->n_rings = 0;
 	if (p->shm)
 		munmap(p->shm, sizeof(*p->shm));

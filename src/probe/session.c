@@ -242,16 +242,19 @@ static size_t memory_claim(void)
 void *lmm_session_map_ring(uint32_t index, size_t *bytes)
 {
 	char path[PATH_BYTES];
+	size_t claimed;
 	void *p;
 
 	if (!session || file_path(path, ".r", (long)index))
 		return NULL;
-	*bytes = memory_claim();
-	if (!*bytes)
+	claimed = memory_claim();
+	if (!claimed)
 		return NULL;
+	/* the slots take a power of two, the header a page of its own */
+	*bytes = claimed + 4096;
 	p = map_new(path, *bytes);
 	if (!p)
-		atomic_fetch_sub(&session->memory_used_bytes, *bytes);
+		atomic_fetch_sub(&session->memory_used_bytes, claimed);
 	return p;
 }
 
