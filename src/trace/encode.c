@@ -283,8 +283,8 @@ static unsigned put_time(struct lmm_encoder *e, uint32_t dt)
 {
 	unsigned more = dt < 1u << 8 ? 0 : dt < 1u << 16 ? 1 : dt < 1u << 24 ? 2 : 3;
 
-	for (unsigned i = 0; i <= more; i++)
-		*e->time_end++ = (uint8_t)(dt >> (8 * i));
+	memcpy(e->time_end, &dt, sizeof(dt)); /* little-endian; what is too much is overwritten */
+	e->time_end += more + 1;
 	return more;
 }
 
