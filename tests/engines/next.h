@@ -34,7 +34,8 @@ static int search_object(struct dl_phdr_info *object, size_t size, void *arg)
 		return 0;
 	fn = dlsym(handle, s->name);
 	dlclose(handle);
-	if (fn && dladdr(fn, &info) && info.dli_fbase != s->caller_base && !strcmp(info.dli_fname, object->dlpi_name))
+	if (fn && dladdr(fn, &info) && info.dli_fbase != s->caller_base &&
+	    !strcmp(info.dli_fname, object->dlpi_name))
 		s->found = fn;
 	return s->found != NULL;
 }
@@ -44,7 +45,8 @@ static inline void *next_function(const char *name, const void *caller)
 	void *fn = dlsym(RTLD_NEXT, name);
 	Dl_info info, self;
 
-	if (!fn && dladdr(caller, &info) && dladdr((const void *)next_function, &self) && info.dli_fbase != self.dli_fbase) {
+	if (!fn && dladdr(caller, &info) && dladdr((const void *)next_function, &self) &&
+	    info.dli_fbase != self.dli_fbase) {
 		void *object = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 
 		fn = object ? dlsym(object, name) : NULL;
@@ -63,11 +65,11 @@ static inline void *next_function(const char *name, const void *caller)
 }
 
 /* Declares `next`, the real function of the same type as the function it stands in. */
-#define NEXT(name)                                                                                  \
-	static __typeof__(&name) next;                                                              \
-	do {                                                                                        \
-		if (__builtin_expect(!next, 0))                                                     \
-			*(void **)&next = next_function(#name, __builtin_return_address(0));        \
+#define NEXT(name)                                                                                 \
+	static __typeof__(&name) next;                                                             \
+	do {                                                                                       \
+		if (__builtin_expect(!next, 0))                                                    \
+			*(void **)&next = next_function(#name, __builtin_return_address(0));       \
 	} while (0)
 
 #endif

@@ -134,8 +134,10 @@ int32_t llama_decode(void *ctx, struct batch batch)
 	return rc;
 }
 
-int32_t llama_tokenize(void *vocab, const char *text, int32_t len, int32_t *tokens, int32_t max, char special, char parse);
-int32_t llama_tokenize(void *vocab, const char *text, int32_t len, int32_t *tokens, int32_t max, char special, char parse)
+int32_t llama_tokenize(void *vocab, const char *text, int32_t len, int32_t *tokens, int32_t max,
+		       char special, char parse);
+int32_t llama_tokenize(void *vocab, const char *text, int32_t len, int32_t *tokens, int32_t max,
+		       char special, char parse)
 {
 	struct entry *e;
 	int32_t rc;
@@ -147,8 +149,10 @@ int32_t llama_tokenize(void *vocab, const char *text, int32_t len, int32_t *toke
 	return rc;
 }
 
-int32_t llama_token_to_piece(void *vocab, int32_t token, char *buf, int32_t len, int32_t lstrip, char special);
-int32_t llama_token_to_piece(void *vocab, int32_t token, char *buf, int32_t len, int32_t lstrip, char special)
+int32_t llama_token_to_piece(void *vocab, int32_t token, char *buf, int32_t len, int32_t lstrip,
+			     char special);
+int32_t llama_token_to_piece(void *vocab, int32_t token, char *buf, int32_t len, int32_t lstrip,
+			     char special)
 {
 	struct entry *e;
 	int32_t rc;
@@ -160,8 +164,10 @@ int32_t llama_token_to_piece(void *vocab, int32_t token, char *buf, int32_t len,
 	return rc;
 }
 
-int32_t llama_detokenize(void *vocab, const int32_t *tokens, int32_t n, char *text, int32_t max, char remove, char unparse);
-int32_t llama_detokenize(void *vocab, const int32_t *tokens, int32_t n, char *text, int32_t max, char remove, char unparse)
+int32_t llama_detokenize(void *vocab, const int32_t *tokens, int32_t n, char *text, int32_t max,
+			 char remove, char unparse);
+int32_t llama_detokenize(void *vocab, const int32_t *tokens, int32_t n, char *text, int32_t max,
+			 char remove, char unparse)
 {
 	struct entry *e;
 	int32_t rc;
@@ -221,8 +227,10 @@ int32_t llama_sampler_sample(void *sampler, void *ctx, int32_t i)
 	return token;
 }
 
-void ggml_backend_tensor_get_async(void *backend, const void *tensor, void *data, size_t offset, size_t bytes);
-void ggml_backend_tensor_get_async(void *backend, const void *tensor, void *data, size_t offset, size_t bytes)
+void ggml_backend_tensor_get_async(void *backend, const void *tensor, void *data, size_t offset,
+				   size_t bytes);
+void ggml_backend_tensor_get_async(void *backend, const void *tensor, void *data, size_t offset,
+				   size_t bytes)
 {
 	struct entry *e;
 

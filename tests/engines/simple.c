@@ -35,11 +35,14 @@ static struct llama_context *context_new(struct llama_model *model, int threads)
 }
 
 /* Returns the number of tokens made, or -1. */
-static int generate(struct llama_context *ctx, const struct llama_vocab *vocab, const char *prompt, int n)
+static int generate(struct llama_context *ctx, const struct llama_vocab *vocab, const char *prompt,
+		    int n)
 {
 	llama_token tokens[PROMPT_MAX], next;
-	int n_prompt = llama_tokenize(vocab, prompt, (int)strlen(prompt), tokens, PROMPT_MAX, true, true);
-	struct llama_sampler *sampler = llama_sampler_chain_init(llama_sampler_chain_default_params());
+	int n_prompt =
+		llama_tokenize(vocab, prompt, (int)strlen(prompt), tokens, PROMPT_MAX, true, true);
+	struct llama_sampler *sampler =
+		llama_sampler_chain_init(llama_sampler_chain_default_params());
 	struct llama_batch batch;
 	int made = 0;
 
@@ -96,7 +99,8 @@ int main(int argc, char **argv)
 #else
 		llama_memory_clear(llama_get_memory(ctx), true);
 #endif
-		made = generate(ctx, llama_model_get_vocab(model), argv[4], (int)strtol(argv[3], NULL, 10));
+		made = generate(ctx, llama_model_get_vocab(model), argv[4],
+				(int)strtol(argv[3], NULL, 10));
 	}
 	fprintf(stderr, "simple: %d tokens\n", made);
 	llama_free(ctx);

@@ -15,7 +15,13 @@
 #define GGML_MAX_SRC  10
 #define GGML_MAX_NAME 64
 
-enum ggml_type { GGML_TYPE_F32 = 0, GGML_TYPE_F16 = 1, GGML_TYPE_Q4_1 = 3, GGML_TYPE_I32 = 26, GGML_TYPE_COUNT = 40 };
+enum ggml_type {
+	GGML_TYPE_F32 = 0,
+	GGML_TYPE_F16 = 1,
+	GGML_TYPE_Q4_1 = 3,
+	GGML_TYPE_I32 = 26,
+	GGML_TYPE_COUNT = 40
+};
 
 /* Numbered otherwise than upstream, which renumbers them every other month. */
 enum ggml_op {
@@ -100,22 +106,31 @@ typedef int (*fake_graph_compute_fn)(struct ggml_cgraph *graph, struct ggml_cpla
 /* libggml-base */
 struct ggml_context *ggml_init(struct ggml_init_params params);
 void ggml_free(struct ggml_context *ctx);
-struct ggml_tensor *ggml_new_tensor(struct ggml_context *ctx, enum ggml_type type, int n_dims, const int64_t *ne);
+struct ggml_tensor *ggml_new_tensor(struct ggml_context *ctx, enum ggml_type type, int n_dims,
+				    const int64_t *ne);
 struct ggml_tensor *ggml_new_tensor_1d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0);
-struct ggml_tensor *ggml_new_tensor_2d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1);
-struct ggml_tensor *ggml_new_tensor_3d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1,
-				       int64_t ne2);
-struct ggml_tensor *ggml_new_tensor_4d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1,
-				       int64_t ne2, int64_t ne3);
-struct ggml_tensor *ggml_add(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b);
-struct ggml_tensor *ggml_mul(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b);
-struct ggml_tensor *ggml_mul_mat(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b);
-struct ggml_tensor *ggml_get_rows(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b);
+struct ggml_tensor *ggml_new_tensor_2d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0,
+				       int64_t ne1);
+struct ggml_tensor *ggml_new_tensor_3d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0,
+				       int64_t ne1, int64_t ne2);
+struct ggml_tensor *ggml_new_tensor_4d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0,
+				       int64_t ne1, int64_t ne2, int64_t ne3);
+struct ggml_tensor *ggml_add(struct ggml_context *ctx, struct ggml_tensor *a,
+			     struct ggml_tensor *b);
+struct ggml_tensor *ggml_mul(struct ggml_context *ctx, struct ggml_tensor *a,
+			     struct ggml_tensor *b);
+struct ggml_tensor *ggml_mul_mat(struct ggml_context *ctx, struct ggml_tensor *a,
+				 struct ggml_tensor *b);
+struct ggml_tensor *ggml_get_rows(struct ggml_context *ctx, struct ggml_tensor *a,
+				  struct ggml_tensor *b);
 struct ggml_tensor *ggml_rms_norm(struct ggml_context *ctx, struct ggml_tensor *a, float eps);
-struct ggml_tensor *ggml_view_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, size_t offset);
-struct ggml_tensor *ggml_reshape_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1);
+struct ggml_tensor *ggml_view_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0,
+				 size_t offset);
+struct ggml_tensor *ggml_reshape_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0,
+				    int64_t ne1);
 /* Any operator of the table, for building the model's graph. */
-struct ggml_tensor *fake_op(struct ggml_context *ctx, enum ggml_op op, struct ggml_tensor *a, struct ggml_tensor *b);
+struct ggml_tensor *fake_op(struct ggml_context *ctx, enum ggml_op op, struct ggml_tensor *a,
+			    struct ggml_tensor *b);
 struct ggml_tensor *ggml_set_name(struct ggml_tensor *t, const char *name);
 const char *ggml_get_name(const struct ggml_tensor *t);
 const char *ggml_op_name(enum ggml_op op);
@@ -139,7 +154,8 @@ const char *ggml_commit(void);
 bool ggml_backend_sched_alloc_graph(void *sched, struct ggml_cgraph *graph);
 int ggml_backend_sched_graph_compute_async(void *sched, struct ggml_cgraph *graph);
 int ggml_backend_graph_compute_async(void *backend, struct ggml_cgraph *graph);
-void ggml_backend_tensor_get_async(void *backend, const struct ggml_tensor *t, void *data, size_t offset, size_t bytes);
+void ggml_backend_tensor_get_async(void *backend, const struct ggml_tensor *t, void *data,
+				   size_t offset, size_t bytes);
 void ggml_backend_tensor_set(struct ggml_tensor *t, const void *data, size_t offset, size_t bytes);
 void ggml_backend_synchronize(void *backend);
 /* What a backend module is registered through. */
@@ -150,8 +166,8 @@ int fake_backend_n_threads(void);
 /* libggml-cpu */
 int ggml_graph_compute(struct ggml_cgraph *graph, struct ggml_cplan *plan);
 bool ggml_cpu_extra_compute_forward(struct ggml_compute_params *params, struct ggml_tensor *t);
-void ggml_compute_forward_rms_norm_mul_fused(struct ggml_compute_params *params, struct ggml_tensor *t,
-					     struct ggml_tensor *mul);
+void ggml_compute_forward_rms_norm_mul_fused(struct ggml_compute_params *params,
+					     struct ggml_tensor *t, struct ggml_tensor *mul);
 void ggml_barrier(void *threadpool);
 
 /* Busy for so long. */

@@ -15,7 +15,8 @@ struct ggml_context {
 };
 
 static const char *const op_names[GGML_OP_COUNT] = {
-	"NONE", "ADD", "MUL", "RMS_NORM", "MUL_MAT", "GET_ROWS", "ROPE", "SOFT_MAX", "SET_ROWS", "GLU", "VIEW", "RESHAPE",
+	"NONE", "ADD",	    "MUL",	"RMS_NORM", "MUL_MAT", "GET_ROWS",
+	"ROPE", "SOFT_MAX", "SET_ROWS", "GLU",	    "VIEW",    "RESHAPE",
 };
 
 uint64_t fake_duration(const char *name, uint64_t otherwise)
@@ -52,7 +53,8 @@ struct ggml_context *ggml_init(struct ggml_init_params params)
 		return NULL;
 	ctx->size = params.mem_size;
 	ctx->owned = params.mem_buffer == NULL;
-	ctx->mem = ctx->owned ? calloc(1, params.mem_size ? params.mem_size : 1) : params.mem_buffer;
+	ctx->mem =
+		ctx->owned ? calloc(1, params.mem_size ? params.mem_size : 1) : params.mem_buffer;
 	if (!ctx->mem) {
 		free(ctx);
 		return NULL;
@@ -84,7 +86,8 @@ static void *ctx_take(struct ggml_context *ctx, size_t bytes)
 	return p;
 }
 
-struct ggml_tensor *ggml_new_tensor(struct ggml_context *ctx, enum ggml_type type, int n_dims, const int64_t *ne)
+struct ggml_tensor *ggml_new_tensor(struct ggml_context *ctx, enum ggml_type type, int n_dims,
+				    const int64_t *ne)
 {
 	struct ggml_tensor *t = ctx_take(ctx, sizeof(*t));
 
@@ -103,24 +106,26 @@ struct ggml_tensor *ggml_new_tensor_1d(struct ggml_context *ctx, enum ggml_type 
 	return ggml_new_tensor(ctx, type, 1, &ne0);
 }
 
-struct ggml_tensor *ggml_new_tensor_2d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1)
+struct ggml_tensor *ggml_new_tensor_2d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0,
+				       int64_t ne1)
 {
 	return ggml_new_tensor(ctx, type, 2, (int64_t[]){ ne0, ne1 });
 }
 
-struct ggml_tensor *ggml_new_tensor_3d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1,
-				       int64_t ne2)
+struct ggml_tensor *ggml_new_tensor_3d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0,
+				       int64_t ne1, int64_t ne2)
 {
 	return ggml_new_tensor(ctx, type, 3, (int64_t[]){ ne0, ne1, ne2 });
 }
 
-struct ggml_tensor *ggml_new_tensor_4d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0, int64_t ne1,
-				       int64_t ne2, int64_t ne3)
+struct ggml_tensor *ggml_new_tensor_4d(struct ggml_context *ctx, enum ggml_type type, int64_t ne0,
+				       int64_t ne1, int64_t ne2, int64_t ne3)
 {
 	return ggml_new_tensor(ctx, type, 4, (int64_t[]){ ne0, ne1, ne2, ne3 });
 }
 
-struct ggml_tensor *fake_op(struct ggml_context *ctx, enum ggml_op op, struct ggml_tensor *a, struct ggml_tensor *b)
+struct ggml_tensor *fake_op(struct ggml_context *ctx, enum ggml_op op, struct ggml_tensor *a,
+			    struct ggml_tensor *b)
 {
 	int64_t ne[4] = { a->ne[0], a->ne[1], a->ne[2], a->ne[3] };
 	struct ggml_tensor *t;
@@ -152,12 +157,14 @@ struct ggml_tensor *ggml_mul(struct ggml_context *ctx, struct ggml_tensor *a, st
 	return fake_op(ctx, GGML_OP_MUL, a, b);
 }
 
-struct ggml_tensor *ggml_mul_mat(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)
+struct ggml_tensor *ggml_mul_mat(struct ggml_context *ctx, struct ggml_tensor *a,
+				 struct ggml_tensor *b)
 {
 	return fake_op(ctx, GGML_OP_MUL_MAT, a, b);
 }
 
-struct ggml_tensor *ggml_get_rows(struct ggml_context *ctx, struct ggml_tensor *a, struct ggml_tensor *b)
+struct ggml_tensor *ggml_get_rows(struct ggml_context *ctx, struct ggml_tensor *a,
+				  struct ggml_tensor *b)
 {
 	return fake_op(ctx, GGML_OP_GET_ROWS, a, b);
 }
@@ -170,7 +177,8 @@ struct ggml_tensor *ggml_rms_norm(struct ggml_context *ctx, struct ggml_tensor *
 	return t;
 }
 
-struct ggml_tensor *ggml_view_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, size_t offset)
+struct ggml_tensor *ggml_view_1d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0,
+				 size_t offset)
 {
 	struct ggml_tensor *t = ggml_new_tensor_1d(ctx, a->type, ne0);
 
@@ -181,7 +189,8 @@ struct ggml_tensor *ggml_view_1d(struct ggml_context *ctx, struct ggml_tensor *a
 	return t;
 }
 
-struct ggml_tensor *ggml_reshape_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0, int64_t ne1)
+struct ggml_tensor *ggml_reshape_2d(struct ggml_context *ctx, struct ggml_tensor *a, int64_t ne0,
+				    int64_t ne1)
 {
 	struct ggml_tensor *t = ggml_new_tensor_2d(ctx, a->type, ne0, ne1);
 
@@ -355,7 +364,8 @@ int ggml_backend_sched_graph_compute_async(void *sched, struct ggml_cgraph *grap
 	return ggml_backend_graph_compute_async(NULL, graph);
 }
 
-void ggml_backend_tensor_get_async(void *backend, const struct ggml_tensor *t, void *data, size_t offset, size_t bytes)
+void ggml_backend_tensor_get_async(void *backend, const struct ggml_tensor *t, void *data,
+				   size_t offset, size_t bytes)
 {
 	(void)backend;
 	(void)t;

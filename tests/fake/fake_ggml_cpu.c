@@ -24,15 +24,17 @@ struct job {
 static uint64_t op_ns = 2000;
 
 /* Through the procedure linkage table, as the real one, so that it can be stood in for. */
-__attribute__((noinline)) bool ggml_cpu_extra_compute_forward(struct ggml_compute_params *params, struct ggml_tensor *t)
+__attribute__((noinline)) bool ggml_cpu_extra_compute_forward(struct ggml_compute_params *params,
+							      struct ggml_tensor *t)
 {
 	(void)params;
 	(void)t;
 	return false;
 }
 
-__attribute__((noinline)) void ggml_compute_forward_rms_norm_mul_fused(struct ggml_compute_params *params,
-								       struct ggml_tensor *t, struct ggml_tensor *mul)
+__attribute__((noinline)) void
+ggml_compute_forward_rms_norm_mul_fused(struct ggml_compute_params *params, struct ggml_tensor *t,
+					struct ggml_tensor *mul)
 {
 	(void)t;
 	(void)mul;
@@ -57,19 +59,22 @@ __attribute__((noinline)) void ggml_barrier(void *threadpool)
 
 static bool is_fused(const struct ggml_cgraph *g, int i)
 {
-	return g->nodes[i]->op == GGML_OP_RMS_NORM && i + 1 < g->n_nodes && g->nodes[i + 1]->op == GGML_OP_MUL &&
-	       g->nodes[i + 1]->src[0] == g->nodes[i];
+	return g->nodes[i]->op == GGML_OP_RMS_NORM && i + 1 < g->n_nodes &&
+	       g->nodes[i + 1]->op == GGML_OP_MUL && g->nodes[i + 1]->src[0] == g->nodes[i];
 }
 
 static bool is_nothing(const struct ggml_tensor *t)
 {
-	return t->op == GGML_OP_NONE || t->op == GGML_OP_VIEW || t->op == GGML_OP_RESHAPE || ggml_is_empty(t);
+	return t->op == GGML_OP_NONE || t->op == GGML_OP_VIEW || t->op == GGML_OP_RESHAPE ||
+	       ggml_is_empty(t);
 }
 
 static void graph_walk(struct team *team, int ith)
 {
 	struct ggml_cgraph *g = team->graph;
-	struct ggml_compute_params params = { .ith = ith, .nth = team->n_threads, .threadpool = team };
+	struct ggml_compute_params params = { .ith = ith,
+					      .nth = team->n_threads,
+					      .threadpool = team };
 
 	for (int i = 0; i < g->n_nodes; i++) {
 		struct ggml_tensor *t = g->nodes[i];
@@ -81,7 +86,8 @@ static void graph_walk(struct team *team, int ith)
 			i++;
 		} else if (!ggml_cpu_extra_compute_forward(&params, t)) {
 			/* matrix products take four times as long as the rest */
-			fake_spin_ns((t->op == GGML_OP_MUL_MAT ? 4 : 1) * op_ns / (uint64_t)params.nth);
+			fake_spin_ns((t->op == GGML_OP_MUL_MAT ? 4 : 1) * op_ns /
+				     (uint64_t)params.nth);
 		}
 		ggml_barrier(team);
 	}

@@ -9,11 +9,11 @@
 
 #include "fake_ggml.h"
 
-#define N_LAYER 4
-#define N_EMBD	64
-#define N_VOCAB 1000
-#define CHAIN_MAX 8
-#define SEQ_MAX 64
+#define N_LAYER	    4
+#define N_EMBD	    64
+#define N_VOCAB	    1000
+#define CHAIN_MAX   8
+#define SEQ_MAX	    64
 #define GRAPH_BYTES (1u << 20)
 
 struct llama_vocab {
@@ -61,7 +61,11 @@ struct llama_model_params llama_model_default_params(void)
 
 struct llama_context_params llama_context_default_params(void)
 {
-	struct llama_context_params p = { .n_ctx = 4096, .n_batch = 2048, .n_ubatch = 512, .n_seq_max = 1, .n_threads = 1,
+	struct llama_context_params p = { .n_ctx = 4096,
+					  .n_batch = 2048,
+					  .n_ubatch = 512,
+					  .n_seq_max = 1,
+					  .n_threads = 1,
 					  .n_threads_batch = 1 };
 
 	return p;
@@ -69,14 +73,15 @@ struct llama_context_params llama_context_default_params(void)
 
 static struct ggml_tensor *weight(struct llama_model *m, const char *name, int64_t ne0, int64_t ne1)
 {
-	struct ggml_tensor *t = ggml_new_tensor_2d(m->ctx, ne1 > 1 ? GGML_TYPE_Q4_1 : GGML_TYPE_F32, ne0, ne1);
+	struct ggml_tensor *t =
+		ggml_new_tensor_2d(m->ctx, ne1 > 1 ? GGML_TYPE_Q4_1 : GGML_TYPE_F32, ne0, ne1);
 
 	return ggml_set_name(t, name);
 }
 
 static void layer_weights(struct llama_model *m, int il)
 {
-	static const char *const names[8] = { "attn_norm", "attn_q", "attn_k", "attn_v",
+	static const char *const names[8] = { "attn_norm",   "attn_q",	 "attn_k", "attn_v",
 					      "attn_output", "ffn_norm", "ffn_up", "ffn_down" };
 	char name[64];
 
@@ -119,7 +124,8 @@ void llama_model_free(struct llama_model *model)
 	free(model);
 }
 
-struct llama_context *llama_init_from_model(struct llama_model *model, struct llama_context_params params)
+struct llama_context *llama_init_from_model(struct llama_model *model,
+					    struct llama_context_params params)
 {
 	struct llama_context *ctx = calloc(1, sizeof(*ctx));
 
@@ -193,7 +199,8 @@ int32_t llama_model_desc(const struct llama_model *model, char *buf, size_t byte
 	return snprintf(buf, bytes, "fake 4L Q4_1");
 }
 
-int32_t llama_model_meta_val_str(const struct llama_model *model, const char *key, char *buf, size_t bytes)
+int32_t llama_model_meta_val_str(const struct llama_model *model, const char *key, char *buf,
+				 size_t bytes)
 {
 	(void)model;
 	if (!strcmp(key, "general.name"))
@@ -251,8 +258,8 @@ void llama_batch_free(struct llama_batch batch)
 	free(batch.logits);
 }
 
-static struct ggml_tensor *node(struct llama_context *c, enum ggml_op op, struct ggml_tensor *a, struct ggml_tensor *b,
-				const char *name, int il)
+static struct ggml_tensor *node(struct llama_context *c, enum ggml_op op, struct ggml_tensor *a,
+				struct ggml_tensor *b, const char *name, int il)
 {
 	struct ggml_tensor *t = fake_op(c->ctx, op, a, b);
 	char full[64];
@@ -326,7 +333,8 @@ static int batch_take(struct llama_context *c, const struct llama_batch *b)
 		if (seq < 0 || seq >= SEQ_MAX)
 			return -1;
 		c->memory.next[seq] = b->pos ? b->pos[i] + 1 : c->memory.next[seq] + 1;
-		c->memory.hash[seq] = (c->memory.hash[seq] ^ (uint64_t)b->token[i]) * 0x100000001b3u + 7;
+		c->memory.hash[seq] =
+			(c->memory.hash[seq] ^ (uint64_t)b->token[i]) * 0x100000001b3u + 7;
 		c->row_hash[i] = c->memory.hash[seq];
 		outputs += b->logits ? b->logits[i] != 0 : i == b->n_tokens - 1;
 	}
@@ -350,7 +358,8 @@ int32_t llama_decode(struct llama_context *ctx, struct llama_batch batch)
 		done += n;
 	}
 	if (outputs)
-		ggml_backend_tensor_get_async(NULL, ctx->result, ctx->logits, 0, (size_t)outputs * N_VOCAB * sizeof(float));
+		ggml_backend_tensor_get_async(NULL, ctx->result, ctx->logits, 0,
+					      (size_t)outputs * N_VOCAB * sizeof(float));
 	return 0;
 }
 
@@ -404,8 +413,8 @@ void llama_set_warmup(struct llama_context *ctx, bool warmup)
 }
 
 /* One token per word. */
-int32_t llama_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len, llama_token *tokens, int32_t max,
-		       bool add_special, bool parse_special)
+int32_t llama_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len,
+		       llama_token *tokens, int32_t max, bool add_special, bool parse_special)
 {
 	int32_t n = 0;
 	uint32_t h = 0;
@@ -426,8 +435,8 @@ int32_t llama_tokenize(const struct llama_vocab *vocab, const char *text, int32_
 	return n <= max ? n : -n;
 }
 
-int32_t llama_token_to_piece(const struct llama_vocab *vocab, llama_token token, char *buf, int32_t len, int32_t lstrip,
-			     bool special)
+int32_t llama_token_to_piece(const struct llama_vocab *vocab, llama_token token, char *buf,
+			     int32_t len, int32_t lstrip, bool special)
 {
 	(void)vocab;
 	(void)lstrip;
@@ -487,7 +496,8 @@ const char *llama_sampler_name(const struct llama_sampler *sampler)
 	return sampler->name;
 }
 
-__attribute__((noinline)) void llama_sampler_apply(struct llama_sampler *sampler, struct llama_token_data_array *candidates)
+__attribute__((noinline)) void llama_sampler_apply(struct llama_sampler *sampler,
+						   struct llama_token_data_array *candidates)
 {
 	if (!sampler)
 		return;
@@ -497,13 +507,15 @@ __attribute__((noinline)) void llama_sampler_apply(struct llama_sampler *sampler
 	candidates->selected = 0;
 }
 
-__attribute__((noinline)) void llama_sampler_accept(struct llama_sampler *sampler, llama_token token)
+__attribute__((noinline)) void llama_sampler_accept(struct llama_sampler *sampler,
+						    llama_token token)
 {
 	for (int i = 0; sampler && i < sampler->n_parts; i++)
 		llama_sampler_accept(sampler->part[i], token);
 }
 
-llama_token llama_sampler_sample(struct llama_sampler *sampler, struct llama_context *ctx, int32_t i)
+llama_token llama_sampler_sample(struct llama_sampler *sampler, struct llama_context *ctx,
+				 int32_t i)
 {
 	struct llama_token_data_array candidates = { 0 };
 	float *logits = llama_get_logits_ith(ctx, i);
@@ -536,7 +548,8 @@ __attribute__((constructor)) static void backend_load(void)
 
 	if (!dladdr((void *)backend_load, &info) || !(slash = strrchr(info.dli_fname, '/')))
 		return;
-	snprintf(path, sizeof(path), "%.*s/libggml-cpu.so", (int)(slash - info.dli_fname), info.dli_fname);
+	snprintf(path, sizeof(path), "%.*s/libggml-cpu.so", (int)(slash - info.dli_fname),
+		 info.dli_fname);
 	if (!dlopen(path, RTLD_NOW | (getenv("FAKE_GLOBAL") ? RTLD_GLOBAL : RTLD_LOCAL))) {
 		fprintf(stderr, "fake llama: %s\n", dlerror());
 		abort();

@@ -54,7 +54,8 @@ struct llama_model_params llama_model_default_params(void);
 struct llama_context_params llama_context_default_params(void);
 struct llama_model *llama_model_load_from_file(const char *path, struct llama_model_params params);
 void llama_model_free(struct llama_model *model);
-struct llama_context *llama_init_from_model(struct llama_model *model, struct llama_context_params params);
+struct llama_context *llama_init_from_model(struct llama_model *model,
+					    struct llama_context_params params);
 void llama_free(struct llama_context *ctx);
 
 const struct llama_vocab *llama_model_get_vocab(const struct llama_model *model);
@@ -65,7 +66,8 @@ int32_t llama_model_n_embd(const struct llama_model *model);
 uint64_t llama_model_size(const struct llama_model *model);
 uint64_t llama_model_n_params(const struct llama_model *model);
 int32_t llama_model_desc(const struct llama_model *model, char *buf, size_t bytes);
-int32_t llama_model_meta_val_str(const struct llama_model *model, const char *key, char *buf, size_t bytes);
+int32_t llama_model_meta_val_str(const struct llama_model *model, const char *key, char *buf,
+				 size_t bytes);
 uint32_t llama_n_ctx(const struct llama_context *ctx);
 uint32_t llama_n_ubatch(const struct llama_context *ctx);
 
@@ -81,10 +83,10 @@ bool llama_memory_seq_rm(llama_memory_t memory, llama_seq_id seq, llama_pos from
 void llama_perf_context_reset(struct llama_context *ctx);
 void llama_set_warmup(struct llama_context *ctx, bool warmup);
 
-int32_t llama_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len, llama_token *tokens, int32_t max,
-		       bool add_special, bool parse_special);
-int32_t llama_token_to_piece(const struct llama_vocab *vocab, llama_token token, char *buf, int32_t len, int32_t lstrip,
-			     bool special);
+int32_t llama_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len,
+		       llama_token *tokens, int32_t max, bool add_special, bool parse_special);
+int32_t llama_token_to_piece(const struct llama_vocab *vocab, llama_token token, char *buf,
+			     int32_t len, int32_t lstrip, bool special);
 
 struct llama_sampler *llama_sampler_chain_init(bool no_perf);
 struct llama_sampler *llama_sampler_init_greedy(void);
@@ -95,7 +97,8 @@ void llama_sampler_chain_add(struct llama_sampler *chain, struct llama_sampler *
 const char *llama_sampler_name(const struct llama_sampler *sampler);
 void llama_sampler_apply(struct llama_sampler *sampler, struct llama_token_data_array *candidates);
 void llama_sampler_accept(struct llama_sampler *sampler, llama_token token);
-llama_token llama_sampler_sample(struct llama_sampler *sampler, struct llama_context *ctx, int32_t i);
+llama_token llama_sampler_sample(struct llama_sampler *sampler, struct llama_context *ctx,
+				 int32_t i);
 void llama_sampler_free(struct llama_sampler *sampler);
 
 #endif

@@ -27,7 +27,7 @@
 #include "fake_ggml.h"
 #include "fake_llama.h"
 
-#define SLOTS_MAX 32
+#define SLOTS_MAX	32
 #define PROMPT_TEXT_MAX 65536
 
 static struct {
@@ -45,10 +45,12 @@ static int option(const char *arg)
 		int *number;
 		const char **text;
 	} keys[] = {
-		{ "prompt", &opt.prompt, NULL },     { "tokens", &opt.tokens, NULL },   { "requests", &opt.requests, NULL },
-		{ "slots", &opt.slots, NULL },	     { "contexts", &opt.contexts, NULL }, { "threads", &opt.threads, NULL },
-		{ "gap_us", &opt.gap_us, NULL },     { "fork", &opt.forks, NULL },	{ "warmup", &opt.warmup, NULL },
-		{ "sampler", NULL, &opt.sampler },   { "end", NULL, &opt.end },
+		{ "prompt", &opt.prompt, NULL },     { "tokens", &opt.tokens, NULL },
+		{ "requests", &opt.requests, NULL }, { "slots", &opt.slots, NULL },
+		{ "contexts", &opt.contexts, NULL }, { "threads", &opt.threads, NULL },
+		{ "gap_us", &opt.gap_us, NULL },     { "fork", &opt.forks, NULL },
+		{ "warmup", &opt.warmup, NULL },     { "sampler", NULL, &opt.sampler },
+		{ "end", NULL, &opt.end },
 	};
 	const char *eq = strchr(arg, '=');
 
@@ -103,7 +105,8 @@ static void slot_start(struct slot *s, llama_memory_t memory, int seq)
 	static _Thread_local char text[PROMPT_TEXT_MAX];
 
 	prompt_text(text, s->request);
-	s->n_prompt = llama_tokenize(llama_model_get_vocab(model), text, (int)strlen(text), s->prompt, 8192, true, true);
+	s->n_prompt = llama_tokenize(llama_model_get_vocab(model), text, (int)strlen(text),
+				     s->prompt, 8192, true, true);
 	if (s->n_prompt <= 0)
 		abort();
 	if (opt.slots == 1)
@@ -150,7 +153,8 @@ static void slot_take(struct slot *s, struct llama_context *ctx, int seq)
 
 	s->next = llama_sampler_sample(s->sampler, ctx, s->row);
 	s->made++;
-	if (llama_token_to_piece(llama_model_get_vocab(model), s->next, piece, sizeof(piece), 0, true) > 0) {
+	if (llama_token_to_piece(llama_model_get_vocab(model), s->next, piece, sizeof(piece), 0,
+				 true) > 0) {
 		pthread_mutex_lock(&print_lock);
 		fputs(piece, stdout);
 		pthread_mutex_unlock(&print_lock);
