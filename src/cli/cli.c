@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lmmeter/trace.h"
+
 /* Names come from files and command lines of others: nothing that steers a terminal may pass. */
 static void put_escaped(const char *text, FILE *out)
 {
@@ -76,4 +78,15 @@ int lmm_output_close(FILE *out)
 	if (out != stdout && fclose(out) != 0 && rc == 0)
 		rc = -errno;
 	return rc;
+}
+
+int lmm_output_failed(const char *name, int rc)
+{
+	if (rc == -EPIPE)
+		return LMM_EXIT_OK;
+	if (rc == -EEXIST)
+		lmm_error("%s exists; --force overwrites it", name);
+	else
+		lmm_error("cannot write %s: %s", name, lmm_strerror(rc));
+	return LMM_EXIT_FAILURE;
 }

@@ -32,4 +32,7 @@ int lmm_stdout_finish(void);
 int lmm_output_open(const char *path, int force, FILE **out);
 int lmm_output_close(FILE *out);
 
+/* Says why name could not be written; the exit status. -EPIPE is no failure: the reader (head, less) has seen enough. */
+int lmm_output_failed(const char *name, int rc);
+
 #endif

@@ -50,37 +50,28 @@ static const struct lmm_command command = {
 	.args_max = 2,
 };
 
-static int output_failed(const char *name, int rc)
-{
-	if (rc == -EPIPE)
-		return LMM_EXIT_OK;
-	if (rc == -EEXIST)
-		lmm_error("%s exists; --force overwrites it", name);
-	else
-		lmm_error("cannot write %s: %s", name, lmm_strerror(rc));
-	return LMM_EXIT_FAILURE;
-}
-
 static int write_export(struct lmm_trace *tr, const struct lmm_result *r, const char *path,
 			const struct export_opts *opts)
 {
 	const char *name = strcmp(path, "-") == 0 ? "standard output" : path;
 	FILE *out;
-	int rc, rc_close;
+	int rc, rc_close, write_failed;
 
 	rc = lmm_output_open(path, opts->force, &out);
 	if (rc < 0)
-		return output_failed(name, rc);
+		return lmm_output_failed(name, rc);
 	if (opts->to == TO_CHROME)
 		rc = lmm_export_chrome(tr, r, out);
 	else
 		rc = lmm_export_perfetto(tr, r, out);
+	write_failed = ferror(out);
 	rc_close = lmm_output_close(out);
-	if (rc < 0) {
+	if (rc < 0 && !write_failed) {
 		lmm_error("cannot export: %s", lmm_strerror(rc));
 		return LMM_EXIT_FAILURE;
 	}
-	return rc_close < 0 ? output_failed(name, rc_close) : LMM_EXIT_OK;
+	rc = rc < 0 ? rc : rc_close;
+	return rc < 0 ? lmm_output_failed(name, rc) : LMM_EXIT_OK;
 }
 
 static int export_file(const char *path, const char *out, const struct export_opts *opts)

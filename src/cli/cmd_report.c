@@ -66,18 +66,6 @@ static const struct lmm_command command = {
 	.args_max = 1,
 };
 
-static int output_failed(const char *name, int rc)
-{
-	/* a reader that has seen enough (head, less) is no failure */
-	if (rc == -EPIPE)
-		return LMM_EXIT_OK;
-	if (rc == -EEXIST)
-		lmm_error("%s exists; --force overwrites it", name);
-	else
-		lmm_error("cannot write %s: %s", name, lmm_strerror(rc));
-	return LMM_EXIT_FAILURE;
-}
-
 static int write_csv(const struct lmm_result *r, const struct report_opts *opts)
 {
 	const char *failed;
@@ -87,7 +75,7 @@ static int write_csv(const struct lmm_result *r, const struct report_opts *opts)
 	if (rc == 0)
 		return LMM_EXIT_OK;
 	(void)snprintf(name, sizeof(name), "%s%s%s", opts->csv, failed[0] ? "/" : "", failed);
-	return output_failed(name, rc);
+	return lmm_output_failed(name, rc);
 }
 
 static int write_document(const struct lmm_result *r, const struct report_opts *opts)
@@ -102,7 +90,7 @@ static int write_document(const struct lmm_result *r, const struct report_opts *
 	int rc = lmm_output_open(opts->output, opts->force, &out);
 
 	if (rc < 0)
-		return output_failed(name, rc);
+		return lmm_output_failed(name, rc);
 	if (opts->json) {
 		lmm_report_json(r, out);
 	} else {
@@ -110,7 +98,7 @@ static int write_document(const struct lmm_result *r, const struct report_opts *
 		lmm_report_text(r, &text, out);
 	}
 	rc = lmm_output_close(out);
-	return rc < 0 ? output_failed(name, rc) : LMM_EXIT_OK;
+	return rc < 0 ? lmm_output_failed(name, rc) : LMM_EXIT_OK;
 }
 
 static int report_file(const char *path, const struct report_opts *opts)

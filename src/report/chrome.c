@@ -141,7 +141,9 @@ static int put_slice(void *ctx, const struct lmm_slice *s)
 			fputc(',', c->out);
 		put_arg(c->out, &s->args[i]);
 	}
-	fputs("}}", c->out);
+	errno = 0;
+	if (fputs("}}", c->out) < 0 || ferror(c->out))
+		return errno ? -errno : -EIO;
 	return 0;
 }
 

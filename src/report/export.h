@@ -12,8 +12,8 @@
 #include "lmmeter/trace.h"
 
 /*
- * r is the result of the same trace: it knows the requests. Write errors stay in out's error flag. 0, -ENOMEM, or the
- * reader's error; a trace that was cut is no error.
+ * r is the result of the same trace: it knows the requests. 0, -ENOMEM, the reader's error, or, with ferror(out) set,
+ * why writing failed; a trace that was cut is no error.
  */
 int lmm_export_perfetto(struct lmm_trace *tr, const struct lmm_result *r, FILE *out);
 int lmm_export_chrome(struct lmm_trace *tr, const struct lmm_result *r, FILE *out);

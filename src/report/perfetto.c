@@ -38,8 +38,8 @@ enum {
 	TRACK_THREAD = 4,
 	TRACK_PARENT_UUID = 5,
 	TRACK_COUNTER = 8,
-	TRACK_CHILD_ORDERING = 11,
 	TRACK_RANK = 12,
+	TRACK_SIBLING_MERGE = 15,
 
 	PROCESS_PID = 1,
 	PROCESS_NAME = 6,
@@ -76,7 +76,7 @@ enum {
 	EVENT_SLICE_BEGIN = 1,
 	EVENT_SLICE_END = 2,
 	EVENT_COUNTER = 4,
-	ORDER_EXPLICIT = 3,
+	MERGE_NONE = 2,
 };
 
 enum { N_TABLES = 4 };
@@ -114,7 +114,9 @@ static int packet_end(struct perfetto *p, size_t begin)
 	lmm_pb_end(&p->packet, begin);
 	if (p->packet.overflow || p->interned.overflow || p->is_out_of_memory)
 		return -ENOMEM;
-	fwrite(p->packet.data, 1, p->packet.n, p->out);
+	errno = 0;
+	if (fwrite(p->packet.data, 1, p->packet.n, p->out) != p->packet.n)
+		return errno ? -errno : -EIO;
 	return 0;
 }
 
@@ -175,7 +177,7 @@ static int put_session(void *ctx, const struct lmm_result *r, uint64_t start_ns)
 
 /* ---- tracks ------------------------------------------------------------------------------------- */
 
-/* Tracks get their number, processes and threads numbers above 2^32 and 2^33. */
+/* Tracks get their number, processes and threads numbers from 2^32 and from 2^63 on. */
 static uint64_t process_uuid(uint32_t process)
 {
 	return (1ull << 32) + process;
@@ -206,7 +208,6 @@ static int put_process(struct perfetto *p, const struct lmm_track *t)
 	packet = packet_begin(p);
 	track = lmm_pb_begin(&p->packet, PACKET_TRACK_DESCRIPTOR);
 	lmm_pb_u64(&p->packet, TRACK_UUID, process_uuid(t->process));
-	lmm_pb_u64(&p->packet, TRACK_CHILD_ORDERING, ORDER_EXPLICIT);
 	inner = lmm_pb_begin(&p->packet, TRACK_PROCESS);
 	lmm_pb_i64(&p->packet, PROCESS_PID, t->pid);
 	lmm_pb_string(&p->packet, PROCESS_NAME, t->process_name);
@@ -225,7 +226,6 @@ static int put_thread(struct perfetto *p, const struct lmm_track *t)
 	track = lmm_pb_begin(&p->packet, PACKET_TRACK_DESCRIPTOR);
 	lmm_pb_u64(&p->packet, TRACK_UUID, thread_uuid(t));
 	lmm_pb_u64(&p->packet, TRACK_PARENT_UUID, process_uuid(t->process));
-	lmm_pb_u64(&p->packet, TRACK_CHILD_ORDERING, ORDER_EXPLICIT);
 	inner = lmm_pb_begin(&p->packet, TRACK_THREAD);
 	lmm_pb_i64(&p->packet, THREAD_PID, t->pid);
 	lmm_pb_i64(&p->packet, THREAD_TID, t->tid);
@@ -251,6 +251,8 @@ static int put_track(void *ctx, const struct lmm_track *t)
 	lmm_pb_u64(&p->packet, TRACK_PARENT_UUID,
 		   t->tid ? thread_uuid(t) : process_uuid(t->process));
 	lmm_pb_u64(&p->packet, TRACK_RANK, t->kind);
+	/* requests that run at once have tracks of one name */
+	lmm_pb_u64(&p->packet, TRACK_SIBLING_MERGE, MERGE_NONE);
 	if (t->kind == LMM_TRACK_TOKENS)
 		lmm_pb_end(&p->packet, lmm_pb_begin(&p->packet, TRACK_COUNTER));
 	lmm_pb_end(&p->packet, track);

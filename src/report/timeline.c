@@ -272,7 +272,8 @@ static int draw_rate(struct lmm_tl *tl, struct lmm_tl_process *p, uint64_t windo
 
 	if (rc < 0)
 		return rc;
-	return tl->ops->counter(tl->ctx, p->tokens_track.id, (window - 1) * LMM_TL_RATE_NS,
+	return tl->ops->counter(tl->ctx, p->tokens_track.id,
+				tl->start_ns + (window - 1) * LMM_TL_RATE_NS,
 				(double)tokens * 1e9 / LMM_TL_RATE_NS);
 }
 
@@ -291,7 +292,8 @@ static int end_window(struct lmm_tl *tl, struct lmm_tl_process *p, uint64_t next
 
 static int count_token(struct lmm_tl *tl, struct lmm_tl_process *p, const struct lmm_event *e)
 {
-	uint64_t window = lmm__tl_ns(tl, e->t) / LMM_TL_RATE_NS + 1;
+	uint64_t t_ns = lmm__tl_ns(tl, e->t);
+	uint64_t window = (t_ns > tl->start_ns ? t_ns - tl->start_ns : 0) / LMM_TL_RATE_NS + 1;
 	int rc = 0;
 
 	/* threads come in batches: a token that is late counts where the counting is */
@@ -307,14 +309,14 @@ static int count_token(struct lmm_tl *tl, struct lmm_tl_process *p, const struct
 /* ---- requests ----------------------------------------------------------------------------------- */
 
 static int draw_request(struct lmm_tl *tl, struct lmm_tl_track *lane,
-			const struct lmm_result_request *q, uint64_t start_ns)
+			const struct lmm_result_request *q)
 {
 	struct lmm_slice slice = { .category = "request" };
 	char name[40];
 
 	(void)snprintf(name, sizeof(name), "request %" PRIu64, q->id);
 	slice.name = name;
-	slice.begin_ns = start_ns + q->start_ns;
+	slice.begin_ns = tl->start_ns + q->start_ns;
 	slice.end_ns = slice.begin_ns + (q->wall_ns > 0 ? (uint64_t)(q->wall_ns + 0.5) : 0);
 	lmm__tl_arg_u64(&slice, "id", q->id);
 	lmm__tl_arg_u64(&slice, "prompt_tokens", q->prompt_tokens);
@@ -349,7 +351,6 @@ static struct lane *find_lane(struct lane *lanes, size_t *n, uint32_t process, u
 
 int lmm__tl_requests(struct lmm_tl *tl)
 {
-	uint64_t start_ns = lmm__tl_ns(tl, tl->session.start_ticks);
 	struct lane *lanes = calloc(tl->r->n_requests ? tl->r->n_requests : 1, sizeof(*lanes));
 	size_t n = 0;
 	int rc = lanes ? 0 : -ENOMEM;
@@ -357,12 +358,12 @@ int lmm__tl_requests(struct lmm_tl *tl)
 	for (size_t i = 0; i < tl->r->n_requests && rc == 0; i++) {
 		const struct lmm_result_request *q = &tl->r->requests[i];
 		const struct lmm_tl_process *p = lmm__tl_process(tl, q->process);
-		struct lane *lane = find_lane(lanes, &n, q->process, start_ns + q->start_ns);
+		struct lane *lane = find_lane(lanes, &n, q->process, tl->start_ns + q->start_ns);
 
 		rc = p ? lmm__tl_track(tl, &lane->track, LMM_TRACK_REQUESTS, p, 0, "requests")
 		       : -ENOMEM;
 		if (rc == 0)
-			rc = draw_request(tl, &lane->track, q, start_ns);
+			rc = draw_request(tl, &lane->track, q);
 	}
 	free(lanes);
 	return rc;
@@ -504,8 +505,9 @@ int lmm_timeline_draw(struct lmm_trace *tr, const struct lmm_result *r,
 	tl->ctx = ctx;
 	tl->r = r;
 	rc = lmm__tl_scan(tl, tr);
+	tl->start_ns = lmm__tl_ns(tl, tl->start_ticks);
 	if (rc == 0)
-		rc = ops->session(ctx, r, lmm__tl_ns(tl, tl->session.start_ticks));
+		rc = ops->session(ctx, r, tl->start_ns);
 	if (rc == 0)
 		rc = lmm__tl_requests(tl);
 	if (rc == 0)

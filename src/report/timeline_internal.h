@@ -116,7 +116,7 @@ struct lmm_tl {
 	void *ctx;
 	const struct lmm_result *r;
 	struct lmm_clock_fit fit;
-	struct lmm_session session; /* numbers only: its strings are gone */
+	uint64_t start_ticks, start_ns; /* of the session */
 	struct lmm_strpool strings;
 	struct lmm_idmap processes; /* struct lmm_tl_process */
 	struct lmm_idmap contexts;  /* (process, context): struct lmm_tl_context */

@@ -137,7 +137,7 @@ static int scan_item(struct lmm_tl *tl, const struct lmm_item *item)
 {
 	switch (item->kind) {
 	case LMM_ITEM_SESSION:
-		tl->session = item->session;
+		tl->start_ticks = item->session.start_ticks;
 		return 0;
 	case LMM_ITEM_PROCESS:
 		return scan_process(tl, &item->process);

@@ -23,10 +23,20 @@ static struct lmm_result_model sample_models[] = {
 };
 
 static struct lmm_result_phase sample_phases[] = {
-	{ LMM_PHASE_MODEL_LOAD, 0, { 1, 2.3e8, 2.3e8, 2.3e8, 2.3e8, 2.3e8, 2.3e8, 2.3e8 }, 2.3e8, 0, -1 },
+	{ LMM_PHASE_MODEL_LOAD,
+	  0,
+	  { 1, 2.3e8, 2.3e8, 2.3e8, 2.3e8, 2.3e8, 2.3e8, 2.3e8 },
+	  2.3e8,
+	  0,
+	  -1 },
 	{ LMM_PHASE_TOKENIZE, 0, { 1, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5, 1e5 }, 1e5, 0, 0.016 },
 	{ LMM_PHASE_PREFILL, 0, { 2, 1.2e8, 6e7, 4e7, 6e7, 8e7, 8e7, 8e7 }, 1.21e8, 0, 19.0 },
-	{ LMM_PHASE_DECODE, 0, { 50, 50e7, 1e7, 9e6, 1e7, 1.2e7, 1.3e7, 1.5e7 }, 5.01e8, 2e6, 79.1 },
+	{ LMM_PHASE_DECODE,
+	  0,
+	  { 50, 50e7, 1e7, 9e6, 1e7, 1.2e7, 1.3e7, 1.5e7 },
+	  5.01e8,
+	  2e6,
+	  79.1 },
 	{ LMM_PHASE_SAMPLING, 0, { 51, 1.02e7, 2e5, 1e5, 2e5, 3e5, 3.5e5, 4e5 }, 0, 0, 1.6 },
 	{ LMM_PHASE_UNACCOUNTED, 0, { 60, 1.8e6, 3e4, 1e3, 3e4, 5e4, 6e4, 7e4 }, 0, 0, 0.284 },
 };
@@ -56,10 +66,26 @@ static struct lmm_result_layer sample_layers[] = {
 };
 
 static struct lmm_result_kernel sample_kernels[] = {
-	{ "ffn_gate", "MUL_MAT", LMM_ROLE_MLP, "CPU", LMM_PHASE_DECODE, 0, "q4_1",
-	  { 1500, 1.5e8, 1e5, 9e4, 1e5, 1.2e5, 1.3e5, 2e5 }, 3000000000, 6000000000 },
-	{ SAMPLE_HOSTILE, "RMS_NORM", LMM_ROLE_NORM, "CPU", LMM_PHASE_PREFILL, 1, "",
-	  { 3, 1.5e4, 5e3, 4e3, 5e3, 6e3, 6e3, 6e3 }, 0, 0 },
+	{ "ffn_gate",
+	  "MUL_MAT",
+	  LMM_ROLE_MLP,
+	  "CPU",
+	  LMM_PHASE_DECODE,
+	  0,
+	  "q4_1",
+	  { 1500, 1.5e8, 1e5, 9e4, 1e5, 1.2e5, 1.3e5, 2e5 },
+	  3000000000,
+	  6000000000 },
+	{ SAMPLE_HOSTILE,
+	  "RMS_NORM",
+	  LMM_ROLE_NORM,
+	  "CPU",
+	  LMM_PHASE_PREFILL,
+	  1,
+	  "",
+	  { 3, 1.5e4, 5e3, 4e3, 5e3, 6e3, 6e3, 6e3 },
+	  0,
+	  0 },
 };
 
 static struct lmm_result_thread sample_threads[] = {
@@ -100,7 +126,12 @@ static const struct lmm_result sample_result = {
 	.output_tokens_per_second = 80.04,
 	.prompt_tokens_per_second = 133.333333333,
 	.steps = { { 2, 1.2e8, 6e7, 4e7, 6e7, 8e7, 8e7, 8e7 },
-		   { 50, 50e7, 1e7, 9e6, 1e7, 1.2e7, 1.3e7, 1.5e7 }, 16, 50, 1, sample_bins, 2 },
+		   { 50, 50e7, 1e7, 9e6, 1e7, 1.2e7, 1.3e7, 1.5e7 },
+		   16,
+		   50,
+		   1,
+		   sample_bins,
+		   2 },
 	.layers = sample_layers,
 	.n_layers = 3,
 	.kernels = sample_kernels,
@@ -112,7 +143,8 @@ static const struct lmm_result sample_result = {
 	.graph_gaps_ns = 9e6,
 	.graph_own_ns = 1e6,
 	.records = { 27000, 26990, 10, 2, 0, 26000 },
-	.overhead = { 12.345678, 25.5, 3.5e5, 0.0567, 4.5e7, "measured in this very process before it began" },
+	.overhead = { 12.345678, 25.5, 3.5e5, 0.0567, 4.5e7,
+		      "measured in this very process before it began" },
 	.level = { LMM_LEVEL_KERNELS, sample_reasons, 1 },
 };
 
