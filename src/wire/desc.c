@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/compiler.h"
+#include "base/hash.h"
 #include "wire/cost.h"
 #include "wire/roles.h"
 
@@ -33,19 +35,17 @@ static int strings_add(struct lmm_desc_strings *t, const char *s)
 
 void lmm_desc_put_string(struct lmm_buf *b, struct lmm_desc_strings *t, const char *s)
 {
-	/* Types and operators repeat most and are static strings: the newest few by address, all others by content
-	 * among the newest. A miss only costs bytes. */
-	uint32_t from = t->n > 48 ? t->n - 48 : 0;
+	unsigned slot =
+		(unsigned)lmm_hash_u64(LMM_HASH_SEED, (uintptr_t)s) % LMM_ARRAY_SIZE(t->recent);
 
-	for (uint32_t i = t->n; i > from; i--) {
-		if (t->s[i - 1] == s || strcmp(t->s[i - 1], s) == 0) {
-			lmm_buf_put_varint(b, i);
-			return;
-		}
+	if (t->recent[slot].s == s) {
+		lmm_buf_put_varint(b, t->recent[slot].number);
+		return;
 	}
 	lmm_buf_put_varint(b, 0);
 	lmm_buf_put_str(b, s);
-	strings_add(t, s);
+	t->recent[slot].s = s;
+	t->recent[slot].number = ++t->n;
 }
 
 /* ---- reading a graph ---------------------------------------------------------------------------- */

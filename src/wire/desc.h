@@ -38,15 +38,19 @@ enum lmm_desc_kind {
 #define LMM_DESC_NODES_MAX 65536u
 #define LMM_DESC_STR_MAX   4096u
 
-/* A string of a GRAPH, interned while it is written or read. */
+/* Strings of a GRAPH, numbered while it is written or read. */
 struct lmm_desc_strings {
 	const char **s;
 	uint32_t n;
 	uint32_t cap;
+	struct {
+		const char *s;
+		uint32_t number;
+	} recent[64]; /* by address: operators and types are few and static, names hardly repeat */
 };
 
 void lmm_desc_strings_free(struct lmm_desc_strings *t);
-/* Pointers must stay valid while the table is used. Compares by content. */
+/* Pointers must stay valid while the table is used. A string is found again by its address: a miss only costs bytes. */
 void lmm_desc_put_string(struct lmm_buf *b, struct lmm_desc_strings *t, const char *s);
 
 /* A GRAPH, read: the node items own nothing, strings lie in `arena`. */
