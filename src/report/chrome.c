@@ -125,6 +125,7 @@ static int put_slice(void *ctx, const struct lmm_slice *s)
 	struct chrome *c = ctx;
 	uint64_t begin_ns = since_start(c, s->begin_ns);
 
+	errno = 0;
 	next_event(c);
 	fputs("{\"ph\":\"X\",\"name\":", c->out);
 	lmm_json_put_string(c->out, s->name);
@@ -141,7 +142,6 @@ static int put_slice(void *ctx, const struct lmm_slice *s)
 			fputc(',', c->out);
 		put_arg(c->out, &s->args[i]);
 	}
-	errno = 0;
 	if (fputs("}}", c->out) < 0 || ferror(c->out))
 		return errno ? -errno : -EIO;
 	return 0;

@@ -194,17 +194,18 @@ void lmm__text_requests(const struct lmm_text *t)
 		"output", "TTFT", "TPOT", "wall", "waiting", "prefill", "decode", "unacc.");
 	for (size_t i = 0; i < r->n_requests; i++) {
 		const struct lmm_result_request *q = &r->requests[i];
+		char id[40];
 
+		(void)snprintf(id, sizeof(id), "%" PRIu64 "%s", q->id, q->complete ? "" : " *");
 		fprintf(t->out,
-			"  %-8s%9s%7" PRIu64 "%7" PRIu64 "%7" PRIu64 "%8s%8s%8s%9s%9s%9s%9s%s\n",
-			lmm_human_count(q->id).s, lmm_human_ns((double)q->start_ns).s,
-			q->prompt_tokens, q->cached_tokens, q->output_tokens,
-			lmm_human_ns(q->ttft_ns).s, lmm_human_ns(q->tpot_ns).s,
+			"  %-8s%9s%7" PRIu64 "%7" PRIu64 "%7" PRIu64 "%8s%8s%8s%9s%9s%9s%9s\n", id,
+			lmm_human_ns((double)q->start_ns).s, q->prompt_tokens, q->cached_tokens,
+			q->output_tokens, lmm_human_ns(q->ttft_ns).s, lmm_human_ns(q->tpot_ns).s,
 			lmm_human_ns(q->wall_ns).s,
 			lmm_human_ns(request_phase_ns(q, LMM_PHASE_WAITING)).s,
 			lmm_human_ns(request_phase_ns(q, LMM_PHASE_PREFILL)).s,
 			lmm_human_ns(request_phase_ns(q, LMM_PHASE_DECODE)).s,
-			lmm_human_ns(q->unaccounted_ns).s, q->complete ? "" : " *");
+			lmm_human_ns(q->unaccounted_ns).s);
 	}
 	for (size_t i = 0; i < r->n_requests; i++) {
 		if (!r->requests[i].complete) {
