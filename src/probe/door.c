@@ -11,9 +11,11 @@
 static pthread_mutex_t doors_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmm_door *doors;
 
+/* A loaded object: the one around an address. dladdr() would search its symbols one by one, which takes long. */
 struct object {
 	uintptr_t addr; /* looked for */
 	uintptr_t lo, len;
+	const char *path; /* the loader's; "" for the main program */
 };
 
 static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
@@ -35,37 +37,55 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
 		return 0;
 	o->lo = lo;
 	o->len = hi - lo;
+	o->path = info->dlpi_name;
 	return 1;
+}
+
+static int object_around(const void *addr, struct object *o)
+{
+	memset(o, 0, sizeof(*o));
+	o->addr = (uintptr_t)addr;
+	return dl_iterate_phdr(object_visit, o);
 }
 
 static int is_own(const void *fn)
 {
-	Dl_info a, b;
+	static _Atomic uintptr_t own_lo, own_len;
+	struct object o;
 
-	return dladdr(fn, &a) && dladdr((const void *)&doors, &b) && a.dli_fbase == b.dli_fbase;
+	if (!atomic_load_explicit(&own_len, memory_order_acquire) &&
+	    object_around((const void *)&doors, &o)) {
+		atomic_store_explicit(&own_lo, o.lo, memory_order_relaxed);
+		atomic_store_explicit(&own_len, o.len, memory_order_release);
+	}
+	return (uintptr_t)fn - own_lo < own_len;
 }
 
-/*
- * What the code at ra would be bound to without us: behind us in the global scope, else in the scope of its own object
- * (modules that were opened RTLD_LOCAL: backends, Node addons, Python extensions).
- */
-void *lmm_door_lookup(const char *name, const void *ra)
+/* What the code in object o would be bound to without us: behind us in the global scope, else in the scope of its own
+ * object (modules that were opened RTLD_LOCAL: backends, Node addons, Python extensions). */
+static void *object_lookup(const char *name, const struct object *o)
 {
 	void *fn = dlsym(RTLD_NEXT, name);
-	Dl_info info;
+	void *h;
 
 	if (fn && !is_own(fn))
 		return fn;
-	fn = NULL;
-	if (dladdr(ra, &info) && info.dli_fname && info.dli_fname[0]) {
-		void *h = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-
-		if (h) {
-			fn = dlsym(h, name);
-			dlclose(h);
-		}
-	}
+	if (!o->path || !o->path[0])
+		return NULL;
+	h = dlopen(o->path, RTLD_LAZY | RTLD_NOLOAD);
+	if (!h)
+		return NULL;
+	fn = dlsym(h, name);
+	dlclose(h);
 	return fn && !is_own(fn) ? fn : NULL;
+}
+
+void *lmm_door_lookup(const char *name, const void *ra)
+{
+	struct object o;
+
+	object_around(ra, &o);
+	return object_lookup(name, &o);
 }
 
 static void door_remember(struct lmm_door *d, const struct object *o, void *fn)
@@ -102,8 +122,9 @@ static void door_list(struct lmm_door *d)
 
 static void *door_learn(struct lmm_door *d, const void *ra)
 {
-	struct object o = { .addr = (uintptr_t)ra };
-	void *fn = lmm_door_lookup(d->name, ra);
+	struct object o;
+	int found = object_around(ra, &o);
+	void *fn = object_lookup(d->name, &o);
 
 	/* dlsym() through the audit door: the caller's own scope (libffi, say) may not hold the symbol, but the door
 	 * was given the real one. */
@@ -115,7 +136,7 @@ static void *door_learn(struct lmm_door *d, const void *ra)
 	door_list(d);
 	if (!*d->orig)
 		*d->orig = fn;
-	if (!door_recall(d, (uintptr_t)ra) && dl_iterate_phdr(object_visit, &o)) {
+	if (found && !door_recall(d, (uintptr_t)ra)) {
 		door_remember(d, &o, fn);
 		if (d->site_len == 0 && fn == *d->orig) {
 			d->site_lo = o.lo;
