@@ -251,7 +251,7 @@ struct lmm_human lmm_human_count(uint64_t count)
 
 struct lmm_human lmm_human_si(double v)
 {
-	static const char *const units[] = { "", " k", " M", " G", " T", " P" };
+	static const char *const units[] = { "", " k", " M", " G", " T", " P", " E" };
 	struct lmm_human h;
 	size_t i = 0;
 
@@ -262,6 +262,11 @@ struct lmm_human lmm_human_si(double v)
 	for (; v >= 999.5 && i + 1 < LMM_ARRAY_SIZE(units); i++)
 		v /= 1000;
 	return three_digits(v, units[i]);
+}
+
+struct lmm_human lmm_human_short(uint64_t count)
+{
+	return count < 1000000 ? lmm_human_count(count) : lmm_human_si((double)count);
 }
 
 struct lmm_human lmm_human_rate(double v)

@@ -140,7 +140,7 @@ void lmm__text_stats(const struct lmm_text *t, const char *name, const struct lm
 {
 	fputs("  ", t->out);
 	lmm__text_cell(t, name, 22);
-	fprintf(t->out, "%8s%9s%9s%9s%9s%9s%9s", lmm_human_count(s->count).s,
+	fprintf(t->out, "%8s%9s%9s%9s%9s%9s%9s", lmm_human_short(s->count).s,
 		show_total ? lmm_human_ns(s->total_ns).s : "", lmm_human_ns(s->mean_ns).s,
 		lmm_human_ns(s->p50_ns).s, lmm_human_ns(s->p95_ns).s, lmm_human_ns(s->p99_ns).s,
 		lmm_human_ns(s->max_ns).s);
@@ -415,8 +415,7 @@ static void print_gaps(const struct lmm_text *t)
 
 	if (!(r->graph_span_ns > 0))
 		return;
-	lmm__text_wrap(t, "  graphs", 10,
-		       "operators %s + gaps %s (%s) + recording %s (%s) = %s of graph runs",
+	lmm__text_wrap(t, "  graphs", 10, "operators %s + gaps %s (%s) + recording %s (%s) = %s",
 		       lmm_human_ns(r->graph_kernels_ns).s, lmm_human_ns(r->graph_gaps_ns).s,
 		       lmm_human_percent(100 * r->graph_gaps_ns / r->graph_span_ns).s,
 		       lmm_human_ns(r->graph_own_ns).s,

@@ -132,25 +132,22 @@ static int has_many_devices(const struct lmm_result *r)
 static void print_kernel(const struct lmm_text *t, const struct lmm_result_kernel *k,
 			 int show_device, double total_ns)
 {
-	char op[64];
-
-	(void)snprintf(op, sizeof(op), "%.60s%s", k->op, k->fused ? "+" : "");
 	fputs("  ", t->out);
 	lmm__text_cell(t, k->name, 18);
-	fputc(' ', t->out);
-	lmm__text_cell(t, op, 12);
+	fputc(k->fused ? '+' : ' ', t->out);
+	lmm__text_cell(t, k->op, 14);
 	fputc(' ', t->out);
 	lmm__text_cell(t, show_device ? k->device : lmm_role_name(k->role), 9);
 	fputc(' ', t->out);
 	lmm__text_cell(t, lmm_phase_name(k->phase), 9);
 	fputc(' ', t->out);
 	lmm__text_cell(t, k->weight_type, 5);
-	fprintf(t->out, "%10s%9s%9s%8s%5s\n", lmm_human_count(k->stats.count).s,
+	fprintf(t->out, "%8s%9s%9s%8s", lmm_human_short(k->stats.count).s,
 		lmm_human_ns(k->stats.total_ns).s, lmm_human_ns(k->stats.p50_ns).s,
-		lmm_human_percent(total_ns > 0 ? 100 * k->stats.total_ns / total_ns : 0).s,
-		k->bytes && k->stats.total_ns > 0
-			? lmm_human_rate((double)k->bytes / k->stats.total_ns).s
-			: "");
+		lmm_human_percent(total_ns > 0 ? 100 * k->stats.total_ns / total_ns : 0).s);
+	if (k->bytes && k->stats.total_ns > 0)
+		fprintf(t->out, "%5s", lmm_human_rate((double)k->bytes / k->stats.total_ns).s);
+	fputc('\n', t->out);
 }
 
 void lmm__text_kernels(const struct lmm_text *t)
@@ -158,6 +155,7 @@ void lmm__text_kernels(const struct lmm_text *t)
 	const struct lmm_result *r = t->r;
 	size_t shown = t->opts->kernels || r->n_kernels < TOP_KERNELS ? r->n_kernels : TOP_KERNELS;
 	int show_device = has_many_devices(r);
+	int has_fused = 0;
 	double total_ns = 0;
 
 	if (r->n_kernels == 0)
@@ -165,11 +163,15 @@ void lmm__text_kernels(const struct lmm_text *t)
 	for (size_t i = 0; i < r->n_kernels; i++)
 		total_ns += r->kernels[i].stats.total_ns;
 	lmm__text_head(t, "Operators", 21);
-	fprintf(t->out, "%-12s %-9s %-9s %-5s%10s%9s%9s%8s%5s\n", "op",
+	fprintf(t->out, "%-14s %-9s %-9s %-5s%8s%9s%9s%8s%5s\n", "op",
 		show_device ? "device" : "role", "phase", "type", "count", "total", "p50", "share",
 		"GB/s");
-	for (size_t i = 0; i < shown; i++)
+	for (size_t i = 0; i < shown; i++) {
 		print_kernel(t, &r->kernels[i], show_device, total_ns);
+		has_fused |= r->kernels[i].fused;
+	}
+	if (has_fused)
+		fputs("  + the next operator ran together with it\n", t->out);
 	if (shown < r->n_kernels)
 		fprintf(t->out, "  and %zu more (--kernels)\n", r->n_kernels - shown);
 }

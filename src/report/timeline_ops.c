@@ -121,10 +121,12 @@ static uint64_t take_own_ns(struct lmm_tl_stream *s)
 	return ps / 1000;
 }
 
-static const char *run_phase(const struct lmm_tl_stream *s)
+static const char *run_phase(const struct lmm_tl_stream *s, const struct lmm_tl_op *op)
 {
 	const struct lmm_tl_step *step = lmm__tl_find_step(s->process, s->run_step);
 
+	if (op->role == LMM_ROLE_EMBEDDING)
+		return lmm_phase_name(LMM_PHASE_EMBEDDING);
 	if (step)
 		return lmm_phase_name(step->phase);
 	return s->depth > 0 ? lmm_phase_name(s->phases[s->depth - 1].phase) : "";
@@ -156,7 +158,7 @@ static int op_close(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 	}
 	if (op->layer >= 0)
 		lmm__tl_arg_i64(&slice, "layer", op->layer);
-	lmm__tl_arg_string(&slice, "phase", run_phase(s));
+	lmm__tl_arg_string(&slice, "phase", run_phase(s, op));
 	if (s->op_is_fused)
 		lmm__tl_arg_u64(&slice, "fused", 1);
 	if (s->op_barrier_ns && s->op_barrier_ns < slice.end_ns)
@@ -168,7 +170,7 @@ static int op_close(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 	if (rc < 0 || s->is_worker)
 		return rc;
 	if (op->role == LMM_ROLE_EMBEDDING) {
-		rc = lmm__tl_embedding(tl, s, slice.begin_ns, slice.end_ns);
+		rc = lmm__tl_embedding(tl, s, slice.begin_ns, t_ns);
 		if (rc < 0)
 			return rc;
 	}

@@ -92,7 +92,7 @@ def main(args):
             print("jsonschema is not installed: checked with this program's own reading only")
     if page:
         with open(page, encoding="utf-8") as f:
-            named = set(re.findall(r"`([a-z0-9_]+)`", f.read()))
+            named = {part for name in re.findall(r"`([a-z0-9_.\[\]]+)`", f.read()) for part in re.split(r"[.\[\]]+", name)}
         bad += [f"{page} does not explain {key}" for key in sorted(set(keys_of(schema)) - named - {"schema"})]
     for line in bad[:20]:
         print(line)

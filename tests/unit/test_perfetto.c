@@ -300,7 +300,8 @@ static void check_drawn(const struct lmm_event *ev, uint32_t n, const char *want
 		.t = (time), .type = LMM_EV_HINT, .phase = (what), .a = 1                          \
 	}
 
-/* Nested phases are cut; the embedding is cut out of the pass; an operator ends 5 ns before the next begins. */
+/* Nested phases are cut; the embedding is cut out of the pass; an operator ends 5 ns
+ * before the next begins. */
 static void test_one_step(void **state)
 {
 	static const struct lmm_event ev[] = {
@@ -322,11 +323,11 @@ static void test_one_step(void **state)
 		    "phases phase unaccounted 900-1000\n"
 		    "operators embedding embd 1030-1130\n"
 		    "phases phase decode 1000-1030\n"
-		    "phases phase embedding 1030-1130\n"
+		    "phases phase embedding 1030-1135\n"
 		    "operators mlp ffn_out 1135-1235\n"
 		    "operators mlp ffn_out 1240-1340\n"
 		    "layers layer layer 3 1135-1340\n"
-		    "phases phase decode 1130-1400\n"
+		    "phases phase decode 1135-1400\n"
 		    "phases phase copy_to_cpu 1400-1450\n"
 		    "phases phase decode 1450-1500\n"
 		    "steps step decode 1000-1500\n");
