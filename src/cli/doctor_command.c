@@ -179,6 +179,8 @@ static void run_loader(void *arg)
 	char *argv[] = { (char *)l->loader, (char *)"--list", (char *)l->file, NULL };
 	char *envp[] = { l->library_path, NULL };
 
+	/* where a library is missing, the loader's error names it */
+	dup2(STDOUT_FILENO, STDERR_FILENO);
 	execve(l->loader, argv, l->library_path[0] ? envp : envp + 1);
 	_exit(127);
 }
@@ -223,20 +225,30 @@ static void look_into(struct lmm_doctor_object *o)
 	o->is_cpu = (lmm_elf_find(e, "ggml_graph_compute") & LMM_ELF_DEFINED) != 0;
 }
 
-/* "	NAME => PATH (0x…)", "	PATH (0x…)" or "	NAME => not found" */
+static void note_missing(struct lmm_doctor_command *c, const char *name)
+{
+	if (!c->missing[0])
+		(void)snprintf(c->missing, sizeof(c->missing), "%.*s", (int)strcspn(name, ": "),
+			       name);
+}
+
+/* "	NAME => PATH (0x…)", "	PATH (0x…)", or what glibc and musl say of a library that is not there */
 static void take_line(struct lmm_doctor_command *c, char *line)
 {
+	static const char *const errors[] = { "error while loading shared libraries: ",
+					      "Error loading shared library " };
 	char *path = strstr(line, " => "), *end;
 	struct lmm_doctor_object *o;
 
-	line += strspn(line, " \t");
-	if (path && strncmp(path + 4, "not found", 9) == 0) {
-		*path = '\0';
-		if (!c->missing[0])
-			(void)snprintf(c->missing, sizeof(c->missing), "%.200s", line);
-		return;
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(errors); i++) {
+		const char *said = strstr(line, errors[i]);
+
+		if (said) {
+			note_missing(c, said + strlen(errors[i]));
+			return;
+		}
 	}
-	path = path ? path + 4 : line;
+	path = path ? path + 4 : line + strspn(line, " \t");
 	end = strstr(path, " (0x");
 	if (!end || path[0] != '/')
 		return;
