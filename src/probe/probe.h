@@ -93,7 +93,18 @@ void lmm_threads_after_fork(void);
 
 /* ---- phases ------------------------------------------------------------------------------------- */
 
-void lmm_phase_enter(struct lmm_thread *th, unsigned phase, unsigned seq, uint32_t step);
+/*
+ * Stamps of a hook's first instant, read before anything else: after a forward pass the caches are cold, and what the
+ * hook itself then waits for must lie on one side of the stamp that the engine's own timers agree with. Two stamps, as the gap
+ * before and the phase behind are measured apart. t is 0 while not recording.
+ */
+struct lmm_entry {
+	uint64_t gap_end_t;
+	uint64_t t;
+};
+
+void lmm_phase_enter(struct lmm_thread *th, unsigned phase, unsigned seq, uint32_t step,
+		     struct lmm_entry at);
 void lmm_phase_leave(struct lmm_thread *th, unsigned seq, uint32_t step);
 /* The same with a stamp already taken, for a phase whose end is known only later. */
 void lmm_phase_leave_at(struct lmm_thread *th, unsigned seq, uint32_t step, uint64_t t);
@@ -101,6 +112,17 @@ void lmm_phase_leave_at(struct lmm_thread *th, unsigned seq, uint32_t step, uint
 static inline uint64_t lmm_now(void)
 {
 	return lmm_ticks(lmm_probe_clock);
+}
+
+static inline struct lmm_entry lmm_enter(void)
+{
+	struct lmm_entry at = { 0, 0 };
+
+	if (lmm_recording()) {
+		at.gap_end_t = lmm_now();
+		at.t = lmm_now();
+	}
+	return at;
 }
 
 /* ---- session (session.c) ------------------------------------------------------------------------ */
@@ -170,6 +192,14 @@ void *lmm_door_lookup(const char *name, const void *ra);
 		if (lmm_unlikely((uintptr_t)ra_ - door_##symbol.site_lo >=                         \
 				 door_##symbol.site_len))                                          \
 			*(void **)&fn = lmm_door_resolve(&door_##symbol, ra_);                     \
+	} while (0)
+/* The same, and the entry stamps as at. The very first call of all starts the recording by looking its function up. */
+#define LMM_ENTER(symbol)                                                                          \
+	struct lmm_entry at = lmm_enter();                                                         \
+	LMM_REAL(symbol);                                                                          \
+	do {                                                                                       \
+		if (lmm_unlikely(!at.t))                                                           \
+			at = lmm_enter();                                                          \
 	} while (0)
 #define LMM_FOREIGN(symbol) lmm_unlikely(fn != lmm_orig_##symbol)
 

@@ -145,7 +145,7 @@ static void calibrate(void)
 			lmm_writer_put(&th->w, lmm_now(), lmm_word_op(LMM_EV_OP, r));
 		t1 = lmm_mono_ns();
 		for (int i = 0; i < EVENTS / 2; i++) {
-			lmm_phase_enter(th, LMM_PHASE_SAMPLING, LMM_SEQ_NONE, 0);
+			lmm_phase_enter(th, LMM_PHASE_SAMPLING, LMM_SEQ_NONE, 0, lmm_enter());
 			lmm_phase_leave(th, LMM_SEQ_NONE, 0);
 		}
 		t2 = lmm_mono_ns();
@@ -173,7 +173,6 @@ static int session_join(void)
 		session = NULL;
 		return -1;
 	}
-	/* before the word is set: calibration must not record */
 	lmm_recording_word = &session->recording;
 	calibrate();
 	lmm_threads_init();

@@ -145,7 +145,7 @@ void lmm_no_ring(unsigned n)
 }
 
 /* The gap since the last phase gets stamps of its own: what they do not cover would show as missing time. */
-static void put_unaccounted(struct lmm_thread *th)
+static void put_unaccounted(struct lmm_thread *th, uint64_t end_t)
 {
 	uint32_t now = lmm_recording();
 
@@ -155,18 +155,19 @@ static void put_unaccounted(struct lmm_thread *th)
 	}
 	if (th->left_t)
 		lmm_writer_put_wide(&th->w, th->left_t,
-				    lmm_word(LMM_EV_UNACCOUNTED, 0, LMM_SEQ_NONE, th->step),
-				    lmm_now(), 0);
+				    lmm_word(LMM_EV_UNACCOUNTED, 0, LMM_SEQ_NONE, th->step), end_t,
+				    0);
 }
 
-void lmm_phase_enter(struct lmm_thread *th, unsigned phase, unsigned seq, uint32_t step)
+void lmm_phase_enter(struct lmm_thread *th, unsigned phase, unsigned seq, uint32_t step,
+		     struct lmm_entry at)
 {
 	if (th->depth == 0)
-		put_unaccounted(th);
+		put_unaccounted(th, at.gap_end_t);
 	if (th->depth < LMM_PHASE_DEPTH)
 		th->phase[th->depth] = (uint8_t)phase;
 	th->depth++;
-	lmm_writer_put(&th->w, lmm_now(), lmm_word(LMM_EV_PHASE_BEGIN, phase, seq, step));
+	lmm_writer_put(&th->w, at.t, lmm_word(LMM_EV_PHASE_BEGIN, phase, seq, step));
 }
 
 void lmm_phase_leave_at(struct lmm_thread *th, unsigned seq, uint32_t step, uint64_t t)

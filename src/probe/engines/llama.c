@@ -125,11 +125,11 @@ static void hint(const void *ctx, enum lmm_hint what, unsigned seq, uint64_t det
  * program chooses by itself, where the next call of the engine begins. Every hook of this file that is not part of it
  * finishes an open window first.
  */
-static void window_open(struct lmm_thread *th, unsigned seq)
+static void window_open(struct lmm_thread *th, unsigned seq, struct lmm_entry at)
 {
 	th->window = 1;
 	th->seq = (uint16_t)seq;
-	lmm_phase_enter(th, LMM_PHASE_SAMPLING, seq, th->step);
+	lmm_phase_enter(th, LMM_PHASE_SAMPLING, seq, th->step, at);
 }
 
 static void window_close_at(struct lmm_thread *th, uint64_t t)
@@ -140,7 +140,7 @@ static void window_close_at(struct lmm_thread *th, uint64_t t)
 	lmm_phase_leave_at(th, th->seq, th->step, t);
 }
 
-static void window_finish(struct lmm_thread *th)
+static void window_finish(struct lmm_thread *th, struct lmm_entry at)
 {
 	if (lmm_likely(!th->window || th->depth != 1))
 		return;
@@ -148,8 +148,8 @@ static void window_finish(struct lmm_thread *th)
 		/* samplers ran, no accept came: it ended with the last of them */
 		window_close_at(th, th->window_t);
 	} else {
-		window_close_at(th, lmm_now());
-		th->left_t = lmm_now();
+		window_close_at(th, at.gap_end_t);
+		th->left_t = at.gap_end_t;
 	}
 }
 
@@ -166,7 +166,7 @@ static unsigned seq_of_row(const void *ctx, int32_t row)
 }
 
 /* Logits (or what a backend sampler left) are read for a row: a window begins unless one is open for the same. */
-static void logits_read(const void *ctx, int32_t row)
+static void logits_read(const void *ctx, int32_t row, struct lmm_entry at)
 {
 	struct lmm_thread *th = lmm_thread_self();
 	unsigned seq;
@@ -180,32 +180,32 @@ static void logits_read(const void *ctx, int32_t row)
 	seq = seq_of_row(ctx, row);
 	if (th->window == 1 && th->seq == seq)
 		return;
-	window_finish(th);
-	window_open(th, seq);
+	window_finish(th, at);
+	window_open(th, seq, at);
 }
 
 LMM_HOOK(float *, llama_get_logits_ith, void *ctx, int32_t i)
 {
-	LMM_REAL(llama_get_logits_ith);
-	if (lmm_recording() && !LMM_FOREIGN(llama_get_logits_ith))
-		logits_read(ctx, i);
+	LMM_ENTER(llama_get_logits_ith);
+	if (at.t && !LMM_FOREIGN(llama_get_logits_ith))
+		logits_read(ctx, i, at);
 	return fn(ctx, i);
 }
 
 LMM_HOOK(float *, llama_get_logits, void *ctx)
 {
-	LMM_REAL(llama_get_logits);
-	if (lmm_recording() && !LMM_FOREIGN(llama_get_logits))
-		logits_read(ctx, -1);
+	LMM_ENTER(llama_get_logits);
+	if (at.t && !LMM_FOREIGN(llama_get_logits))
+		logits_read(ctx, -1, at);
 	return fn(ctx);
 }
 
 /* Asked first by llama.cpp's own sampling since backend samplers exist. */
 LMM_HOOK(float *, llama_get_sampled_probs_ith, void *ctx, int32_t i)
 {
-	LMM_REAL(llama_get_sampled_probs_ith);
-	if (lmm_recording() && !LMM_FOREIGN(llama_get_sampled_probs_ith))
-		logits_read(ctx, i);
+	LMM_ENTER(llama_get_sampled_probs_ith);
+	if (at.t && !LMM_FOREIGN(llama_get_sampled_probs_ith))
+		logits_read(ctx, i, at);
 	return fn(ctx, i);
 }
 
@@ -289,17 +289,16 @@ LMM_HOOK(void, llama_sampler_apply, void *smpl, void *candidates)
 	struct lmm_thread *th;
 	bool softmax;
 
-	LMM_REAL(llama_sampler_apply);
-	if (!smpl || !lmm_recording() || LMM_FOREIGN(llama_sampler_apply) ||
-	    !(th = lmm_thread_self())) {
+	LMM_ENTER(llama_sampler_apply);
+	if (!smpl || !at.t || LMM_FOREIGN(llama_sampler_apply) || !(th = lmm_thread_self())) {
 		fn(smpl, candidates);
 		return;
 	}
 	if (th->depth == 0)
-		window_open(th, th->seq);
+		window_open(th, th->seq, at);
 	softmax = sampler_is_softmax(smpl, __builtin_return_address(0));
 	if (softmax)
-		lmm_phase_enter(th, LMM_PHASE_SOFTMAX, th->seq, th->step);
+		lmm_phase_enter(th, LMM_PHASE_SOFTMAX, th->seq, th->step, at);
 	th->apply_depth++;
 	fn(smpl, candidates);
 	th->apply_depth--;
@@ -316,15 +315,15 @@ LMM_HOOK(void, llama_sampler_accept, void *smpl, int32_t token)
 	struct lmm_thread *th;
 	bool own_phase;
 
-	LMM_REAL(llama_sampler_accept);
-	if (!smpl || !lmm_recording() || LMM_FOREIGN(llama_sampler_accept) ||
-	    !(th = lmm_thread_self()) || th->accept_depth) {
+	LMM_ENTER(llama_sampler_accept);
+	if (!smpl || !at.t || LMM_FOREIGN(llama_sampler_accept) || !(th = lmm_thread_self()) ||
+	    th->accept_depth) {
 		fn(smpl, token);
 		return;
 	}
 	own_phase = th->depth == 0; /* the prompt's tokens are told to the samplers, too */
 	if (own_phase)
-		lmm_phase_enter(th, LMM_PHASE_SAMPLING, th->seq, th->step);
+		lmm_phase_enter(th, LMM_PHASE_SAMPLING, th->seq, th->step, at);
 	th->accept_depth++;
 	fn(smpl, token);
 	th->accept_depth--;
@@ -342,13 +341,13 @@ LMM_HOOK(int32_t, llama_sampler_sample, void *smpl, void *ctx, int32_t idx)
 	int32_t token;
 	bool own_window;
 
-	LMM_REAL(llama_sampler_sample);
-	if (!lmm_recording() || LMM_FOREIGN(llama_sampler_sample) || !(th = lmm_thread_self()))
+	LMM_ENTER(llama_sampler_sample);
+	if (!at.t || LMM_FOREIGN(llama_sampler_sample) || !(th = lmm_thread_self()))
 		return fn(smpl, ctx, idx);
-	window_finish(th);
+	window_finish(th, at);
 	own_window = th->depth == 0;
 	if (own_window)
-		window_open(th, seq_of_row(ctx, idx));
+		window_open(th, seq_of_row(ctx, idx), at);
 	th->accept_depth++; /* its own accept does not end the window: this call does */
 	token = fn(smpl, ctx, idx);
 	th->accept_depth--;
@@ -425,7 +424,8 @@ static void step_next(struct lmm_thread *th)
 	th->step = atomic_fetch_add_explicit(&next_step, 1, memory_order_relaxed);
 }
 
-static void call_begin(struct lmm_thread *th, const void *ctx, const struct batch *b)
+static void call_begin(struct lmm_thread *th, const void *ctx, const struct batch *b,
+		       struct lmm_entry at)
 {
 	struct seq_share share[SEQ_LIST];
 	unsigned number = context_number(ctx, true);
@@ -435,7 +435,7 @@ static void call_begin(struct lmm_thread *th, const void *ctx, const struct batc
 
 	if (n)
 		one_each = (unsigned)b->n_tokens == n;
-	window_finish(th);
+	window_finish(th, at);
 	th->in_call = 1;
 	th->passes = 0;
 	th->graph = 0;
@@ -443,7 +443,7 @@ static void call_begin(struct lmm_thread *th, const void *ctx, const struct batc
 	th->call_ctx = (uint16_t)number;
 	th->call = atomic_fetch_add_explicit(&next_call, 1, memory_order_relaxed);
 	step_next(th);
-	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step);
+	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step, at);
 	put_step(th, (uint32_t)b->n_tokens, count_outputs(b));
 	for (unsigned i = 0; i < n; i++)
 		lmm_writer_put_wide(
@@ -461,7 +461,7 @@ static void call_end(struct lmm_thread *th)
 
 /* llama_decode() and llama_encode() are one kind of call for us. */
 static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx, struct batch b,
-				 const void *ra)
+				 const void *ra, struct lmm_entry at)
 {
 	struct lmm_thread *th = lmm_thread_self();
 	int32_t rc;
@@ -473,7 +473,7 @@ static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx,
 	if (th->in_call || b.n_tokens <= 0)
 		return fn(ctx, b);
 	lmm_llama_describe_engine(ra);
-	call_begin(th, ctx, &b);
+	call_begin(th, ctx, &b, at);
 	rc = fn(ctx, b);
 	call_end(th);
 	return rc;
@@ -481,32 +481,32 @@ static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx,
 
 LMM_HOOK(int32_t, llama_decode, void *ctx, struct batch b)
 {
-	LMM_REAL(llama_decode);
-	if (!lmm_recording() || LMM_FOREIGN(llama_decode))
+	LMM_ENTER(llama_decode);
+	if (!at.t || LMM_FOREIGN(llama_decode))
 		return fn(ctx, b);
-	return batch_call(fn, ctx, b, __builtin_return_address(0));
+	return batch_call(fn, ctx, b, __builtin_return_address(0), at);
 }
 
 LMM_HOOK(int32_t, llama_encode, void *ctx, struct batch b)
 {
-	LMM_REAL(llama_encode);
-	if (!lmm_recording() || LMM_FOREIGN(llama_encode))
+	LMM_ENTER(llama_encode);
+	if (!at.t || LMM_FOREIGN(llama_encode))
 		return fn(ctx, b);
-	return batch_call(fn, ctx, b, __builtin_return_address(0));
+	return batch_call(fn, ctx, b, __builtin_return_address(0), at);
 }
 
 /* A forward pass without a visible llama_decode(): engines linked into one file call that one directly. */
 static int lone_pass(int (*fn)(void *, void *), struct lmm_thread *th, void *sched, void *graph,
-		     uint32_t n_tokens)
+		     uint32_t n_tokens, struct lmm_entry at)
 {
 	int rc;
 
-	window_finish(th);
+	window_finish(th, at);
 	th->call_phase = n_tokens > 1 ? LMM_PHASE_PREFILL : LMM_PHASE_DECODE;
 	th->call_ctx = 0;
 	th->call = atomic_fetch_add_explicit(&next_call, 1, memory_order_relaxed);
 	step_next(th);
-	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step);
+	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step, at);
 	put_step(th, n_tokens, 1);
 	lmm_session_reason(LMM_LEVEL_KERNELS,
 			   "llama_decode() is not visible in this build: steps are taken from its "
@@ -523,7 +523,7 @@ static void pass_begin(struct lmm_thread *th)
 		lmm_phase_leave(th, LMM_SEQ_NONE, th->step);
 		step_next(th);
 		th->left_t = 0; /* the next begins where this one ended */
-		lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step);
+		lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step, lmm_enter());
 		put_step(th, 0, 0);
 	}
 	if (th->passes < 255)
@@ -536,14 +536,14 @@ LMM_HOOK(int, ggml_backend_sched_graph_compute_async, void *sched, void *graph)
 	uint32_t n_tokens;
 	int rc;
 
-	LMM_REAL(ggml_backend_sched_graph_compute_async);
-	if (!lmm_recording() || LMM_FOREIGN(ggml_backend_sched_graph_compute_async) ||
+	LMM_ENTER(ggml_backend_sched_graph_compute_async);
+	if (!at.t || LMM_FOREIGN(ggml_backend_sched_graph_compute_async) ||
 	    !(th = lmm_thread_self()))
 		return fn(sched, graph);
 	lmm_ggml_graph(th, graph, __builtin_return_address(0), &n_tokens);
 	if (!th->in_call && th->depth == 0) {
 		lmm_llama_describe_engine(__builtin_return_address(0));
-		rc = lone_pass(fn, th, sched, graph, n_tokens);
+		rc = lone_pass(fn, th, sched, graph, n_tokens, at);
 	} else {
 		if (th->in_call)
 			pass_begin(th);
@@ -566,13 +566,13 @@ LMM_HOOK(void, ggml_backend_tensor_get_async, void *backend, void *tensor, void 
 {
 	struct lmm_thread *th = lmm_self;
 
-	LMM_REAL(ggml_backend_tensor_get_async);
-	if (!th || !th->in_call || th->depth != 1 || !lmm_recording() ||
+	LMM_ENTER(ggml_backend_tensor_get_async);
+	if (!th || !th->in_call || th->depth != 1 || !at.t ||
 	    LMM_FOREIGN(ggml_backend_tensor_get_async)) {
 		fn(backend, tensor, data, offset, bytes);
 		return;
 	}
-	lmm_phase_enter(th, LMM_PHASE_COPY_TO_CPU, LMM_SEQ_NONE, th->step);
+	lmm_phase_enter(th, LMM_PHASE_COPY_TO_CPU, LMM_SEQ_NONE, th->step, at);
 	fn(backend, tensor, data, offset, bytes);
 	lmm_phase_leave(th, LMM_SEQ_NONE, th->step);
 	lmm_writer_put_wide(&th->w, lmm_now(),
@@ -585,17 +585,17 @@ LMM_HOOK(void, llama_synchronize, void *ctx)
 {
 	struct lmm_thread *th = lmm_self;
 
-	LMM_REAL(llama_synchronize);
-	if (!th || !lmm_recording() || LMM_FOREIGN(llama_synchronize)) {
+	LMM_ENTER(llama_synchronize);
+	if (!th || !at.t || LMM_FOREIGN(llama_synchronize)) {
 		fn(ctx);
 		return;
 	}
-	window_finish(th);
+	window_finish(th, at);
 	if (th->depth || th->step == LMM_STEP_NONE) {
 		fn(ctx);
 		return;
 	}
-	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step);
+	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step, at);
 	fn(ctx);
 	lmm_phase_leave(th, LMM_SEQ_NONE, th->step);
 }
@@ -608,11 +608,11 @@ LMM_HOOK(int32_t, llama_tokenize, void *vocab, const char *text, int32_t text_le
 	struct lmm_thread *th;
 	int32_t n;
 
-	LMM_REAL(llama_tokenize);
-	if (!lmm_recording() || LMM_FOREIGN(llama_tokenize) || !(th = lmm_thread_self()))
+	LMM_ENTER(llama_tokenize);
+	if (!at.t || LMM_FOREIGN(llama_tokenize) || !(th = lmm_thread_self()))
 		return fn(vocab, text, text_len, tokens, n_max, add_special, parse_special);
-	window_finish(th);
-	lmm_phase_enter(th, LMM_PHASE_TOKENIZE, LMM_SEQ_NONE, LMM_STEP_NONE);
+	window_finish(th, at);
+	lmm_phase_enter(th, LMM_PHASE_TOKENIZE, LMM_SEQ_NONE, LMM_STEP_NONE, at);
 	n = fn(vocab, text, text_len, tokens, n_max, add_special, parse_special);
 	lmm_phase_leave(th, LMM_SEQ_NONE, LMM_STEP_NONE);
 	if (n >= 0)
@@ -629,11 +629,11 @@ LMM_HOOK(int32_t, llama_token_to_piece, void *vocab, int32_t token, char *buf, i
 	struct lmm_thread *th;
 	int32_t n;
 
-	LMM_REAL(llama_token_to_piece);
-	if (!lmm_recording() || LMM_FOREIGN(llama_token_to_piece) || !(th = lmm_thread_self()))
+	LMM_ENTER(llama_token_to_piece);
+	if (!at.t || LMM_FOREIGN(llama_token_to_piece) || !(th = lmm_thread_self()))
 		return fn(vocab, token, buf, length, lstrip, special);
-	window_finish(th);
-	lmm_phase_enter(th, LMM_PHASE_DETOKENIZE, th->seq, th->step);
+	window_finish(th, at);
+	lmm_phase_enter(th, LMM_PHASE_DETOKENIZE, th->seq, th->step, at);
 	n = fn(vocab, token, buf, length, lstrip, special);
 	lmm_phase_leave(th, th->seq, th->step);
 	return n;
@@ -645,11 +645,11 @@ LMM_HOOK(int32_t, llama_detokenize, void *vocab, const int32_t *tokens, int32_t 
 	struct lmm_thread *th;
 	int32_t n;
 
-	LMM_REAL(llama_detokenize);
-	if (!lmm_recording() || LMM_FOREIGN(llama_detokenize) || !(th = lmm_thread_self()))
+	LMM_ENTER(llama_detokenize);
+	if (!at.t || LMM_FOREIGN(llama_detokenize) || !(th = lmm_thread_self()))
 		return fn(vocab, tokens, n_tokens, text, n_max, remove_special, unparse_special);
-	window_finish(th);
-	lmm_phase_enter(th, LMM_PHASE_DETOKENIZE, th->seq, th->step);
+	window_finish(th, at);
+	lmm_phase_enter(th, LMM_PHASE_DETOKENIZE, th->seq, th->step, at);
 	n = fn(vocab, tokens, n_tokens, text, n_max, remove_special, unparse_special);
 	lmm_phase_leave(th, th->seq, th->step);
 	return n;
@@ -728,15 +728,15 @@ struct load {
 	struct rusage before;
 };
 
-static void load_begin(struct load *l, unsigned phase, const void *ra)
+static void load_begin(struct load *l, unsigned phase, const void *ra, struct lmm_entry at)
 {
-	l->th = lmm_recording() ? lmm_thread_self() : NULL;
+	l->th = at.t ? lmm_thread_self() : NULL;
 	if (!l->th)
 		return;
-	window_finish(l->th);
+	window_finish(l->th, at);
 	lmm_llama_describe_engine(ra);
 	getrusage(RUSAGE_SELF, &l->before);
-	lmm_phase_enter(l->th, phase, LMM_SEQ_NONE, LMM_STEP_NONE);
+	lmm_phase_enter(l->th, phase, LMM_SEQ_NONE, LMM_STEP_NONE, at);
 }
 
 static void load_end(const struct load *l, const void *model, const char *path, const void *ra)
@@ -758,12 +758,12 @@ static void load_end(const struct load *l, const void *model, const char *path, 
 }
 
 static inline void *model_load(void *(*fn)(const char *, struct params_blob), const char *path,
-			       struct params_blob params, const void *ra)
+			       struct params_blob params, const void *ra, struct lmm_entry at)
 {
 	struct load l;
 	void *model;
 
-	load_begin(&l, LMM_PHASE_MODEL_LOAD, ra);
+	load_begin(&l, LMM_PHASE_MODEL_LOAD, ra, at);
 	model = fn(path, params);
 	if (l.th)
 		load_end(&l, model, path, ra);
@@ -772,18 +772,18 @@ static inline void *model_load(void *(*fn)(const char *, struct params_blob), co
 
 LMM_HOOK(void *, llama_model_load_from_file, const char *path, struct params_blob params)
 {
-	LMM_REAL(llama_model_load_from_file);
+	LMM_ENTER(llama_model_load_from_file);
 	if (LMM_FOREIGN(llama_model_load_from_file))
 		return fn(path, params);
-	return model_load(fn, path, params, __builtin_return_address(0));
+	return model_load(fn, path, params, __builtin_return_address(0), at);
 }
 
 LMM_HOOK(void *, llama_load_model_from_file, const char *path, struct params_blob params)
 {
-	LMM_REAL(llama_load_model_from_file);
+	LMM_ENTER(llama_load_model_from_file);
 	if (LMM_FOREIGN(llama_load_model_from_file))
 		return fn(path, params);
-	return model_load(fn, path, params, __builtin_return_address(0));
+	return model_load(fn, path, params, __builtin_return_address(0), at);
 }
 
 LMM_HOOK(void *, llama_model_load_from_splits, const char **paths, size_t n_paths,
@@ -792,10 +792,10 @@ LMM_HOOK(void *, llama_model_load_from_splits, const char **paths, size_t n_path
 	struct load l;
 	void *model;
 
-	LMM_REAL(llama_model_load_from_splits);
+	LMM_ENTER(llama_model_load_from_splits);
 	if (LMM_FOREIGN(llama_model_load_from_splits))
 		return fn(paths, n_paths, params);
-	load_begin(&l, LMM_PHASE_MODEL_LOAD, __builtin_return_address(0));
+	load_begin(&l, LMM_PHASE_MODEL_LOAD, __builtin_return_address(0), at);
 	model = fn(paths, n_paths, params);
 	if (l.th)
 		load_end(&l, model, n_paths ? paths[0] : NULL, __builtin_return_address(0));
@@ -803,12 +803,12 @@ LMM_HOOK(void *, llama_model_load_from_splits, const char **paths, size_t n_path
 }
 
 static inline void *context_init(void *(*fn)(void *, struct params_blob), void *model,
-				 struct params_blob params, const void *ra)
+				 struct params_blob params, const void *ra, struct lmm_entry at)
 {
 	struct load l;
 	void *ctx;
 
-	load_begin(&l, LMM_PHASE_CONTEXT_INIT, ra);
+	load_begin(&l, LMM_PHASE_CONTEXT_INIT, ra, at);
 	ctx = fn(model, params);
 	if (l.th) {
 		lmm_phase_leave(l.th, LMM_SEQ_NONE, LMM_STEP_NONE);
@@ -820,18 +820,18 @@ static inline void *context_init(void *(*fn)(void *, struct params_blob), void *
 
 LMM_HOOK(void *, llama_init_from_model, void *model, struct params_blob params)
 {
-	LMM_REAL(llama_init_from_model);
+	LMM_ENTER(llama_init_from_model);
 	if (LMM_FOREIGN(llama_init_from_model))
 		return fn(model, params);
-	return context_init(fn, model, params, __builtin_return_address(0));
+	return context_init(fn, model, params, __builtin_return_address(0), at);
 }
 
 LMM_HOOK(void *, llama_new_context_with_model, void *model, struct params_blob params)
 {
-	LMM_REAL(llama_new_context_with_model);
+	LMM_ENTER(llama_new_context_with_model);
 	if (LMM_FOREIGN(llama_new_context_with_model))
 		return fn(model, params);
-	return context_init(fn, model, params, __builtin_return_address(0));
+	return context_init(fn, model, params, __builtin_return_address(0), at);
 }
 
 LMM_HOOK(void, llama_free, void *ctx)
@@ -843,7 +843,7 @@ LMM_HOOK(void, llama_free, void *ctx)
 		struct lmm_thread *th = lmm_thread_self();
 
 		if (th)
-			window_finish(th);
+			window_finish(th, lmm_enter());
 		hint(ctx, LMM_HINT_CONTEXT_FREE, LMM_SEQ_NONE, 0);
 	}
 	number = ctx ? context_number(ctx, false) : 0;
@@ -874,7 +874,7 @@ static void note(const void *ctx, enum lmm_hint what, unsigned seq, uint64_t det
 	struct lmm_thread *th = lmm_self;
 
 	if (th)
-		window_finish(th);
+		window_finish(th, lmm_enter());
 	if (ctx)
 		hint(ctx, what, seq, detail);
 }
