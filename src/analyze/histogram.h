@@ -52,10 +52,11 @@ static inline void lmm_hist_add(struct lmm_hist *h, uint64_t v)
 	if (v > h->max)
 		h->max = v;
 	h->count++;
-	if (__builtin_expect(i - h->first < h->n, 1))
+	if (__builtin_expect(i - h->first < h->n, 1)) {
 		h->counts[i - h->first]++;
-	else
+	} else {
 		lmm_hist_add_slow(h, i);
+}
 }
 
 void lmm_hist_free(struct lmm_hist *h);

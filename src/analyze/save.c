@@ -1,0 +1,905 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state as bytes. Every structure has one function that walks its fields, for writing and for reading alike, so the two
+ * cannot differ. What is read is not trusted: numbers are bounded where they are read, references are checked at the
+ * end (references_check), and nothing is allocated for elements that are not there.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyze/state.h"
+#include "base/bytes.h"
+
+#define STATE_VERSION 1
+
+struct io {
+	struct lmm_buf *out; /* writing */
+	struct lmm_cur *in;  /* reading */
+	int bad;
+	uint64_t last_bytes[LMM_I_BASES]; /* of the last node of a base: most nodes repeat it */
+	uint64_t last_flops[LMM_I_BASES];
+};
+
+/* ---- fields ------------------------------------------------------------------------------------- */
+
+static void io_u64(struct io *io, uint64_t *v)
+{
+	if (io->out) {
+		lmm_buf_put_varint(io->out, *v);
+	} else {
+		*v = lmm_cur_varint(io->in);
+	}
+}
+
+/* A number up to max. */
+static uint64_t io_max(struct io *io, uint64_t v, uint64_t max)
+{
+	io_u64(io, &v);
+	if (v > max) {
+		io->bad = 1;
+		return 0;
+	}
+	return v;
+}
+
+static void io_u32(struct io *io, uint32_t *v)
+{
+	*v = (uint32_t)io_max(io, *v, UINT32_MAX);
+}
+
+static void io_u16(struct io *io, uint16_t *v)
+{
+	*v = (uint16_t)io_max(io, *v, UINT16_MAX);
+}
+
+static void io_u8(struct io *io, uint8_t *v)
+{
+	*v = (uint8_t)io_max(io, *v, UINT8_MAX);
+}
+
+static void io_i32(struct io *io, int32_t *v)
+{
+	uint32_t u = (uint32_t)*v;
+
+	io_u32(io, &u);
+	*v = (int32_t)u;
+}
+
+/* How many elements follow: each takes a byte at least, so a lie costs nothing. */
+static void io_count(struct io *io, uint32_t *n, uint32_t max)
+{
+	*n = (uint32_t)io_max(io, *n, max);
+	if (io->in && (io->in->bad || *n > lmm_cur_left(io->in))) {
+		io->bad = 1;
+		*n = 0;
+	}
+}
+
+/* Times lie near one another: their difference is shorter. */
+static void io_near(struct io *io, uint64_t *v, uint64_t base)
+{
+	uint64_t d = lmm_zigzag((int64_t)(*v - base));
+
+	io_u64(io, &d);
+	*v = base + (uint64_t)lmm_unzigzag(d);
+}
+
+static void io_hist(struct io *io, struct lmm_hist *h)
+{
+	if (io->out) {
+		lmm_hist_save(h, io->out);
+	} else if (!io->bad && lmm_hist_load(h, io->in)) {
+		io->bad = 1;
+	}
+}
+
+static void io_tallies(struct io *io, struct tally *t, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		io_u64(io, &t[i].count);
+		io_u64(io, &t[i].ticks);
+	}
+}
+
+/* ---- structures --------------------------------------------------------------------------------- */
+
+static void io_session(struct io *io, struct session *s)
+{
+	io_u32(io, &s->id);
+	io_u32(io, &s->lmmeter);
+	io_u32(io, &s->command_name);
+	io_u32(io, &s->command_line);
+	io_u32(io, &s->host_os);
+	io_u32(io, &s->host_cpu);
+	io_u32(io, &s->host_cpus);
+	io_u64(io, &s->host_memory_bytes);
+	io_u64(io, &s->start_ticks);
+	io_u64(io, &s->start_realtime_ns);
+	io_u8(io, &s->clock);
+	io_u8(io, &s->threads_all);
+	io_u8(io, &s->embedded);
+	io_u8(io, &s->is_set);
+}
+
+static void io_fit(struct io *io, struct lmm_clock_fit *fit)
+{
+	uint64_t ticks = 0, ns = 0;
+
+	io_count(io, &fit->n, LMM_CLOCK_FIT_MAX);
+	io_u32(io, &fit->stride);
+	io_u32(io, &fit->to_go);
+	if (fit->n == 0 && fit->to_go)
+		io->bad = 1; /* there is none whose place could be taken */
+	for (uint32_t i = 0; i < fit->n; i++) {
+		io_near(io, &fit->pairs[i].ticks, ticks);
+		io_near(io, &fit->pairs[i].mono_ns, ns);
+		io_u32(io, &fit->pairs[i].error_ns);
+		/* lmm_clock_fit_add() keeps them in order; conversion relies on it */
+		if (i && (fit->pairs[i].ticks <= ticks || fit->pairs[i].mono_ns < ns))
+			io->bad = 1;
+		ticks = fit->pairs[i].ticks;
+		ns = fit->pairs[i].mono_ns;
+	}
+}
+
+static void io_text(struct io *io, struct text *x)
+{
+	const void *data;
+
+	io_count(io, &x->n, LMM_I_TEXT_BYTES);
+	if (io->out) {
+		lmm_buf_put(io->out, x->data, x->n);
+		return;
+	}
+	data = io->bad ? NULL : lmm_cur_get(io->in, x->n);
+	free(x->data);
+	x->data = x->n && data ? malloc(x->n) : NULL;
+	if (x->n && !x->data) {
+		io->bad = 1;
+		x->n = 0;
+		return;
+	}
+	if (x->n)
+		memcpy(x->data, data, x->n);
+	x->cap = x->n;
+	if (lmm__text_rehash(x))
+		io->bad = 1;
+}
+
+static void io_names(struct io *io, struct lmm_analysis *a)
+{
+	io_count(io, &a->n_bases, LMM_I_BASES);
+	for (uint32_t i = 0; i < a->n_bases; i++) {
+		io_u32(io, &a->bases[i].name);
+		io_u32(io, &a->bases[i].op);
+		io_u32(io, &a->bases[i].weight_type);
+		a->bases[i].role = (uint8_t)io_max(io, a->bases[i].role, LMM_ROLE_COUNT - 1);
+	}
+	io_count(io, &a->n_keys, LMM_I_KEYS);
+	for (uint32_t i = 0; i < a->n_keys; i++) {
+		struct key *k = &a->keys[i];
+
+		k->base = (uint16_t)io_max(io, k->base, a->n_bases ? a->n_bases - 1 : 0);
+		k->phase = (uint8_t)io_max(io, k->phase, LMM_PHASE_COUNT - 1);
+		k->fused = (uint8_t)io_max(io, k->fused, 1);
+		io_u32(io, &k->device);
+		io_u64(io, &k->ticks_per_second);
+	}
+	io_u32(io, &a->cpu);
+	if (a->n_bases == 0 || a->n_keys == 0)
+		io->bad = 1;
+	if (io->in && !io->bad)
+		lmm__names_rehash(a);
+}
+
+static void io_node(struct io *io, const struct lmm_analysis *a, struct graph_node *n,
+		    const struct graph_node *before)
+{
+	uint64_t base = n->base, layer = n->layer, bytes, flops;
+
+	io_near(io, &base, before ? before->base + 1u : 0);
+	io_near(io, &layer, before ? before->layer : 0);
+	if (base >= a->n_bases || layer >= LMM_I_LAYERS) {
+		io->bad = 1;
+		return;
+	}
+	n->base = (uint16_t)base;
+	n->layer = (uint16_t)layer;
+	bytes = n->bytes ^ io->last_bytes[base];
+	flops = n->flops ^ io->last_flops[base];
+	io_u64(io, &bytes);
+	io_u64(io, &flops);
+	io->last_bytes[base] = n->bytes = bytes ^ io->last_bytes[base];
+	io->last_flops[base] = n->flops = flops ^ io->last_flops[base];
+	n->flags = (uint8_t)io_max(io, n->flags, NODE_EMBEDDING);
+	n->part = (uint8_t)lmm__role_part(a->bases[base].role);
+}
+
+static void io_graph(struct io *io, struct lmm_analysis *a, uint32_t process, struct graph *g)
+{
+	struct graph head = { 0 };
+	uint64_t serial = a->serial;
+
+	if (g)
+		head = *g;
+	io_u32(io, &head.id);
+	io_count(io, &head.n, LMM_I_GRAPH_NODES);
+	io_u32(io, &head.n_tokens);
+	io_u64(io, &head.used);
+	io_u8(io, &head.embeds);
+	if (io->in) {
+		g = io->bad ? NULL : lmm__graph_new(a, process, head.id, head.n);
+		if (!g) {
+			io->bad = 1;
+			return;
+		}
+		a->serial = serial;
+		g->n_tokens = head.n_tokens;
+		g->used = head.used;
+		g->embeds = head.embeds;
+	}
+	for (uint32_t i = 0; i < g->n && !io->bad; i++)
+		io_node(io, a, &g->nodes[i], i ? &g->nodes[i - 1] : NULL);
+}
+
+static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
+{
+	struct process *p = &a->processes[at];
+	uint32_t n = p->n_graphs;
+
+	io_u32(io, &p->index);
+	io_i32(io, &p->pid);
+	io_i32(io, &p->parent_pid);
+	io_u32(io, &p->name);
+	io_u32(io, &p->engine_name);
+	io_u32(io, &p->engine_version);
+	io_u32(io, &p->door);
+	io_u64(io, &p->start);
+	io_u64(io, &p->end);
+	io_u32(io, &p->op_cost_ps);
+	io_u32(io, &p->pair_cost_ps);
+	io_u64(io, &p->own_ticks);
+	io_u64(io, &p->operators);
+	io_u64(io, &p->pairs);
+	io_u8(io, &p->has_ended);
+	io_u8(io, &p->is_bench);
+	io_u8(io, &p->level);
+	io_count(io, &n, LMM_I_GRAPHS);
+	for (uint32_t i = 0; i < n && !io->bad; i++)
+		io_graph(io, a, at, io->out ? p->graphs[i] : NULL);
+}
+
+static void io_processes(struct io *io, struct lmm_analysis *a)
+{
+	uint32_t n = a->n_processes;
+
+	io_count(io, &n, LMM_I_PROCESSES);
+	for (uint32_t i = 0; i < n && !io->bad; i++) {
+		if (io->in)
+			a->n_processes = i + 1;
+		io_process(io, a, i);
+	}
+}
+
+static void io_model(struct io *io, struct model *m)
+{
+	io_u32(io, &m->process);
+	io_u32(io, &m->name);
+	io_u32(io, &m->description);
+	io_u32(io, &m->architecture);
+	io_u32(io, &m->quantization);
+	io_u32(io, &m->file);
+	io_u64(io, &m->size_bytes);
+	io_u64(io, &m->parameters);
+	io_u32(io, &m->layers);
+	io_u32(io, &m->vocabulary);
+	io_u32(io, &m->embedding);
+	io_u32(io, &m->described);
+}
+
+static void io_load(struct io *io, struct load *l)
+{
+	io_u32(io, &l->process);
+	io_u64(io, &l->bytes);
+	io_u64(io, &l->count);
+	io_u64(io, &l->ticks);
+	io_u64(io, &l->minor);
+	io_u64(io, &l->major);
+}
+
+static void io_device_name(struct io *io, struct device_name *d)
+{
+	io_u32(io, &d->process);
+	io_u32(io, &d->kernel);
+	io_u32(io, &d->name);
+	io_u32(io, &d->device);
+}
+
+static void io_queue(struct io *io, struct queue *q)
+{
+	io_u32(io, &q->process);
+	io_u32(io, &q->queue);
+	io_u32(io, &q->device);
+	io_u64(io, &q->ticks_per_second);
+}
+
+static void io_flight(struct io *io, struct flight *f)
+{
+	f->has = (uint8_t)io_max(io, f->has, 2);
+	if (f->has == 0)
+		return;
+	f->phase = (uint8_t)io_max(io, f->phase, UINT8_MAX);
+	io_u16(io, &f->queue);
+	io_u32(io, &f->process);
+	io_u32(io, &f->id);
+	io_u32(io, &f->kernel);
+	io_u32(io, &f->node);
+	io_u32(io, &f->graph);
+	io_u32(io, &f->step);
+	io_u32(io, &f->context);
+	io_u64(io, &f->duration);
+}
+
+static void io_flights(struct io *io, struct lmm_analysis *a)
+{
+	uint32_t n = 0, at = 0;
+
+	for (uint32_t i = 0; i < LMM_I_FLIGHT; i++)
+		n += a->flights[i].has != 0;
+	io_count(io, &n, LMM_I_FLIGHT);
+	for (uint32_t i = 0; i < n && !io->bad; i++, at++) {
+		while (io->out && a->flights[at].has == 0)
+			at++;
+		at = (uint32_t)io_max(io, at, LMM_I_FLIGHT - 1);
+		io_flight(io, &a->flights[at]);
+	}
+}
+
+static void io_ledger(struct io *io, struct ledger *l)
+{
+	uint32_t bins = l->n_bins, layers = l->n_layers, kernels = l->n_kernels;
+
+	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
+		io_hist(io, &l->phases[i].hist);
+		io_u64(io, &l->phases[i].host);
+		io_u64(io, &l->phases[i].device);
+	}
+	io_hist(io, &l->prefill);
+	io_hist(io, &l->decode);
+	io_u64(io, &l->prefill_tokens);
+	io_u64(io, &l->decode_tokens);
+	io_u64(io, &l->steps);
+	io_u64(io, &l->span);
+	io_u64(io, &l->kernel_ticks);
+	io_u64(io, &l->gap);
+	io_u64(io, &l->own);
+	io_u64(io, &l->bin_width);
+	io_count(io, &bins, LMM_I_BINS);
+	io_count(io, &layers, LMM_I_LAYERS);
+	io_count(io, &kernels, LMM_I_KEYS);
+	if (l->bin_width < LMM_I_BIN_WIDTH || (l->bin_width & (l->bin_width - 1)) ||
+	    l->bin_width > (uint64_t)1 << 60)
+		io->bad = 1;
+	if (io->in && !io->bad &&
+	    (lmm__ledger_grow_bins(l, bins) || lmm__ledger_grow_layers(l, layers) ||
+	     lmm__ledger_grow_kernels(l, kernels)))
+		io->bad = 1;
+	if (io->bad)
+		return;
+	for (uint32_t i = 0; i < bins; i++)
+		io_hist(io, &l->bins[i]);
+	for (uint32_t i = 0; i < layers; i++) {
+		for (unsigned p = 0; p < LAYER_PARTS; p++)
+			io_u64(io, &l->layers[i].part[p]);
+		io_u64(io, &l->layers[i].prefill);
+		io_u64(io, &l->layers[i].decode);
+	}
+	for (uint32_t i = 0; i < kernels; i++) {
+		io_hist(io, &l->kernels[i].hist);
+		io_u64(io, &l->kernels[i].bytes);
+		io_u64(io, &l->kernels[i].flops);
+	}
+}
+
+static void io_context(struct io *io, struct context *c)
+{
+	uint32_t n = c->n_held;
+
+	io_u32(io, &c->process);
+	io_u32(io, &c->id);
+	io_u32(io, &c->serial);
+	io_u64(io, &c->used);
+	io_u8(io, &c->is_decided);
+	io_u8(io, &c->is_gone);
+	io_u8(io, &c->is_warm1);
+	io_u8(io, &c->is_warm2);
+	io_u64(io, &c->tokens);
+	io_u64(io, &c->requests);
+	io_count(io, &n, LMM_I_HELD);
+	for (uint32_t i = 0; i < n && !io->bad; i++) {
+		struct held *h = &c->held[i];
+
+		if (io->in) {
+			h->ledger = lmm__ledger_create();
+			if (!h->ledger) {
+				io->bad = 1;
+				return;
+			}
+			c->n_held = i + 1;
+		}
+		io_u64(io, &h->from);
+		io_u64(io, &h->to);
+		io_ledger(io, h->ledger);
+	}
+}
+
+static void io_frame(struct io *io, struct frame *f)
+{
+	f->phase = (uint8_t)io_max(io, f->phase, LMM_PHASE_COUNT - 1);
+	io_u8(io, &f->flags);
+	io_u16(io, &f->seq);
+	io_u32(io, &f->step);
+	io_u64(io, &f->begin);
+	io_u64(io, &f->ticks);
+	io_u64(io, &f->embedding);
+}
+
+/* The graph and the ledger of a run are found again when all is read. */
+static void io_run(struct io *io, struct lmm_analysis *a, const struct stream *s, struct run *r)
+{
+	uint8_t has_graph = r->graph != NULL;
+
+	r->is_active = (uint8_t)io_max(io, r->is_active, 1);
+	io_u32(io, &r->graph_id); /* commands name it behind the run's end too */
+	r->is_tainted = (uint8_t)io_max(io, r->is_tainted, 1);
+	io_u8(io, &has_graph);
+	if (!r->is_active)
+		return;
+	r->is_worker = (uint8_t)io_max(io, r->is_worker, 1);
+	r->class_at = (uint8_t)io_max(io, r->class_at, LMM_I_CLASSES - 2) & 0xfe;
+	io_u32(io, &r->context);
+	io_u64(io, &r->begin);
+	io_u64(io, &r->kernels);
+	io_u64(io, &r->gap);
+	io_u64(io, &r->own);
+	if (io->in && has_graph)
+		r->graph = lmm__graph_peek(a, s->process, r->graph_id);
+}
+
+static void io_stream(struct io *io, struct lmm_analysis *a, struct stream *s)
+{
+	io_u32(io, &s->index);
+	io_u32(io, &s->process);
+	io_i32(io, &s->tid);
+	io_count(io, &s->depth, LMM_I_DEPTH);
+	for (uint32_t i = 0; i < s->depth; i++)
+		io_frame(io, &s->frames[i]);
+	io_u32(io, &s->too_deep);
+	io_u64(io, &s->piece_t);
+	io_u64(io, &s->newest);
+	io_run(io, a, s, &s->run);
+	io_u64(io, &s->op.t);
+	io_u64(io, &s->op.barrier);
+	io_u32(io, &s->op.node);
+	s->op.is_fused = (uint8_t)io_max(io, s->op.is_fused, 1);
+	s->op.is_set = (uint8_t)io_max(io, s->op.is_set, 1);
+	io_u32(io, &s->step);
+	io_u8(io, &s->step_phase);
+	io_u32(io, &s->step_context);
+	io_u64(io, &s->load_ticks);
+	io_u8(io, &s->has_load);
+	io_u64(io, &s->stored);
+	io_u64(io, &s->invalid);
+	io_u64(io, &s->operators);
+	io_u64(io, &s->lost_marked);
+	io_u8(io, &s->has_loss);
+	io_u64(io, &s->emitted);
+	io_u64(io, &s->lost);
+	io_u64(io, &s->busy);
+	io_u64(io, &s->wait);
+	io_tallies(io, s->since, SINCE_KINDS);
+	io_u64(io, &s->last_token);
+}
+
+static void io_streams(struct io *io, struct lmm_analysis *a)
+{
+	uint32_t n = 0, at = 0;
+
+	for (uint32_t i = 0; i < LMM_I_STREAMS; i++)
+		n += a->streams[i] != NULL;
+	io_count(io, &n, LMM_I_STREAMS);
+	for (uint32_t i = 0; i < n && !io->bad; i++, at++) {
+		while (io->out && !a->streams[at])
+			at++;
+		at = (uint32_t)io_max(io, at, LMM_I_STREAMS - 1);
+		if (io->in && !a->streams[at])
+			a->streams[at] = calloc(1, sizeof(struct stream));
+		if (!a->streams[at]) {
+			io->bad = 1;
+			return;
+		}
+		io_stream(io, a, a->streams[at]);
+	}
+}
+
+static void io_fact(struct io *io, struct fact *f, uint64_t near)
+{
+	io_near(io, &f->t, near);
+	io_u64(io, &f->serial);
+	io_near(io, &f->t0, f->t);
+	io_u64(io, &f->a);
+	io_near(io, &f->b, f->kind == FACT_PIECE ? f->t : 0);
+	io_u32(io, &f->stream);
+	io_u32(io, &f->process);
+	io_u32(io, &f->step);
+	io_u32(io, &f->context);
+	io_u16(io, &f->seq);
+	io_u8(io, &f->phase);
+	f->flags = (uint8_t)io_max(io, f->flags, FACT_LAST | FACT_IS_SHIFT);
+}
+
+static void io_step(struct io *io, struct step *s)
+{
+	s->is_set = (uint8_t)io_max(io, s->is_set, 1);
+	if (!s->is_set)
+		return;
+	io_u8(io, &s->phase);
+	io_u8(io, &s->is_unnamed);
+	io_u32(io, &s->process);
+	io_u32(io, &s->id);
+	io_u32(io, &s->context);
+	io_u64(io, &s->begin);
+	io_u64(io, &s->call);
+	io_u64(io, &s->tokens);
+	io_u64(io, &s->outputs);
+	io_u32(io, &s->n_seq);
+	io_u64(io, &s->position);
+}
+
+static void io_tokenize(struct io *io, struct tokenize *x)
+{
+	io_u32(io, &x->process);
+	io_u32(io, &x->stream);
+	io_u64(io, &x->t0);
+	io_near(io, &x->t1, x->t0);
+	io_u64(io, &x->ticks);
+	io_u64(io, &x->tokens);
+	io_u8(io, &x->has_count);
+	io_u8(io, &x->is_taken);
+	io_tallies(io, x->since, SINCE_KINDS);
+}
+
+static void io_span(struct io *io, struct span *s)
+{
+	io_u64(io, &s->t0);
+	io_near(io, &s->t1, s->t0);
+}
+
+static void io_mark(struct io *io, struct mark *m)
+{
+	m->is_set = (uint8_t)io_max(io, m->is_set, 1);
+	if (!m->is_set)
+		return;
+	io_u64(io, &m->t);
+	io_tallies(io, m->sums, LMM_PHASE_COUNT);
+}
+
+static void io_request(struct io *io, struct request *r)
+{
+	io_u32(io, &r->process);
+	io_u32(io, &r->context);
+	io_u32(io, &r->context_id);
+	io_u16(io, &r->seq);
+	r->state = (uint8_t)io_max(io, r->state, REQUEST_HELD);
+	io_u8(io, &r->is_warm);
+	io_u8(io, &r->is_complete);
+	io_u64(io, &r->first);
+	io_near(io, &r->start, r->first);
+	io_near(io, &r->newest, r->first);
+	io_u32(io, &r->stream);
+	io_u32(io, &r->first_stream);
+	io_u64(io, &r->call);
+	io_u64(io, &r->call_end);
+	io_u64(io, &r->call_outputs);
+	io_u64(io, &r->draft_call);
+	io_u32(io, &r->draft_context);
+	io_u64(io, &r->holds);
+	io_u64(io, &r->prompt_end);
+	io_u64(io, &r->computed);
+	io_u64(io, &r->cached);
+	io_u8(io, &r->has_outputs);
+	io_u64(io, &r->tokens);
+	io_u64(io, &r->first_token);
+	io_u64(io, &r->last_token);
+	io_u64(io, &r->guessed);
+	io_u64(io, &r->first_guess);
+	io_u64(io, &r->last_guess);
+	io_u64(io, &r->prefill_steps);
+	io_u64(io, &r->decode_steps);
+	io_u64(io, &r->earlier_token);
+	io_tallies(io, r->sums, LMM_PHASE_COUNT);
+	for (unsigned i = 0; i < MARKS; i++)
+		io_mark(io, &r->marks[i]);
+	io_tallies(io, r->since, SINCE_KINDS);
+	io_u64(io, &r->booked);
+	io_count(io, &r->n_leads, LMM_I_LEADS);
+	for (uint32_t i = 0; i < r->n_leads; i++)
+		io_span(io, &r->leads[i]);
+	io_hist(io, &r->gaps);
+	io_hist(io, &r->idle);
+}
+
+static void io_done(struct io *io, struct done *d)
+{
+	io_u32(io, &d->process);
+	io_u32(io, &d->context_id);
+	io_u16(io, &d->seq);
+	io_u8(io, &d->is_complete);
+	io_u64(io, &d->start);
+	io_near(io, &d->end, d->start);
+	io_u64(io, &d->computed);
+	io_u64(io, &d->cached);
+	io_u64(io, &d->tokens);
+	io_near(io, &d->first_token, d->start);
+	io_near(io, &d->last_token, d->end);
+	io_u64(io, &d->prefill_steps);
+	io_u64(io, &d->decode_steps);
+	io_tallies(io, d->sums, LMM_PHASE_COUNT);
+}
+
+/* ---- all ---------------------------------------------------------------------------------------- */
+
+static void io_head(struct io *io, struct lmm_analysis *a)
+{
+	io_session(io, &a->session);
+	io_fit(io, &a->fit);
+	io_u32(io, &a->clock_error_ns);
+	io_u64(io, &a->newest);
+	io_u64(io, &a->serial);
+	io_u64(io, &a->end_ticks);
+	io_u8(io, &a->has_end);
+	io_i32(io, &a->exit_status);
+	io_u64(io, &a->collector_cpu_ns);
+	io_u64(io, &a->no_ring_lost);
+	io_u64(io, &a->dropped_events);
+	io_u64(io, &a->past_stored);
+	io_u64(io, &a->past_invalid);
+	io_u64(io, &a->past_operators);
+	io_u64(io, &a->past_emitted);
+	io_u64(io, &a->past_lost);
+	io_u8(io, &a->past_has_loss);
+	io_u64(io, &a->warm_requests);
+	io_u32(io, &a->next_context);
+	io_u64(io, &a->requests_total);
+	io_u64(io, &a->output_tokens);
+	io_u64(io, &a->spans_floor);
+	io_u64(io, &a->spans_past);
+	io_hist(io, &a->ttft);
+	io_hist(io, &a->tpot);
+	io_hist(io, &a->itl);
+	io_count(io, &a->n_reasons, LMM_I_REASONS);
+	for (uint32_t i = 0; i < a->n_reasons; i++)
+		io_u32(io, &a->reasons[i].text);
+}
+
+#define IO_ARRAY(io, array, n, max, walk)                                                          \
+	do {                                                                                       \
+		io_count(io, &(n), max);                                                           \
+		for (uint32_t i_ = 0; i_ < (n); i_++)                                              \
+			walk(io, &(array)[i_]);                                                    \
+	} while (0)
+
+static void io_descriptions(struct io *io, struct lmm_analysis *a)
+{
+	io_text(io, &a->text);
+	io_names(io, a);
+	if (io->bad)
+		return;
+	io_processes(io, a);
+	IO_ARRAY(io, a->models, a->n_models, LMM_I_MODELS, io_model);
+	IO_ARRAY(io, a->loads, a->n_loads, LMM_I_LOADS, io_load);
+	IO_ARRAY(io, a->device_names, a->n_device_names, LMM_I_DEVICE_NAMES, io_device_name);
+	IO_ARRAY(io, a->queues, a->n_queues, LMM_I_QUEUES, io_queue);
+}
+
+static void io_sums(struct io *io, struct lmm_analysis *a)
+{
+	uint64_t near = 0;
+
+	io_flights(io, a);
+	io_ledger(io, a->main);
+	io_ledger(io, a->warm);
+	IO_ARRAY(io, a->contexts, a->n_contexts, LMM_I_CONTEXTS, io_context);
+	io_streams(io, a);
+	io_count(io, &a->n_facts, LMM_I_FACTS);
+	for (uint32_t i = 0; i < a->n_facts; i++) {
+		io_u8(io, &a->facts[i].kind);
+		io_fact(io, &a->facts[i], near);
+		near = a->facts[i].t;
+	}
+	for (uint32_t i = 0; i < LMM_I_STEPS; i++)
+		io_step(io, &a->steps[i]);
+	IO_ARRAY(io, a->tokenizes, a->n_tokenizes, LMM_I_TOKENIZES, io_tokenize);
+	io_count(io, &a->n_idles, LMM_I_IDLES);
+	for (uint32_t i = 0; i < a->n_idles; i++) {
+		io_u32(io, &a->idles[i].stream);
+		io_span(io, &a->idles[i].span);
+	}
+	IO_ARRAY(io, a->requests, a->n_requests, LMM_I_REQUESTS, io_request);
+	IO_ARRAY(io, a->done, a->n_done, LMM_RESULT_REQUESTS_MAX, io_done);
+	IO_ARRAY(io, a->spans, a->n_spans, LMM_I_SPANS, io_span);
+}
+
+static void io_analysis(struct io *io, struct lmm_analysis *a)
+{
+	io_head(io, a);
+	io_descriptions(io, a);
+	if (!io->bad)
+		io_sums(io, a);
+}
+
+/* ---- references --------------------------------------------------------------------------------- */
+
+static int texts_check(const struct lmm_analysis *a, const uint32_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!lmm__text_is_valid(&a->text, ids[i]))
+			return -1;
+	}
+	return 0;
+}
+
+static int names_check(const struct lmm_analysis *a)
+{
+	const struct session *s = &a->session;
+	const uint32_t head[] = { s->id,      s->lmmeter,  s->command_name, s->command_line,
+				  s->host_os, s->host_cpu, a->cpu };
+	int rc = texts_check(a, head, LMM_ARRAY_SIZE(head));
+
+	for (uint32_t i = 0; i < a->n_reasons; i++)
+		rc |= texts_check(a, &a->reasons[i].text, 1);
+	for (uint32_t i = 0; i < a->n_bases; i++)
+		rc |= texts_check(a, &a->bases[i].name, 3);
+	for (uint32_t i = 0; i < a->n_keys; i++)
+		rc |= texts_check(a, &a->keys[i].device, 1);
+	for (uint32_t i = 0; i < a->n_processes; i++)
+		rc |= texts_check(a, &a->processes[i].name, 4);
+	for (uint32_t i = 0; i < a->n_models; i++)
+		rc |= texts_check(a, &a->models[i].name, 5);
+	for (uint32_t i = 0; i < a->n_device_names; i++)
+		rc |= texts_check(a, &a->device_names[i].name, 2);
+	for (uint32_t i = 0; i < a->n_queues; i++)
+		rc |= texts_check(a, &a->queues[i].device, 1);
+	return rc;
+}
+
+static int streams_check(struct lmm_analysis *a)
+{
+	for (uint32_t i = 0; i < LMM_I_STREAMS; i++) {
+		struct stream *s = a->streams[i];
+
+		if (!s)
+			continue;
+		if (s->index % LMM_I_STREAMS != i)
+			return -1;
+		if (s->process == LMM_I_NONE ? s->run.is_active || s->depth
+					     : s->process >= a->n_processes)
+			return -1;
+		if (s->op.is_set && !s->run.is_active)
+			return -1;
+	}
+	return 0;
+}
+
+static int contexts_check(const struct lmm_analysis *a)
+{
+	for (uint32_t i = 0; i < a->n_contexts; i++) {
+		const struct context *c = &a->contexts[i];
+
+		if (c->serial > a->next_context || c->process >= a->n_processes)
+			return -1;
+		if (c->n_held && (c->is_decided || c->serial == 0))
+			return -1;
+		for (uint32_t k = 0; k < i; k++) {
+			if (c->serial && a->contexts[k].serial == c->serial)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static int events_check(const struct lmm_analysis *a)
+{
+	for (uint32_t i = 0; i < a->n_facts; i++) {
+		const struct fact *f = &a->facts[i];
+
+		if (f->process >= a->n_processes ||
+		    (f->kind == FACT_PIECE && f->phase >= LMM_PHASE_COUNT))
+			return -1;
+	}
+	for (uint32_t i = 0; i < a->n_requests; i++) {
+		const struct request *r = &a->requests[i];
+
+		if (r->process >= a->n_processes || r->state == 0)
+			return -1;
+		/* an undecided one is booked when its context is decided */
+		if (r->state == REQUEST_HELD &&
+		    !lmm__context((struct lmm_analysis *)(uintptr_t)a, r->context))
+			return -1;
+	}
+	for (uint32_t i = 0; i < LMM_I_FLIGHT; i++) {
+		if (a->flights[i].has && a->flights[i].process >= a->n_processes)
+			return -1;
+	}
+	for (uint32_t i = 0; i < a->n_done; i++) {
+		if (a->done[i].process >= a->n_processes)
+			return -1;
+	}
+	return 0;
+}
+
+static int references_check(struct lmm_analysis *a)
+{
+	if (names_check(a) || streams_check(a) || contexts_check(a) || events_check(a))
+		return LMM_E_CORRUPT;
+	for (uint32_t i = 0; i < a->n_spans; i++) {
+		if (a->spans[i].t1 <= a->spans[i].t0 || (i && a->spans[i].t0 <= a->spans[i - 1].t1))
+			return LMM_E_CORRUPT;
+	}
+	lmm__runs_resettle(a);
+	return 0;
+}
+
+/* ---- both ends ---------------------------------------------------------------------------------- */
+
+int lmm_analysis_save(const struct lmm_analysis *a, struct lmm_buf *out)
+{
+	struct io *io = calloc(1, sizeof(*io));
+	int rc;
+
+	if (!io)
+		return -ENOMEM;
+	io->out = out;
+	lmm_buf_put_varint(out, STATE_VERSION);
+	/* writing leaves every field as it was */
+	io_analysis(io, (struct lmm_analysis *)(uintptr_t)a);
+	rc = out->overflow ? -ENOMEM : 0;
+	free(io);
+	return rc;
+}
+
+static int load_into(struct lmm_analysis *fresh, struct lmm_cur *in)
+{
+	struct io *io = calloc(1, sizeof(*io));
+	int rc;
+
+	if (!io)
+		return -ENOMEM;
+	io->in = in;
+	io_analysis(io, fresh);
+	rc = io->bad || in->bad || lmm_cur_left(in) ? LMM_E_CORRUPT : references_check(fresh);
+	free(io);
+	return rc;
+}
+
+int lmm_analysis_load(struct lmm_analysis *a, const void *data, size_t size_bytes)
+{
+	struct lmm_cur in = lmm_cur_make(data, size_bytes);
+	struct lmm_analysis *fresh, old;
+	int rc;
+
+	if (lmm_cur_varint(&in) != STATE_VERSION)
+		return in.bad ? LMM_E_CORRUPT : LMM_E_VERSION;
+	fresh = lmm_analysis_create();
+	if (!fresh)
+		return -ENOMEM;
+	rc = load_into(fresh, &in);
+	if (rc == 0) {
+		old = *a;
+		*a = *fresh;
+		*fresh = old;
+	}
+	lmm_analysis_destroy(fresh);
+	return rc;
+}

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an analysis keeps, for the files of this room only.
+ *
+ * Events are taken in two stages. The first works on one stream at a time, as batches come: operators, graph runs, the
+ * nesting of phases. What it finds out about phases goes on as facts (struct fact) into a heap that holds the newest
+ * LMM_I_FACTS and gives the oldest away: so the second stage, which joins streams into requests, sees them in order
+ * of time though batches of different threads come late.
+ *
+ * Sums that might turn out to be warm-up are kept in ledgers of their own until that is decided (context.c).
+ *
+ * Everything is in ticks and bounded; a pointer is never saved (save.c), what it says is found again from numbers.
+ */
+#ifndef LMM_ANALYZE_STATE_H
+#define LMM_ANALYZE_STATE_H
+
+#include "analyze/analysis.h"
+#include "analyze/histogram.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+
+#define LMM_I_PROCESSES	    1024
+#define LMM_I_STREAMS	    4096 /* a stream lives in slot index % this */
+#define LMM_I_GRAPHS	    512	 /* per process */
+#define LMM_I_GRAPH_NODES   65536
+#define LMM_I_NODES	    (1u << 21) /* over all graphs */
+#define LMM_I_BASES	    4096
+#define LMM_I_KEYS	    4096
+#define LMM_I_LAYERS	    1024
+#define LMM_I_MODELS	    256
+#define LMM_I_LOADS	    256
+#define LMM_I_REASONS	    64
+#define LMM_I_DEVICE_NAMES  8192
+#define LMM_I_QUEUES	    256
+#define LMM_I_CONTEXTS	    64
+#define LMM_I_HELD	    8
+#define LMM_I_REQUESTS	    256 /* open or not decided */
+#define LMM_I_HELD_REQUESTS 16	/* closed and not decided, per context */
+#define LMM_I_FACTS	    4096
+#define LMM_I_TOKENIZES	    512
+#define LMM_I_IDLES	    512
+#define LMM_I_STEPS	    256	 /* direct-mapped */
+#define LMM_I_FLIGHT	    8192 /* direct-mapped */
+#define LMM_I_DEPTH	    8
+#define LMM_I_LEADS	    16
+#define LMM_I_SPANS	    64
+#define LMM_I_BINS	    64
+#define LMM_I_BIN_WIDTH	    256
+#define LMM_I_TEXT_BYTES    (8u << 20)
+#define LMM_I_NONE	    0xffffffffu
+#define LMM_I_SLOT_OPEN	    0xffffu
+
+/* Kernel tables are by the phase of the step: NONE, PREFILL, DECODE, DRAFT, VERIFY; each plain and fused. */
+#define LMM_I_CLASSES 10
+
+/* ---- names -------------------------------------------------------------------------------------- */
+
+/* All strings, each once; an id is its offset, 0 is "". */
+struct text {
+	char *data;
+	uint32_t n, cap;
+	uint32_t *slots;
+	uint32_t n_slots, n_strings;
+};
+
+/* What kernels have in common over layers, phases and devices. Number 0 takes what does not fit. */
+struct base {
+	uint32_t name, op, weight_type;
+	uint8_t role;
+};
+
+/* A row of the kernel table. Number 0 takes what does not fit. */
+struct key {
+	uint16_t base;
+	uint8_t phase;
+	uint8_t fused;
+	uint32_t device;
+	uint64_t ticks_per_second; /* of the durations; 0: the session's clock */
+};
+
+/* ---- sums --------------------------------------------------------------------------------------- */
+
+struct kernel_sum {
+	struct lmm_hist hist;
+	uint64_t bytes;
+	uint64_t flops;
+};
+
+enum { LAYER_ATTENTION, LAYER_MLP, LAYER_NORM, LAYER_OTHER, LAYER_PARTS };
+
+struct layer_sum {
+	uint64_t part[LAYER_PARTS];
+	uint64_t prefill;
+	uint64_t decode; /* and all that is not prefill */
+};
+
+struct phase_sum {
+	struct lmm_hist hist; /* attributed, one value per occurrence */
+	uint64_t host;
+	uint64_t device;
+};
+
+struct ledger {
+	struct phase_sum phases[LMM_PHASE_COUNT];
+	struct lmm_hist prefill; /* whole passes */
+	struct lmm_hist decode;
+	uint64_t prefill_tokens, decode_tokens;
+	uint64_t steps;
+	uint64_t bin_width;
+	struct lmm_hist *bins;
+	uint32_t n_bins;
+	struct layer_sum *layers; /* layers[0]: none */
+	uint32_t n_layers;
+	struct kernel_sum *kernels; /* by key */
+	uint32_t n_kernels;
+	uint64_t span, kernel_ticks, gap, own; /* of whole graph runs */
+};
+
+struct tally {
+	uint64_t ticks;
+	uint64_t count;
+};
+
+/* ---- descriptions ------------------------------------------------------------------------------- */
+
+enum { NODE_EMBEDDING = 1 };
+
+struct graph_node {
+	uint64_t bytes;
+	uint64_t flops;
+	uint16_t base;
+	uint16_t layer; /* index into ledger.layers */
+	uint8_t part;	/* LAYER_* */
+	uint8_t flags;
+};
+
+struct graph {
+	uint32_t process; /* slot */
+	uint32_t id;
+	uint32_t n;
+	uint32_t n_tokens;
+	uint64_t used; /* serial of its last use */
+	uint8_t embeds;
+	struct graph_node *nodes;
+	uint16_t *slots[LMM_I_CLASSES]; /* key of each node, LMM_I_SLOT_OPEN until it is needed */
+};
+
+struct process {
+	uint32_t index;
+	int32_t pid, parent_pid;
+	uint32_t name, engine_name, engine_version, door;
+	uint64_t start, end;
+	uint32_t op_cost_ps, pair_cost_ps;
+	uint64_t own_ticks; /* op_cost_ps in ticks */
+	uint64_t operators, pairs;
+	uint8_t has_ended;
+	uint8_t is_bench; /* llama-bench */
+	uint8_t level;	  /* lowest of its reasons */
+	struct graph **graphs;
+	uint32_t n_graphs;
+};
+
+struct model {
+	uint32_t process; /* index in the trace */
+	uint32_t name, description, architecture, quantization, file;
+	uint64_t size_bytes, parameters;
+	uint32_t layers, vocabulary, embedding;
+	uint32_t described;
+};
+
+struct load {
+	uint32_t process;
+	uint64_t bytes, count, ticks, minor, major;
+};
+
+struct device_name {
+	uint32_t process, kernel, name, device;
+};
+
+struct queue {
+	uint32_t process, queue, device;
+	uint64_t ticks_per_second;
+};
+
+/* A COMMAND that waits for its COMPLETION, or the other way round. */
+struct flight {
+	uint8_t has; /* 1: command, 2: completion, 0: free */
+	uint8_t phase;
+	uint16_t queue;
+	uint32_t process, id;
+	uint32_t kernel, node, graph, step, context;
+	uint64_t duration;
+};
+
+/* ---- streams ------------------------------------------------------------------------------------ */
+
+enum {
+	FRAME_SUSPECT = 1, /* events were lost while it was open */
+	FRAME_FORWARD = 2, /* a graph with tokens ran in it */
+	FRAME_SHIFT = 4,   /* a graph without ran in it */
+};
+
+struct frame {
+	uint8_t phase, flags;
+	uint16_t seq;
+	uint32_t step;
+	uint64_t begin;
+	uint64_t ticks;	    /* exclusive so far */
+	uint64_t embedding; /* taken out of it so far */
+};
+
+struct run {
+	uint8_t is_active, is_worker, is_tainted, class_at;
+	uint32_t graph_id;
+	uint32_t context; /* serial */
+	uint64_t begin;
+	uint64_t kernels, gap, own;
+	struct graph *graph;   /* NULL: not described */
+	struct ledger *ledger; /* of context, kept right by lmm__runs_resettle() */
+};
+
+struct pending_op {
+	uint64_t t;
+	uint64_t barrier; /* last arrival at a barrier since t, 0: none */
+	uint32_t node;
+	uint8_t is_fused, is_set;
+};
+
+/* Time of a stream by what it means to a request that was not yet there. */
+enum { SINCE_OTHERS, SINCE_TOKENIZE, SINCE_LOAD, SINCE_INIT, SINCE_IDLE, SINCE_KINDS };
+
+struct stream {
+	uint32_t index;
+	uint32_t process; /* slot, or LMM_I_NONE */
+	int32_t tid;
+	struct frame frames[LMM_I_DEPTH];
+	uint32_t depth, too_deep;
+	uint64_t piece_t; /* the innermost phase is booked up to here */
+	uint64_t newest;
+	struct run run;
+	struct pending_op op;
+	uint32_t step;
+	uint8_t step_phase;
+	uint32_t step_context; /* serial */
+	uint64_t load_ticks;
+	uint8_t has_load;
+	/* counters */
+	uint64_t stored, invalid, operators, lost_marked;
+	uint8_t has_loss;
+	uint64_t emitted, lost;
+	uint64_t busy, wait;
+	/* second stage */
+	struct tally since[SINCE_KINDS];
+	uint64_t last_token;
+};
+
+/* ---- facts -------------------------------------------------------------------------------------- */
+
+enum fact_kind {
+	FACT_PIECE =
+		1, /* a phase was the innermost one from t0 to t; last: of a occurrence of `a` ticks, begun at b */
+	FACT_IDLE, /* UNACCOUNTED from t0 to t */
+	FACT_STEP, /* t0: begin of its phase; a, b as the event */
+	FACT_SEQ,
+	FACT_TOKEN,
+	FACT_COUNT, /* of TOKENIZE */
+	FACT_HINT,
+};
+
+enum { FACT_LAST = 1, FACT_IS_SHIFT = 2 };
+
+struct fact {
+	uint64_t t;
+	uint64_t serial; /* order of arrival */
+	uint64_t t0, a, b;
+	uint32_t stream, process, step, context; /* context: serial */
+	uint16_t seq;
+	uint8_t kind, phase, flags;
+};
+
+/* ---- requests ----------------------------------------------------------------------------------- */
+
+struct held {
+	uint64_t from, to;
+	struct ledger *ledger;
+};
+
+struct context {
+	uint32_t process; /* slot */
+	uint32_t id;
+	uint32_t serial; /* unique; 0: this slot is free */
+	uint64_t used;
+	uint8_t is_decided;	    /* not warm-up any more */
+	uint8_t is_gone;	    /* first stage: freed */
+	uint8_t is_warm1, is_warm2; /* between WARMUP_ON and WARMUP_OFF, in either stage */
+	uint64_t tokens;
+	uint64_t requests; /* begun */
+	uint32_t n_held;
+	struct held held[LMM_I_HELD];
+};
+
+struct step {
+	uint8_t is_set, phase;
+	uint8_t is_unnamed; /* its sequences are not known yet */
+	uint32_t process, id, context;
+	uint64_t begin, call, tokens, outputs;
+	uint32_t n_seq;
+	uint64_t position; /* of the only sequence, or LMM_POS_ABSENT */
+};
+
+struct tokenize {
+	uint32_t process, stream;
+	uint64_t t0, t1, ticks;
+	uint64_t tokens;
+	uint8_t has_count, is_taken;
+	struct tally since[SINCE_KINDS]; /* of its stream when it ended */
+};
+
+struct span {
+	uint64_t t0, t1;
+};
+
+struct idle {
+	uint32_t stream;
+	struct span span;
+};
+
+enum { MARK_DETOKENIZE, MARK_TOKEN, MARK_STEP, MARKS };
+
+struct mark {
+	uint8_t is_set;
+	uint64_t t;
+	struct tally sums[LMM_PHASE_COUNT];
+};
+
+enum { REQUEST_OPEN = 1, REQUEST_HELD = 2 };
+
+struct request {
+	uint32_t process, context, context_id;
+	uint16_t seq;
+	uint8_t state, is_warm, is_complete;
+	uint64_t first;	 /* begin of its first step */
+	uint64_t start;	 /* the same, or its tokenize */
+	uint64_t newest; /* end of what was booked last */
+	uint32_t stream, first_stream;
+	uint64_t call, call_end, call_outputs;
+	uint64_t draft_call;
+	uint32_t draft_context;
+	uint64_t holds;	     /* positions of its sequence in memory */
+	uint64_t prompt_end; /* position behind its prompt */
+	uint64_t computed, cached;
+	uint8_t has_outputs;
+	uint64_t tokens, first_token, last_token;
+	uint64_t guessed, first_guess, last_guess; /* where no token is ever seen */
+	uint64_t prefill_steps, decode_steps;
+	uint64_t earlier_token; /* last one of its stream before its first step */
+	struct tally sums[LMM_PHASE_COUNT];
+	struct mark marks[MARKS];
+	struct tally since[SINCE_KINDS];
+	uint64_t booked; /* unaccounted intervals up to here are in `idle` */
+	uint32_t n_leads;
+	struct span leads[LMM_I_LEADS]; /* unaccounted intervals before its first step */
+	struct lmm_hist gaps;		/* between tokens */
+	struct lmm_hist idle;
+};
+
+struct done {
+	uint32_t process, context_id;
+	uint16_t seq;
+	uint8_t is_complete;
+	uint64_t start, end;
+	uint64_t computed, cached, tokens, first_token, last_token, prefill_steps, decode_steps;
+	struct tally sums[LMM_PHASE_COUNT];
+};
+
+/* ---- all of it ---------------------------------------------------------------------------------- */
+
+struct session {
+	uint32_t id, lmmeter, command_name, command_line, host_os, host_cpu;
+	uint32_t host_cpus;
+	uint64_t host_memory_bytes, start_ticks, start_realtime_ns;
+	uint8_t clock, threads_all, embedded, is_set;
+};
+
+struct reason {
+	uint32_t text;
+};
+
+struct lmm_analysis {
+	struct session session;
+	struct lmm_clock_fit fit;
+	uint32_t clock_error_ns;
+	uint64_t newest; /* largest tick seen */
+	uint64_t serial; /* counts uses and facts */
+	uint64_t end_ticks;
+	uint8_t has_end;
+	int32_t exit_status;
+	uint64_t collector_cpu_ns, no_ring_lost;
+	uint64_t dropped_events;
+	int failed; /* sticky -ENOMEM */
+
+	struct text text;
+	struct base *bases;
+	uint16_t *base_slots;
+	uint32_t n_bases;
+	struct key *keys;
+	uint16_t *key_slots;
+	uint32_t n_keys;
+	uint32_t cpu; /* text: device of operators */
+
+	struct process *processes;
+	uint32_t n_processes;
+	struct model *models;
+	uint32_t n_models;
+	struct load *loads;
+	uint32_t n_loads;
+	struct reason reasons[LMM_I_REASONS];
+	uint32_t n_reasons;
+	struct device_name *device_names;
+	uint32_t n_device_names;
+	struct queue *queues;
+	uint32_t n_queues;
+	uint64_t n_nodes; /* of all graphs */
+
+	struct stream **streams;
+	/* of streams that are no longer kept, and events of none */
+	uint64_t past_stored, past_invalid, past_operators, past_emitted, past_lost;
+	uint8_t past_has_loss;
+
+	struct flight *flights;
+
+	struct ledger *main;
+	struct ledger *warm;
+	uint64_t warm_requests;
+	struct context *contexts;
+	uint32_t n_contexts, next_context;
+
+	struct fact *facts; /* a heap */
+	uint32_t n_facts;
+	struct step *steps;
+	struct tokenize *tokenizes; /* in order of arrival */
+	uint32_t n_tokenizes;
+	struct idle *idles;
+	uint32_t n_idles;
+	struct request *requests;
+	uint32_t n_requests;
+	struct done *done;
+	uint32_t n_done;
+	uint64_t requests_total, output_tokens;
+	struct span spans[LMM_I_SPANS]; /* when requests ran: disjoint, in order */
+	uint32_t n_spans;
+	uint64_t spans_floor, spans_past;
+	struct lmm_hist ttft, tpot, itl;
+};
+
+/* ---- text.c ------------------------------------------------------------------------------------- */
+
+uint32_t lmm__text_add(struct text *x, const char *s); /* 0 if it does not fit */
+void lmm__text_free(struct text *x);
+int lmm__text_rehash(struct text *x); /* after data was loaded; -1: not well-formed or no memory */
+int lmm__text_is_valid(const struct text *x, uint32_t id);
+
+static inline const char *lmm__text(const struct text *x, uint32_t id)
+{
+	return id < x->n ? x->data + id : "";
+}
+
+uint16_t lmm__base(struct lmm_analysis *a, const struct base *b);
+uint16_t lmm__key(struct lmm_analysis *a, const struct key *k);
+void lmm__names_rehash(struct lmm_analysis *a);
+
+/* ---- ledger.c ----------------------------------------------------------------------------------- */
+
+struct ledger *lmm__ledger_create(void);
+void lmm__ledger_destroy(struct ledger *l);
+int lmm__ledger_merge(struct ledger *into, const struct ledger *from);
+int lmm__ledger_grow_kernels(struct ledger *l, uint32_t n);
+int lmm__ledger_grow_bins(struct ledger *l, uint32_t n);
+int lmm__ledger_grow_layers(struct ledger *l, uint32_t n);
+void lmm__ledger_bin(struct ledger *l, uint64_t position, uint64_t ticks);
+void lmm__hist_add(struct lmm_hist *h, uint64_t v);
+
+/* ---- graph.c ------------------------------------------------------------------------------------ */
+
+int lmm__graph_put(struct lmm_analysis *a, uint32_t process, const struct lmm_graph *g);
+struct graph *lmm__graph_find(struct lmm_analysis *a, uint32_t process, uint32_t id);
+struct graph *lmm__graph_peek(struct lmm_analysis *a, uint32_t process,
+			      uint32_t id); /* is no use of it */
+struct graph *lmm__graph_new(struct lmm_analysis *a, uint32_t process, uint32_t id, uint32_t n);
+void lmm__graph_free(struct graph *g);
+uint32_t lmm__process_slot(const struct lmm_analysis *a, uint32_t index);
+
+/* ---- stage 1: stream.c, operators.c, device.c --------------------------------------------------- */
+
+int lmm__events(struct lmm_analysis *a, const struct lmm_events *ev);
+struct stream *lmm__stream(struct lmm_analysis *a, uint32_t index); /* NULL: not known */
+int lmm__stream_put(struct lmm_analysis *a, const struct lmm_stream *s);
+void lmm__stream_loss(struct lmm_analysis *a, const struct lmm_loss *l);
+void lmm__stream_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__load_flush(struct lmm_analysis *a, struct stream *s, uint64_t bytes, uint64_t faults);
+
+void lmm__op(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__graph_begin(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__graph_end(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__epoch(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__ops_lost(struct stream *s);
+/* After anything that changes where a context's sums go, or that frees a graph. */
+void lmm__runs_resettle(struct lmm_analysis *a);
+void lmm__runs_forget(struct lmm_analysis *a, const struct graph *g);
+
+/* An embedding operator ran from t0 to t1 within the stream's innermost phase. */
+void lmm__embedding(struct lmm_analysis *a, struct stream *s, uint64_t t0, uint64_t t1);
+
+void lmm__command(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__completion(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__layer_add(struct ledger *l, uint32_t layer, unsigned part, unsigned phase,
+		    uint64_t ticks);
+unsigned lmm__role_part(unsigned role);
+
+/* ---- context.c ---------------------------------------------------------------------------------- */
+
+struct context *lmm__context_get(struct lmm_analysis *a, uint32_t process, uint32_t id);
+struct context *lmm__context(struct lmm_analysis *a, uint32_t serial); /* NULL: gone */
+void lmm__context_hint(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e,
+		       uint32_t *serial);
+void lmm__context_decide(struct lmm_analysis *a, struct context *c);
+/* What it did before t was warm-up. */
+void lmm__context_warm(struct lmm_analysis *a, struct context *c, uint64_t t);
+void lmm__context_free(struct lmm_analysis *a, struct context *c);
+struct ledger *lmm__ledger_now(struct lmm_analysis *a, uint32_t serial);
+struct ledger *lmm__ledger_at(struct lmm_analysis *a, uint32_t serial, uint64_t t);
+
+/* ---- stage 2: fact.c, request.c, close.c -------------------------------------------------------- */
+
+void lmm__fact_push(struct lmm_analysis *a, struct fact *f);
+void lmm__facts_flush(struct lmm_analysis *a);
+void lmm__fact_take(struct lmm_analysis *a, const struct fact *f); /* in order of time */
+
+void lmm__request_close(struct lmm_analysis *a, struct request *r, int is_complete);
+void lmm__requests_close(struct lmm_analysis *a, uint32_t context); /* all open ones of it */
+void lmm__requests_decided(struct lmm_analysis *a, const struct context *c);
+void lmm__requests_warm(struct lmm_analysis *a, const struct context *c, uint64_t t);
+void lmm__request_guess(struct lmm_analysis *a, struct request *r);
+/* Where the request ends as far as is known; NULL: nothing of it has ended yet. */
+const struct mark *lmm__request_mark(const struct request *r);
+
+/* Closes and decides everything: for a private copy whose result is wanted. */
+void lmm__finish(struct lmm_analysis *a);
+void lmm__analysis_clear(struct lmm_analysis *a); /* frees what it holds, not itself */
+
+static inline uint64_t lmm__minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+#endif
