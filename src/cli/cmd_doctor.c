@@ -76,17 +76,18 @@ static void note_unknown(struct lmm_doctor *d)
 
 	if (d->level >= 0)
 		return;
-	if (c->loads_later)
+	if (c->loads_later) {
 		lmm_doctor_note(
 			d,
 			"it loads the engine later, or starts it: that cannot be judged before. "
 			"'lmmeter run' follows scripts and children%s",
 			d->machine.libs.audit[0] ? ", and what Python opens with ctypes" : "");
-	else
+	} else {
 		lmm_doctor_note(
 			d,
 			"no engine is among its libraries. If it opens one later or starts a program that has "
 			"one, 'lmmeter run' follows it");
+	}
 }
 
 static int answer(struct lmm_doctor *d, const struct doctor_opts *opts)
@@ -95,10 +96,11 @@ static int answer(struct lmm_doctor *d, const struct doctor_opts *opts)
 	int rc;
 
 	lmm_text_opts_detect(&text, fileno(stdout));
-	if (opts->json)
+	if (opts->json) {
 		lmm_doctor_json(d, stdout);
-	else
+	} else {
 		lmm_doctor_text(d, stdout, text.color);
+	}
 	rc = lmm_stdout_finish();
 	if (rc < 0) {
 		if (rc != -EPIPE)

@@ -88,9 +88,10 @@ static int is_text(const char *path)
 
 	if (fd >= 0)
 		close(fd);
-	for (ssize_t i = 0; i < n; i++)
+	for (ssize_t i = 0; i < n; i++) {
 		if (data[i] < 0x20 && !isspace(data[i]))
 			return 0;
+	}
 	return n > 0;
 }
 
@@ -130,9 +131,10 @@ static int loads_later(const char *path)
 	while (n &&
 	       (isdigit((unsigned char)name[n - 1]) || name[n - 1] == '.' || name[n - 1] == '-'))
 		name[--n] = '\0';
-	for (size_t i = 0; i < LMM_ARRAY_SIZE(names); i++)
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(names); i++) {
 		if (strcmp(name, names[i]) == 0)
 			return 1;
+	}
 	return 0;
 }
 
@@ -213,9 +215,10 @@ static void look_into(struct lmm_doctor_object *o)
 
 	if (lmm_elf_open(o->path, &e))
 		return;
-	for (uint32_t i = 0; i < e->n_symbols; i++)
+	for (uint32_t i = 0; i < e->n_symbols; i++) {
 		if (is_engine_name(e->symbols[i].name))
 			uses |= e->symbols[i].use;
+	}
 	if (!uses) {
 		lmm_elf_close(e);
 		return;
@@ -227,9 +230,10 @@ static void look_into(struct lmm_doctor_object *o)
 
 static void note_missing(struct lmm_doctor_command *c, const char *name)
 {
-	if (!c->missing[0])
+	if (!c->missing[0]) {
 		(void)snprintf(c->missing, sizeof(c->missing), "%.*s", (int)strcspn(name, ": "),
 			       name);
+	}
 }
 
 /* "	NAME => PATH (0x…)", "	PATH (0x…)", or what glibc and musl say of a library that is not there */
@@ -270,17 +274,19 @@ static void list_libraries(struct lmm_doctor *d)
 		return;
 	l->loader = c->loader;
 	l->file = c->path;
-	if (user && user[0] && strlen(user) < LMM_DOCTOR_PATH)
+	if (user && user[0] && strlen(user) < LMM_DOCTOR_PATH) {
 		(void)snprintf(l->library_path, sizeof(l->library_path), "LD_LIBRARY_PATH=%s",
 			       user);
+	}
 	rc = lmm_doctor_child(run_loader, l, LIST_TIMEOUT_MS, l->text, sizeof(l->text));
 	for (char *line = strtok_r(l->text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		take_line(c, line);
 	/* a loader that misses a library ends with an error, but has listed what there is */
 	c->libraries_known = rc == 0 || c->missing[0];
-	if (!c->libraries_known)
+	if (!c->libraries_known) {
 		lmm_doctor_note(d, "%s could not list its libraries (%s)", c->loader,
 				lmm_strerror(rc));
+	}
 	free(l);
 }
 
@@ -288,9 +294,10 @@ static void list_libraries(struct lmm_doctor *d)
 
 static int is_loaded(const struct lmm_doctor_command *c, const char *path)
 {
-	for (unsigned i = 0; i < c->n_objects; i++)
+	for (unsigned i = 0; i < c->n_objects; i++) {
 		if (strcmp(lmm_base_name(c->object[i].path), lmm_base_name(path)) == 0)
 			return 1;
+	}
 	return 0;
 }
 
@@ -335,14 +342,16 @@ static void find_modules(struct lmm_doctor_command *c)
 	unsigned linked = c->n_objects;
 	char real[LMM_DOCTOR_PATH];
 
-	for (unsigned i = 0; i < linked; i++)
+	for (unsigned i = 0; i < linked; i++) {
 		if (c->object[i].elf && c->object[i].is_cpu)
 			return;
-	for (unsigned i = 0; i < linked; i++)
+	}
+	for (unsigned i = 0; i < linked; i++) {
 		if (c->object[i].elf &&
 		    (lmm_elf_find(c->object[i].elf, "ggml_backend_load_all") & LMM_ELF_DEFINED) &&
 		    realpath(c->object[i].path, real))
 			add_modules(c, real);
+	}
 	if (realpath(c->path, real) && linked > 1)
 		add_modules(c, real);
 }
@@ -393,24 +402,27 @@ static void say_kind(struct lmm_doctor *d)
 		lmm_doctor_gap(d, NULL, "the file is damaged (%s)", lmm_strerror(c->error));
 		break;
 	case LMM_DOCTOR_STATIC:
-		if (!c->loads_later)
+		if (!c->loads_later) {
 			lmm_doctor_gap(
 				d,
 				"build it with shared libraries (llama.cpp: -DBUILD_SHARED_LIBS=ON)",
 				"it is linked statically: no loader runs that could bring liblmmeter.so in");
+		}
 		break;
 	default:
 		break;
 	}
-	if (c->is_secure)
+	if (c->is_secure) {
 		lmm_doctor_gap(
 			d,
 			"run a copy without the setuid bit, or all of it under sudo: sudo lmmeter run -- …",
 			"it changes its user or has capabilities (setuid): the loader ignores us");
-	if (c->missing[0])
+	}
+	if (c->missing[0]) {
 		lmm_doctor_gap(
 			d, "LD_LIBRARY_PATH=DIR lmmeter run …, with DIR the folder that has it",
 			"the loader does not find %s: the command will not start", c->missing);
+	}
 }
 
 static void inspect(struct lmm_doctor *d)

@@ -15,9 +15,10 @@
 static const struct lmm_doctor_object *definer(const struct lmm_doctor_command *c,
 					       const char *symbol)
 {
-	for (unsigned i = 0; i < c->n_objects; i++)
+	for (unsigned i = 0; i < c->n_objects; i++) {
 		if (c->object[i].elf && (lmm_elf_find(c->object[i].elf, symbol) & LMM_ELF_DEFINED))
 			return &c->object[i];
+	}
 	return NULL;
 }
 
@@ -57,12 +58,13 @@ static void find_version(struct lmm_doctor *d)
 		return;
 	}
 	rc = lmm_doctor_child(ask_version, o->path, VERSION_TIMEOUT_MS, text, sizeof(text));
-	if (rc == 0 && text[0])
+	if (rc == 0 && text[0]) {
 		(void)snprintf(d->engine_version, sizeof(d->engine_version), "%s", text);
-	else
+	} else {
 		(void)snprintf(d->engine_version, sizeof(d->engine_version),
 			       "unknown: %.60s does not load (%.40s)", lmm_base_name(o->path),
 			       lmm_strerror(rc));
+	}
 }
 
 /* ---- what can be hooked ------------------------------------------------------------------------- */
@@ -250,10 +252,11 @@ static void see_threads(struct lmm_doctor *d, int operators)
 	enum reach r = reach_on_cpu(&d->command, "ggml_barrier");
 	struct lmm_doctor_sight *s = add_sight(d, "threads_all", operators && r == REACHABLE);
 
-	if (!operators)
+	if (!operators) {
 		(void)snprintf(s->why, sizeof(s->why), "needs operators");
-	else
+	} else {
 		say_reach(s, r, "ggml_barrier");
+	}
 }
 
 static void note_devices(struct lmm_doctor *d)
@@ -266,13 +269,15 @@ static void note_devices(struct lmm_doctor *d)
 	for (unsigned i = 0; i < c->n_objects; i++) {
 		const char *name = lmm_base_name(c->object[i].path);
 
-		for (size_t k = 0; k < LMM_ARRAY_SIZE(devices); k++)
-			if (strncmp(name, devices[k], strlen(devices[k])) == 0)
+		for (size_t k = 0; k < LMM_ARRAY_SIZE(devices); k++) {
+			if (strncmp(name, devices[k], strlen(devices[k])) == 0) {
 				lmm_doctor_note(
 					d,
 					"operators that run on %s are not timed one by one: their "
 					"time is in prefill and decode",
 					name);
+			}
+		}
 	}
 }
 
@@ -294,11 +299,13 @@ static void explain(struct lmm_doctor *d)
 	for (unsigned i = 0; i < d->n_sights; i++) {
 		const struct lmm_doctor_sight *s = &d->sight[i];
 
-		for (size_t k = 0; k < LMM_ARRAY_SIZE(needed); k++)
-			if (!s->seen && strcmp(s->what, needed[k]) == 0)
+		for (size_t k = 0; k < LMM_ARRAY_SIZE(needed); k++) {
+			if (!s->seen && strcmp(s->what, needed[k]) == 0) {
 				lmm_doctor_gap(
 					d, strstr(s->why, "directly") ? MEND_BUILD : MEND_UPDATE,
 					"%s cannot be seen: %s", s->what, s->why);
+			}
+		}
 	}
 }
 

@@ -33,20 +33,21 @@ static void clock_reason(struct lmm_doctor_machine *m)
 
 	first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", source,
 		   sizeof(source));
-	if (m->clock == LMM_CLOCK_TSC)
+	if (m->clock == LMM_CLOCK_TSC) {
 		(void)snprintf(m->clock_reason, sizeof(m->clock_reason),
 			       "the counter is invariant and the kernel (%s) trusts it",
 			       source[0] ? source : "which does not say its source");
-	else if (m->clock == LMM_CLOCK_CNTVCT)
+	} else if (m->clock == LMM_CLOCK_CNTVCT) {
 		(void)snprintf(m->clock_reason, sizeof(m->clock_reason),
 			       "the generic timer is constant and common to all cores");
-	else if (force && strcmp(force, "monotonic") == 0)
+	} else if (force && strcmp(force, "monotonic") == 0) {
 		(void)snprintf(m->clock_reason, sizeof(m->clock_reason),
 			       "LMMETER_CLOCK=monotonic asks for it");
-	else
+	} else {
 		(void)snprintf(m->clock_reason, sizeof(m->clock_reason),
 			       "the counter is not invariant or the kernel (%s) does not trust it",
 			       source[0] ? source : "?");
+	}
 }
 
 /* A stamp and its record, into a ring of our own: smallest of several rounds. */
@@ -129,17 +130,19 @@ static void find_folder(struct lmm_doctor *d)
 	if (statvfs(folder.path, &space) == 0)
 		m->free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
 	lmm_folder_close(&folder, 1);
-	if (!in_memory)
+	if (!in_memory) {
 		lmm_doctor_note(
 			d,
 			"the rings lie on %s, not in memory: its writes disturb what is measured; "
 			"LMMETER_DIR can name a folder on a tmpfs",
 			m->file_system);
-	if (m->free_bytes < (uint64_t)16 << 20)
+	}
+	if (m->free_bytes < (uint64_t)16 << 20) {
 		lmm_doctor_gap(
 			d,
 			"LMMETER_DIR=DIR lmmeter run …, with DIR on a file system that has 64 MiB free",
 			"there is hardly any room for shared memory in %s", m->folder);
+	}
 }
 
 static void find_c_library(struct lmm_doctor_machine *m)
@@ -164,13 +167,14 @@ void lmm_doctor_machine(struct lmm_doctor *d)
 	find_folder(d);
 	find_c_library(m);
 	m->libs_error = lmm_libs_find(&m->libs);
-	if (m->libs_error)
+	if (m->libs_error) {
 		lmm_doctor_gap(
 			d,
 			"LMMETER_LIB_DIR=DIR lmmeter run …, with DIR the folder of liblmmeter.so",
 			"liblmmeter.so was not found beside lmmeter: nothing can be recorded");
-	else if (!m->libs.audit[0] || !m->c_library_audits)
+	} else if (!m->libs.audit[0] || !m->c_library_audits) {
 		lmm_doctor_note(
 			d, "there is no audit door here: an engine that Python opens with ctypes "
 			   "cannot be seen");
+	}
 }

@@ -107,11 +107,12 @@ static void print_machine(const struct page *p, const struct lmm_doctor_machine 
 	    lmm_human_bytes((double)m->host.memory_bytes).s);
 	row(p, "clock", "%s: %s", lmm_clock_name(m->clock), m->clock_reason);
 	row(p, "stamp", "%s ns per record", lmm_decimal(m->stamp_ns, 1).s);
-	if (m->folder_error)
+	if (m->folder_error) {
 		row(p, "shared memory", "none: %s", lmm_strerror(m->folder_error));
-	else
+	} else {
 		row(p, "shared memory", "%s (%s, %s free)", m->folder, m->file_system,
 		    lmm_human_bytes((double)m->free_bytes).s);
+	}
 	row(p, "C library", "%s, %s", m->c_library,
 	    m->c_library_audits ? "has LD_AUDIT" : "has no LD_AUDIT");
 	row(p, "liblmmeter.so", "%s", m->libs_error ? "not found" : m->libs.probe);
@@ -133,11 +134,12 @@ static void print_libraries(const struct page *p, const struct lmm_doctor_comman
 		}
 		row(p, "engine library", "%s", o->path);
 	}
-	if (modules == 1)
+	if (modules == 1) {
 		row(p, "backend", "%s, loaded when it runs", c->object[last].path);
-	else if (modules)
+	} else if (modules) {
 		row(p, "backends", "%u of which it loads some when it runs, such as %s", modules,
 		    c->object[last].path);
+	}
 }
 
 static void print_command(const struct page *p, const struct lmm_doctor_command *c)
@@ -224,10 +226,11 @@ void lmm_doctor_text(const struct lmm_doctor *d, FILE *out, int color)
 
 static void string_or_null(struct lmm_json *j, const char *key, const char *value)
 {
-	if (value[0])
+	if (value[0]) {
 		lmm_json_string(j, key, value);
-	else
+	} else {
 		lmm_json_null(j, key);
+	}
 }
 
 static void json_machine(struct lmm_json *j, const struct lmm_doctor_machine *m)
@@ -323,10 +326,11 @@ void lmm_doctor_json(const struct lmm_doctor *d, FILE *out)
 	lmm_json_string(&j, "schema", "lmmeter.doctor/1");
 	lmm_json_string(&j, "lmmeter", LMM_VERSION_STRING);
 	json_machine(&j, &d->machine);
-	if (d->has_command)
+	if (d->has_command) {
 		json_command(&j, &d->command);
-	else
+	} else {
 		lmm_json_null(&j, "command");
+	}
 	if (d->engine_name[0]) {
 		lmm_json_row_begin(&j, "engine");
 		lmm_json_string(&j, "name", d->engine_name);

@@ -168,13 +168,15 @@ static void take_dynamic(struct reader *r, const Elf64_Dyn *d)
 	};
 	struct lmm_elf *e = r->elf;
 
-	for (size_t i = 0; i < LMM_ARRAY_SIZE(plain); i++)
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(plain); i++) {
 		if (d->d_tag == plain[i].tag)
 			*plain[i].value = d->d_un.d_val;
-	if (d->d_tag == DT_NEEDED && e->n_needed < NEEDED_MAX)
+	}
+	if (d->d_tag == DT_NEEDED && e->n_needed < NEEDED_MAX) {
 		r->needed[e->n_needed++] = d->d_un.d_val;
-	else if (d->d_tag == DT_FLAGS_1 && (d->d_un.d_val & DF_1_PIE))
+	} else if (d->d_tag == DT_FLAGS_1 && (d->d_un.d_val & DF_1_PIE)) {
 		e->is_pie = 1;
+	}
 	r->has_soname |= d->d_tag == DT_SONAME;
 	r->has_rpath |= d->d_tag == DT_RPATH;
 	r->has_runpath |= d->d_tag == DT_RUNPATH;
@@ -276,9 +278,10 @@ static uint64_t gnu_chain_end(const uint32_t *words, uint64_t n_words, const uin
 		last = words[i] > last ? words[i] : last;
 	if (last < head[1])
 		return head[1];
-	for (uint64_t i = chains + (last - head[1]); i < n_words; i++)
+	for (uint64_t i = chains + (last - head[1]); i < n_words; i++) {
 		if (words[i] & 1)
 			return i - chains + head[1] + 1;
+	}
 	return 0;
 }
 
@@ -360,10 +363,11 @@ static void take_symbol(struct reader *r, uint32_t i, const Elf64_Sym *s)
 	unsigned visible = ELF64_ST_VISIBILITY(s->st_other);
 
 	to->name = string_at(r, s->st_name);
-	if (s->st_shndx == SHN_UNDEF)
+	if (s->st_shndx == SHN_UNDEF) {
 		to->use |= LMM_ELF_IMPORTED;
-	else if (bind != STB_LOCAL && (visible == STV_DEFAULT || visible == STV_PROTECTED))
+	} else if (bind != STB_LOCAL && (visible == STV_DEFAULT || visible == STV_PROTECTED)) {
 		to->use |= LMM_ELF_DEFINED;
+	}
 }
 
 static int read_symbols(struct reader *r)
@@ -413,10 +417,11 @@ static int read_all(struct reader *r)
 	r->elf->machine = r->eh.e_machine;
 	rc = read_segments(r);
 	for (unsigned i = 0; rc == 0 && i < r->eh.e_phnum; i++) {
-		if (r->ph[i].p_type == PT_INTERP)
+		if (r->ph[i].p_type == PT_INTERP) {
 			rc = read_interp(r, &r->ph[i]);
-		else if (r->ph[i].p_type == PT_DYNAMIC && !r->elf->is_dynamic)
+		} else if (r->ph[i].p_type == PT_DYNAMIC && !r->elf->is_dynamic) {
 			rc = read_dynamic(r, &r->ph[i]);
+		}
 	}
 	if (rc == 0 && r->elf->is_dynamic)
 		rc = read_strings(r);
@@ -485,9 +490,10 @@ unsigned lmm_elf_find(const struct lmm_elf *e, const char *name)
 	unsigned use = 0;
 
 	/* versions of a symbol are symbols of their own */
-	for (uint32_t i = 0; i < e->n_symbols; i++)
+	for (uint32_t i = 0; i < e->n_symbols; i++) {
 		if (strcmp(e->symbols[i].name, name) == 0)
 			use |= e->symbols[i].use;
+	}
 	return use;
 }
 
