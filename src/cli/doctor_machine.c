@@ -10,7 +10,7 @@
 #include "cli/doctor.h"
 #include "wire/ring.h"
 
-#define STAMPS 4096u
+#define STAMPS 2048u
 #define ROUNDS 16u
 
 static void first_line(const char *path, char *text, size_t bytes)
@@ -53,7 +53,7 @@ static void clock_reason(struct lmm_doctor_machine *m)
 /* A stamp and its record, into a ring of our own: smallest of several rounds. */
 static double stamp_cost_ns(uint8_t clock)
 {
-	size_t bytes = LMM_RING_HEADER_BYTES + STAMPS * sizeof(struct lmm_slot);
+	size_t bytes = LMM_RING_HEADER_BYTES + 2 * STAMPS * sizeof(struct lmm_slot);
 	struct lmm_ring *ring = aligned_alloc(64, bytes);
 	uint64_t best = UINT64_MAX;
 	struct lmm_writer w;
@@ -66,14 +66,14 @@ static double stamp_cost_ns(uint8_t clock)
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		uint64_t begin = lmm_mono_ns(), took;
 
-		for (unsigned i = 0; i < STAMPS / 2; i++)
+		for (unsigned i = 0; i < STAMPS; i++)
 			lmm_writer_put(&w, lmm_ticks(clock), lmm_word_op(LMM_EV_OP, ring));
 		took = lmm_mono_ns() - begin;
 		lmm_ring_release(ring, w.head);
 		best = took < best ? took : best;
 	}
 	free(ring);
-	return (double)best / (STAMPS / 2);
+	return (double)best / STAMPS;
 }
 
 static const char *file_system_name(long type, int *in_memory)

@@ -71,11 +71,10 @@ static int read_new(const struct reader *r, uint64_t offset, uint64_t n, char **
 		return LMM_E_CORRUPT;
 	if (n > TABLE_MAX)
 		return LMM_E_LIMIT;
-	*out = malloc(n + 1);
+	*out = calloc(1, n + 1);
 	if (!*out)
 		return -ENOMEM;
 	rc = read_at(r, offset, *out, n);
-	(*out)[n] = '\0';
 	if (rc) {
 		free(*out);
 		*out = NULL;
