@@ -10,8 +10,9 @@
 #include "cli/doctor.h"
 #include "wire/ring.h"
 
-#define STAMPS 2048u
-#define ROUNDS 16u
+#define RING_SLOTS 4096u
+#define STAMPS	   2048u
+#define ROUNDS	   16u
 
 static void first_line(const char *path, char *text, size_t bytes)
 {
@@ -53,7 +54,7 @@ static void clock_reason(struct lmm_doctor_machine *m)
 /* A stamp and its record, into a ring of our own: smallest of several rounds. */
 static double stamp_cost_ns(uint8_t clock)
 {
-	size_t bytes = LMM_RING_HEADER_BYTES + 2 * STAMPS * sizeof(struct lmm_slot);
+	size_t bytes = LMM_RING_HEADER_BYTES + RING_SLOTS * sizeof(struct lmm_slot);
 	struct lmm_ring *ring = aligned_alloc(64, bytes);
 	uint64_t best = UINT64_MAX;
 	struct lmm_writer w;
