@@ -352,11 +352,12 @@ static void print_tokens(const struct lmm_text *t)
 		lmm__text_stats(t, names[i], stats[i], 0);
 		fputc('\n', t->out);
 	}
+	/* a token is a request's first or a further one */
 	fprintf(t->out, "  prompt %s tokens/s (%s tokens), output %s tokens/s (%s tokens)\n",
 		lmm_human_rate(r->prompt_tokens_per_second).s,
 		lmm_human_count(r->steps.prefill_tokens).s,
 		lmm_human_rate(r->output_tokens_per_second).s,
-		lmm_human_count(r->steps.decode_tokens).s);
+		lmm_human_count(r->ttft.count + r->itl.count).s);
 }
 
 /* ---- what stands apart -------------------------------------------------------------------------- */

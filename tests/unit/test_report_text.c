@@ -154,7 +154,7 @@ static void test_sections(void **state)
 		"Decode took 79.1 % of the time of 2 requests, prefill 19.0 %.\n",
 		"The first token came after 125 ms, each further one took 10.2 ms.\n",
 		"  decode                      50   500 ms  10.0 ms  10.0 ms  12.0 ms  13.0 ms  15.0 ms  79.1 %\n",
-		"prompt 133 tokens/s (16 tokens), output 80.0 tokens/s (50 tokens)\n",
+		"prompt 133 tokens/s (16 tokens), output 80.0 tokens/s (51 tokens)\n",
 		"  all 2 layers ",
 		"  of no layer ",
 		"ffn_gate           MUL_MAT        mlp       decode    q4_1 ",
