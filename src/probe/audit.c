@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit door (LD_AUDIT): sees every binding of a symbol, also those that a preload cannot: dlsym() by handle (Python's
- * ctypes), tables of functions filled by hand. It lives in a link namespace of its own with a C library of its own, so it
+ * The audit door (LD_AUDIT): sees the bindings that a preload cannot: dlsym() by handle (Python's ctypes, tables of
+ * functions filled by hand). It lives in a link namespace of its own with a C library of its own, so it
  * stays tiny, keeps no state but where liblmmeter.so is, and looks into that one's dynamic symbols by itself:
  * for symbol X the hook lmm_hook_X and the slot lmm_orig_X. By name, not by a table: programs linked BIND_NOW
  * are bound before the preloaded library is relocated, when such a table would still hold raw offsets.
@@ -112,6 +112,10 @@ EXPORT uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook
 
 	(void)index;
 	*flags |= LA_SYMB_NOPLTENTER | LA_SYMB_NOPLTEXIT;
+	/* Bindings through the PLT reach the preloaded library by themselves; where one does not, an interposer of
+	 * the user's stands before it and must stay there. */
+	if (!(*flags & LA_SYMB_DLSYM))
+		return sym->st_value;
 	if (!lib || !is_engine_symbol(name) || refcook == lib_cookie || defcook == lib_cookie)
 		return sym->st_value;
 	hook = find("lmm_hook_", 9, name);

@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <link.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "probe/session.h"
 
 static pthread_mutex_t doors_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmm_door *doors;
@@ -61,23 +64,73 @@ static int is_own(const void *fn)
 	return (uintptr_t)fn - own_lo < own_len;
 }
 
-/* What the code in object o would be bound to without us: behind us in the global scope, else in the scope of its own
- * object (modules that were opened RTLD_LOCAL: backends, Node addons, Python extensions). */
-static void *object_lookup(const char *name, const struct object *o)
+/* The symbol in the scope of a loaded object; NULL if it has none but ours. */
+static void *scope_lookup(const char *name, const char *path)
 {
-	void *fn = dlsym(RTLD_NEXT, name);
-	void *h;
+	void *h = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+	void *fn;
 
-	if (fn && !is_own(fn))
-		return fn;
-	if (!o->path || !o->path[0])
-		return NULL;
-	h = dlopen(o->path, RTLD_LAZY | RTLD_NOLOAD);
 	if (!h)
 		return NULL;
 	fn = dlsym(h, name);
 	dlclose(h);
 	return fn && !is_own(fn) ? fn : NULL;
+}
+
+struct nth_object {
+	unsigned n;
+	char path[PATH_BYTES];
+};
+
+static int nth_visit(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct nth_object *o = arg;
+
+	(void)size;
+	if (o->n-- > 0)
+		return 0;
+	snprintf(o->path, sizeof(o->path), "%s", info->dlpi_name);
+	return 1;
+}
+
+/* Whoever defines the symbol, but for `not_this`: one object after the other, as nothing may be opened while they are
+ * walked. */
+static void *anywhere_lookup(const char *name, const void *not_this)
+{
+	struct nth_object o;
+	void *fn = NULL;
+
+	for (unsigned i = 0; !fn; i++) {
+		o.n = i;
+		if (!dl_iterate_phdr(nth_visit, &o))
+			return NULL;
+		if (o.path[0])
+			fn = scope_lookup(name, o.path);
+		if (fn == not_this)
+			fn = NULL;
+	}
+	return fn;
+}
+
+/*
+ * What the code in object o would be bound to without us: behind us in the global scope, else in the scope of its own
+ * object (modules that were opened RTLD_LOCAL: backends, Node addons, Python extensions).
+ * A preload of the user's that has the symbol as well stands before us and asked for the next one: that is not itself.
+ */
+static void *object_lookup(const char *name, const struct object *o)
+{
+	void *fn = dlsym(RTLD_NEXT, name);
+	void *first;
+
+	if (fn && !is_own(fn))
+		return fn;
+	if (!o->path || !o->path[0])
+		return NULL;
+	fn = scope_lookup(name, o->path);
+	first = dlsym(RTLD_DEFAULT, name);
+	if (fn && fn == first && (uintptr_t)fn - o->lo < o->len)
+		fn = anywhere_lookup(name, first);
+	return fn;
 }
 
 void *lmm_door_lookup(const char *name, const void *ra)
