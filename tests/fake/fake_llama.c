@@ -47,6 +47,9 @@ struct llama_context {
 
 struct llama_sampler {
 	const char *name;
+	/* as in the real one: the public function calls this, and a chain's calls the public function again */
+	void (*apply)(struct llama_sampler *sampler, struct llama_token_data_array *candidates);
+	void (*accept)(struct llama_sampler *sampler, llama_token token);
 	uint64_t ns;
 	struct llama_sampler *part[CHAIN_MAX];
 	int n_parts;
@@ -445,6 +448,31 @@ int32_t llama_token_to_piece(const struct llama_vocab *vocab, llama_token token,
 	return snprintf(buf, (size_t)len, " w%d", token);
 }
 
+static void one_apply(struct llama_sampler *sampler, struct llama_token_data_array *candidates)
+{
+	fake_spin_ns(sampler->ns);
+	candidates->selected = 0;
+}
+
+static void one_accept(struct llama_sampler *sampler, llama_token token)
+{
+	(void)sampler;
+	(void)token;
+}
+
+static void chain_apply(struct llama_sampler *chain, struct llama_token_data_array *candidates)
+{
+	for (int i = 0; i < chain->n_parts; i++)
+		llama_sampler_apply(chain->part[i], candidates);
+	fake_spin_ns(chain->ns);
+}
+
+static void chain_accept(struct llama_sampler *chain, llama_token token)
+{
+	for (int i = 0; i < chain->n_parts; i++)
+		llama_sampler_accept(chain->part[i], token);
+}
+
 static struct llama_sampler *sampler_new(const char *name, const char *variable, uint64_t ns)
 {
 	struct llama_sampler *s = calloc(1, sizeof(*s));
@@ -452,14 +480,20 @@ static struct llama_sampler *sampler_new(const char *name, const char *variable,
 	if (!s)
 		abort();
 	s->name = name;
+	s->apply = one_apply;
+	s->accept = one_accept;
 	s->ns = fake_duration(variable, ns);
 	return s;
 }
 
 struct llama_sampler *llama_sampler_chain_init(bool no_perf)
 {
+	struct llama_sampler *s = sampler_new("chain", "FAKE_CHAIN_NS", 1000);
+
 	(void)no_perf;
-	return sampler_new("chain", "FAKE_CHAIN_NS", 1000);
+	s->apply = chain_apply;
+	s->accept = chain_accept;
+	return s;
 }
 
 struct llama_sampler *llama_sampler_init_greedy(void)
@@ -499,19 +533,15 @@ const char *llama_sampler_name(const struct llama_sampler *sampler)
 __attribute__((noinline)) void llama_sampler_apply(struct llama_sampler *sampler,
 						   struct llama_token_data_array *candidates)
 {
-	if (!sampler)
-		return;
-	for (int i = 0; i < sampler->n_parts; i++)
-		llama_sampler_apply(sampler->part[i], candidates);
-	fake_spin_ns(sampler->ns);
-	candidates->selected = 0;
+	if (sampler)
+		sampler->apply(sampler, candidates);
 }
 
 __attribute__((noinline)) void llama_sampler_accept(struct llama_sampler *sampler,
 						    llama_token token)
 {
-	for (int i = 0; sampler && i < sampler->n_parts; i++)
-		llama_sampler_accept(sampler->part[i], token);
+	if (sampler)
+		sampler->accept(sampler, token);
 }
 
 llama_token llama_sampler_sample(struct llama_sampler *sampler, struct llama_context *ctx,
