@@ -30,7 +30,9 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
+#if defined(LMM_API)
+/* the includer has decided, e.g. to hide what it links statically */
+#elif defined(__GNUC__)
 #define LMM_API __attribute__((visibility("default")))
 #else
 #define LMM_API
@@ -301,13 +303,16 @@ struct lmm_clock {
 	uint32_t error_ns;
 };
 
+/*
+ * ring_from and ring_to: position in the ring of the first event and behind the last; they let a recovery go on where the
+ * file ends. 0, 0 if there is no ring. Of a batch that is stored in parts, only the last one moves ring_to.
+ */
 struct lmm_events {
 	uint32_t stream;
 	uint32_t n;
 	const struct lmm_event *ev;
-	uint64_t
-		ring_from; /* position in the ring of the first event and behind the last: lets a */
-	uint64_t ring_to;  /* recovery go on where the file ends; 0, 0 if there is no ring */
+	uint64_t ring_from;
+	uint64_t ring_to;
 };
 
 enum lmm_level {
@@ -349,6 +354,7 @@ struct lmm_loss {
 	uint64_t lost;
 };
 
+/* Sums since the beginning: the newest wins, and a CHECKPOINT that comes later does not take them back. */
 struct lmm_dropped {
 	uint64_t batches;
 	uint64_t events;
@@ -407,8 +413,9 @@ enum lmm_trace_state {
 };
 
 /*
- * Open path. 0: *out must be closed with lmm_trace_close(). Negative errno, LMM_E_NOT_LMT, LMM_E_VERSION,
- * LMM_E_ENDIAN otherwise, and *out is NULL.
+ * Open path, a regular file. 0: *out must be closed with lmm_trace_close(). Negative errno, LMM_E_NOT_LMT,
+ * LMM_E_VERSION, LMM_E_CORRUPT (its header) or LMM_E_ENDIAN otherwise, and *out is NULL. Memory in use is bounded by the
+ * largest item, not by the file: 64 MiB for a chunk as stored and as decoded each, and what it decodes to.
  */
 LMM_API int lmm_trace_open(const char *path, struct lmm_trace **out);
 
@@ -417,15 +424,15 @@ LMM_API int lmm_trace_open_memory(const void *data, size_t size_bytes, struct lm
 
 /*
  * The next item. 1: *item is set and valid until the next call. 0: no more (see lmm_trace_state()).
- * Negative: -ENOMEM, a read error, or LMM_E_CODEC. A cut or corrupt file is no error here: what can be read is
- * given, then 0.
+ * Negative: -ENOMEM, a read error, LMM_E_CODEC or LMM_E_LIMIT. A cut or corrupt file is no error here: what can be read
+ * is given, then 0. A file that is still being written gives 0 where it ends for now; calling again later goes on there.
  */
 LMM_API int lmm_trace_next(struct lmm_trace *tr, const struct lmm_item **item);
 
 /* How the reading ended, and at which byte. */
 LMM_API enum lmm_trace_state lmm_trace_state(const struct lmm_trace *tr, uint64_t *offset_bytes);
 
-/* Back to the first item. 0 or a negative error. */
+/* Back to the first item; what CLOCK items have said is kept. 0 or a negative error. */
 LMM_API int lmm_trace_rewind(struct lmm_trace *tr);
 
 /*

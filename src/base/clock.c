@@ -15,7 +15,7 @@ static int counter_is_invariant(void)
 
 	if (!__get_cpuid(0x80000007u, &a, &b, &c, &d))
 		return 0;
-	return (d >> 8) & 1u;
+	return (d & 1u << 8) != 0;
 }
 
 /* The kernel watches the TSC and falls back to hpet or acpi_pm when it misbehaves. Virtual machines run on
@@ -40,7 +40,7 @@ static int kernel_trusts_counter(void)
 
 enum lmm_clock_kind lmm_clock_choose(void)
 {
-	const char *force = getenv("LMMETER_CLOCK");
+	const char *force = getenv("LMMETER_CLOCK"); /* NOLINT(concurrency-mt-unsafe) */
 
 	if (force && strcmp(force, "monotonic") == 0)
 		return LMM_CLOCK_MONOTONIC;
@@ -124,10 +124,11 @@ uint64_t lmm_clock_fit_ns(const struct lmm_clock_fit *fit, uint64_t ticks)
 	while (hi - lo > 1) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
-		if (fit->pairs[mid].ticks <= ticks)
+		if (fit->pairs[mid].ticks <= ticks) {
 			lo = mid;
-		else
+		} else {
 			hi = mid;
+		}
 	}
 	a = &fit->pairs[lo];
 	b = &fit->pairs[hi];

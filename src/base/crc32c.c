@@ -19,9 +19,10 @@ static void make_table(void)
 			crc = (crc >> 1) ^ ((crc & 1) ? POLYNOMIAL : 0);
 		table[0][b] = crc;
 	}
-	for (int k = 1; k < 8; k++)
+	for (int k = 1; k < 8; k++) {
 		for (int b = 0; b < 256; b++)
 			table[k][b] = (table[k - 1][b] >> 8) ^ table[0][table[k - 1][b] & 0xff];
+	}
 }
 
 uint32_t lmm_crc32c(uint32_t crc, const void *data, size_t n)

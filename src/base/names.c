@@ -99,8 +99,9 @@ const char *lmm_role_name(unsigned role)
 
 const char *lmm_strerror(int err)
 {
-	for (size_t i = 0; i < LMM_ARRAY_SIZE(error_texts); i++)
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(error_texts); i++) {
 		if (error_texts[i].err == err)
 			return error_texts[i].text;
+	}
 	return err < 0 ? "system error" : "unknown error";
 }

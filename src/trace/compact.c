@@ -84,12 +84,13 @@ static int note_loss(struct compaction *k, uint64_t offset, uint32_t stream)
 
 static int survey_chunk(struct compaction *k, uint64_t offset, const struct lmm_chunk *c)
 {
-	if (c->type == LMM_ITEM_EVENTS)
+	if (c->type == LMM_ITEM_EVENTS) {
 		k->events_bytes += chunk_bytes(c);
-	else if (c->type == LMM_ITEM_CHECKPOINT)
+	} else if (c->type == LMM_ITEM_CHECKPOINT) {
 		k->checkpoint = offset;
-	else if (c->type == LMM_ITEM_LOSS)
+	} else if (c->type == LMM_ITEM_LOSS) {
 		return note_loss(k, offset, c->stream);
+	}
 	return 0;
 }
 

@@ -166,10 +166,11 @@ static void get_shape(struct lmm_cur *c, const struct graph_tables *t, struct lm
 {
 	uint64_t i = lmm_cur_varint(c);
 
-	if (i < t->n_shapes)
+	if (i < t->n_shapes) {
 		*out = t->shapes[i];
-	else
+	} else {
 		c->bad = 1;
+	}
 }
 
 static int get_tables(struct lmm_decoder *d, struct lmm_cur *c, struct graph_tables *t)
@@ -222,11 +223,13 @@ static void get_node(struct lmm_cur *c, const struct graph_tables *t, struct lmm
 	get_shape(c, t, &node->out);
 	if (node->n_src > LMM_NODE_SRC_MAX)
 		c->bad = 1;
-	for (unsigned i = 0; i < LMM_NODE_SRC_MAX; i++)
-		if (i < node->n_src && !c->bad)
+	for (unsigned i = 0; i < LMM_NODE_SRC_MAX; i++) {
+		if (i < node->n_src && !c->bad) {
 			get_shape(c, t, &node->src[i]);
-		else
+		} else {
 			node->src[i] = no_shape;
+		}
+	}
 }
 
 static int get_graph(struct lmm_decoder *d, struct lmm_cur *c, struct lmm_graph *g)
@@ -319,10 +322,11 @@ static uint32_t get_op_node(struct lmm_events_state *s, struct lmm_cur *rest, un
 {
 	if (kind == LMM_TAG_NODE_UNKNOWN)
 		return LMM_NODE_UNKNOWN;
-	if (kind == LMM_TAG_NODE_FAR)
+	if (kind == LMM_TAG_NODE_FAR) {
 		s->node += (uint32_t)lmm_unzigzag(get_u32(rest));
-	else
+	} else {
 		s->node += kind;
+	}
 	return s->node;
 }
 
@@ -361,10 +365,11 @@ static int get_events(struct lmm_events_state *s, struct columns *col, struct lm
 		ev[i].phase = 0;
 		ev[i].seq = LMM_SEQ_NONE;
 		ev[i].a = ev[i].b = 0;
-		if (lmm_likely(kind < LMM_TAG_NODE_DELTAS))
+		if (lmm_likely(kind < LMM_TAG_NODE_DELTAS)) {
 			ev[i].id = s->node += kind;
-		else
+		} else {
 			ev[i].id = get_op_node(s, &col->rest, kind);
+		}
 	}
 	return times == col->times_end && !col->rest.bad ? 0 : -1;
 }

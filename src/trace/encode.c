@@ -20,9 +20,10 @@ static size_t string_bytes(const char *s)
 
 	if (n <= LMM_TRACE_STRING_MAX)
 		return n;
-	for (n = LMM_TRACE_STRING_MAX; n > LMM_TRACE_STRING_MAX - 4; n--)
+	for (n = LMM_TRACE_STRING_MAX; n > LMM_TRACE_STRING_MAX - 4; n--) {
 		if (((uint8_t)s[n] & 0xc0) != 0x80)
 			return n;
+	}
 	return LMM_TRACE_STRING_MAX; /* not UTF-8 */
 }
 
@@ -108,9 +109,10 @@ static uint32_t intern(struct intern *in, const void *what, uint64_t hash,
 {
 	uint32_t i = (uint32_t)hash & in->mask;
 
-	for (; in->slots[i]; i = (i + 1) & in->mask)
+	for (; in->slots[i]; i = (i + 1) & in->mask) {
 		if (equal(in->entries[in->slots[i] - 1], what))
 			return in->slots[i] - 1;
+	}
 	in->entries[in->n] = what;
 	in->slots[i] = ++in->n;
 	return in->n - 1;
@@ -218,17 +220,18 @@ int lmm_encode_item(const struct lmm_item *item, struct lmm_buf *out)
 	size_t before = out->n;
 	int rc = 0;
 
-	if (f.fields)
+	if (f.fields) {
 		put_fields(item, f, out);
-	else if (item->kind == LMM_ITEM_GRAPH)
+	} else if (item->kind == LMM_ITEM_GRAPH) {
 		rc = put_graph(&item->graph, out);
-	else if (item->kind == LMM_ITEM_CHECKPOINT &&
-		 item->checkpoint.size_bytes > LMM_CHUNK_PAYLOAD_MAX)
+	} else if (item->kind == LMM_ITEM_CHECKPOINT &&
+		   item->checkpoint.size_bytes > LMM_CHUNK_PAYLOAD_MAX) {
 		rc = LMM_E_LIMIT;
-	else if (item->kind == LMM_ITEM_CHECKPOINT)
+	} else if (item->kind == LMM_ITEM_CHECKPOINT) {
 		lmm_buf_put(out, item->checkpoint.data, item->checkpoint.size_bytes);
-	else
+	} else {
 		rc = -EINVAL;
+	}
 	if (rc == 0 && out->overflow)
 		rc = -ENOMEM;
 	if (rc == 0 && out->n - before > LMM_CHUNK_PAYLOAD_MAX)
@@ -297,10 +300,11 @@ static uint8_t put_op(struct lmm_encoder *e, const struct lmm_event *ev, uint32_
 	if (ev->id == LMM_NODE_UNKNOWN) {
 		kind = LMM_TAG_NODE_UNKNOWN;
 	} else {
-		if (node_delta < LMM_TAG_NODE_DELTAS)
+		if (node_delta < LMM_TAG_NODE_DELTAS) {
 			kind = node_delta;
-		else
+		} else {
 			rest_diff32(e, ev->id, e->state.node);
+		}
 		e->state.node = ev->id;
 	}
 	return (uint8_t)(kind << 3 | flag | put_time(e, dt));
@@ -311,12 +315,13 @@ static struct lmm_event normalise(const struct lmm_event *ev)
 {
 	struct lmm_event e = *ev;
 
-	if (!lmm_event_is_wide(e.type))
+	if (!lmm_event_is_wide(e.type)) {
 		e.a = e.b = 0;
-	else if (e.type == LMM_EV_GRAPH_BEGIN || e.type == LMM_EV_EPOCH)
+	} else if (e.type == LMM_EV_GRAPH_BEGIN || e.type == LMM_EV_EPOCH) {
 		e.a = 0;
-	else if (e.type == LMM_EV_UNACCOUNTED)
+	} else if (e.type == LMM_EV_UNACCOUNTED) {
 		e.a -= e.t;
+	}
 	return e;
 }
 
@@ -389,10 +394,11 @@ int lmm_encode_events(struct lmm_encoder *e, const struct lmm_events *batch, str
 		uint64_t *clock = lmm_events_state_clock(&e->state, ev->type);
 		uint64_t dt = ev->t - *clock;
 
-		if (lmm_likely(is_plain_op(ev) && dt <= UINT32_MAX))
+		if (lmm_likely(is_plain_op(ev) && dt <= UINT32_MAX)) {
 			e->tags[i] = put_op(e, ev, (uint32_t)dt);
-		else
+		} else {
 			e->tags[i] = put_other(e, ev, dt);
+		}
 		*clock = ev->t;
 	}
 	lmm_buf_put_varint(out, batch->ring_from);

@@ -26,7 +26,7 @@ struct lmm_field {
 
 #define LMM_FIELD(member, field_kind)                                                              \
 	{                                                                                          \
-		.offset = offsetof(struct lmm_item, member), .kind = field_kind,                   \
+		.offset = offsetof(struct lmm_item, member), .kind = (field_kind),                 \
 		.bytes = sizeof(((struct lmm_item *)0)->member)                                    \
 	}
 #define LMM_U(member)	LMM_FIELD(member, LMM_FIELD_UNSIGNED)

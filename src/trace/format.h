@@ -10,7 +10,6 @@
 #include "base/crc32c.h"
 #include "lmmeter/trace.h"
 
-#define LMM_FILE_SIGNATURE    "\x89LMT\r\n\x1a\n"
 #define LMM_FILE_VERSION      1
 #define LMM_FILE_HEADER_BYTES 64
 #define LMM_FILE_HEADER_MAX   4096 /* a later version may have a longer one */
@@ -22,6 +21,9 @@
 #define LMM_READ_EVENTS_MAX    65536	   /* what is read */
 #define LMM_READ_NODES_MAX     131072	   /* nodes of a graph */
 #define LMM_TRACE_STRING_MAX   65535	   /* bytes; longer ones are written cut */
+
+/* Not text, and broken by whatever takes it for text. */
+static const uint8_t lmm_file_signature[8] = { 0x89, 'L', 'M', 'T', '\r', '\n', 0x1a, '\n' };
 
 enum lmm_coding {
 	LMM_CODING_NONE = 0,

@@ -44,12 +44,13 @@ static int window_fill(struct lmm_trace *tr, uint64_t offset, size_t n)
 	struct stat st;
 
 	tr->window.n = 0;
-	if (n < WINDOW_BYTES)
+	if (n < WINDOW_BYTES) {
 		n = WINDOW_BYTES;
-	else if (fstat(tr->fd, &st))
+	} else if (fstat(tr->fd, &st)) {
 		return -errno;
-	else if ((uint64_t)st.st_size < offset + n)
+	} else if ((uint64_t)st.st_size < offset + n) {
 		return 0; /* do not make room for what a header only claims */
+	}
 	if (lmm_buf_reserve(&tr->window, n)) {
 		tr->window.overflow = 0;
 		return -ENOMEM;
@@ -84,7 +85,7 @@ static int bytes_at(struct lmm_trace *tr, uint64_t offset, size_t n, const uint8
 	if (offset < tr->window_at || offset - tr->window_at > tr->window.n ||
 	    n > tr->window.n - (offset - tr->window_at)) {
 		rc = window_fill(tr, offset, n);
-		if (rc)
+		if (rc < 0)
 			return rc;
 		if (n > tr->window.n)
 			return 0;
@@ -108,11 +109,11 @@ static int read_file_header(struct lmm_trace *tr)
 	const uint8_t *h;
 	uint32_t header_bytes, crc;
 	uint16_t reader;
-	int rc = bytes_at(tr, 0, 8, &h);
+	int rc = bytes_at(tr, 0, sizeof(lmm_file_signature), &h);
 
 	if (rc < 0)
 		return rc;
-	if (rc == 0 || memcmp(h, LMM_FILE_SIGNATURE, 8) != 0)
+	if (rc == 0 || memcmp(h, lmm_file_signature, sizeof(lmm_file_signature)) != 0)
 		return LMM_E_NOT_LMT;
 	tr->first = tr->at = LMM_FILE_HEADER_BYTES;
 	rc = bytes_at(tr, 0, LMM_FILE_HEADER_BYTES, &h);
@@ -160,12 +161,13 @@ int lmm_trace_open(const char *path, struct lmm_trace **out)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st))
+	if (fstat(fd, &st)) {
 		rc = -errno;
-	else if (S_ISDIR(st.st_mode))
+	} else if (S_ISDIR(st.st_mode)) {
 		rc = -EISDIR;
-	else if (!S_ISREG(st.st_mode))
+	} else if (!S_ISREG(st.st_mode)) {
 		rc = -ESPIPE;
+	}
 	tr = rc ? NULL : calloc(1, sizeof(*tr));
 	if (!tr) {
 		close(fd);

@@ -257,7 +257,7 @@ static void make_file_header(uint8_t h[LMM_FILE_HEADER_BYTES])
 	uint32_t header_bytes = LMM_FILE_HEADER_BYTES, crc;
 
 	memset(h, 0, LMM_FILE_HEADER_BYTES);
-	memcpy(h, LMM_FILE_SIGNATURE, 8);
+	memcpy(h, lmm_file_signature, sizeof(lmm_file_signature));
 	memcpy(h + 8, &version, 2);
 	memcpy(h + 10, &version, 2); /* the oldest reader version that can read this */
 	memcpy(h + 16, &header_bytes, 4);
@@ -362,7 +362,7 @@ static int check_file_header(const uint8_t h[LMM_FILE_HEADER_BYTES], uint32_t *h
 	memcpy(&reader, h + 10, 2);
 	memcpy(header_bytes, h + 16, 4);
 	memcpy(&crc, h + 60, 4);
-	if (memcmp(h, LMM_FILE_SIGNATURE, 8) != 0)
+	if (memcmp(h, lmm_file_signature, sizeof(lmm_file_signature)) != 0)
 		return LMM_E_NOT_LMT;
 	if (crc != lmm_crc32c(0, h, 60))
 		return LMM_E_CORRUPT;

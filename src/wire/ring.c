@@ -99,6 +99,12 @@ void lmm_writer_put_wide(struct lmm_writer *w, uint64_t t, uint64_t word, uint64
 size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struct lmm_event *ev,
 		      size_t max, uint64_t *bad)
 {
+	return lmm_ring_drain_to(r, n_slots, UINT64_MAX, pos, ev, max, bad);
+}
+
+size_t lmm_ring_drain_to(struct lmm_ring *r, uint32_t n_slots, uint64_t limit, uint64_t *pos,
+			 struct lmm_event *ev, size_t max, uint64_t *bad)
+{
 	/* pairs with the release in lmm_writer_put() */
 	uint64_t head = atomic_load_explicit(&r->head, ACQ);
 	struct lmm_slot *slots = lmm_ring_slots(r);
@@ -109,11 +115,15 @@ size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struc
 		head = p;
 	if (head - p > n_slots)
 		head = p + n_slots;
+	if (head > limit)
+		head = limit;
 	while (p < head && n < max) {
 		struct lmm_slot s = slots[p & mask];
 		unsigned type = (unsigned)(s.w & 0xff);
 		struct lmm_event *e = &ev[n];
 
+		if (type == LMM_EV_THREAD && n > 0)
+			break;
 		e->t = s.t;
 		e->type = (uint8_t)type;
 		e->a = e->b = 0;
@@ -131,10 +141,11 @@ size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struc
 		e->id = (uint32_t)(s.w >> 32);
 		if (!lmm_event_is_wide(type)) {
 			p++;
-			if (type > LMM_EV_BARRIER)
+			if (type > LMM_EV_BARRIER) {
 				(*bad)++;
-			else if (type != LMM_EV_NONE)
+			} else if (type != LMM_EV_NONE) {
 				n++;
+			}
 			continue;
 		}
 		if (type >= LMM_EV_TYPE_END || (p & mask) == mask || head - p < 2) {

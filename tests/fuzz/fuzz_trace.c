@@ -23,7 +23,7 @@ static void mend_checksums(uint8_t *data, size_t n)
 
 	if (n < LMM_FILE_HEADER_BYTES)
 		return;
-	memcpy(data, LMM_FILE_SIGNATURE, 8);
+	memcpy(data, lmm_file_signature, sizeof(lmm_file_signature));
 	crc = lmm_crc32c(0, data, 60);
 	memcpy(data + 60, &crc, 4);
 	while (n - at >= LMM_CHUNK_HEADER_BYTES) {

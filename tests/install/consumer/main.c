@@ -24,8 +24,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", argv[1], lmm_strerror(rc));
 		return 1;
 	}
-	printf("lmmeter %s: %lu items, %lu events, phase 6 is %s\n", LMM_VERSION_STRING, items, events,
-	       lmm_phase_name(6));
+	printf("lmmeter %s: %lu items, %lu events, phase 6 is %s\n", LMM_VERSION_STRING, items,
+	       events, lmm_phase_name(6));
 	rc = lmm_trace_state(tr, NULL) != LMM_TRACE_COMPLETE;
 	lmm_trace_close(tr);
 	return rc;
