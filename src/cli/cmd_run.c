@@ -214,8 +214,9 @@ static void print_report(const struct run_opts *o, const struct lmm_result *resu
 	lmm_text_opts_detect(&t, STDERR_FILENO);
 	fputc('\n', stderr);
 	lmm_report_text(result, &t, stderr);
-	if (path[0])
-		fprintf(stderr, "\nRecorded to %s\n", path);
+	if (record->path[0])
+		fprintf(stderr, "\nRecorded to %s%s\n", record->path,
+			record->write_error ? ", incomplete: writing failed" : "");
 	fflush(stderr);
 }
 
@@ -298,7 +299,7 @@ int lmm_cmd_run(int argc, char **argv)
 	case LMM_PARSE_HELP:
 		return LMM_EXIT_OK;
 	case LMM_PARSE_USAGE:
-		return EXIT_LMMETER_FAILED;
+		return LMM_EXIT_USAGE;
 	default:
 		break;
 	}
@@ -311,7 +312,7 @@ int lmm_cmd_run(int argc, char **argv)
 	if (result && o.json)
 		write_json(result, o.json);
 	if (result && !o.quiet)
-		print_report(&o, result, r.record.path);
+		print_report(&o, result, &r.record);
 	lmm_result_destroy(result);
 	return pass_on(r.status);
 }

@@ -124,13 +124,12 @@ static void *object_lookup(const char *name, const struct object *o)
 
 	if (fn && !is_own(fn))
 		return fn;
-	if (!o->path || !o->path[0])
-		return NULL;
-	fn = scope_lookup(name, o->path);
+	fn = o->path && o->path[0] ? scope_lookup(name, o->path) : NULL;
 	first = dlsym(RTLD_DEFAULT, name);
-	if (fn && fn == first && (uintptr_t)fn - o->lo < o->len)
-		fn = anywhere_lookup(name, first);
-	return fn;
+	if (fn && (fn != first || (uintptr_t)fn - o->lo >= o->len))
+		return fn;
+	/* a tail call or a pointer hides who called */
+	return anywhere_lookup(name, first);
 }
 
 void *lmm_door_lookup(const char *name, const void *ra)

@@ -39,6 +39,9 @@ extern uint8_t lmm_probe_clock;
 /* 1: every compute thread records operators. */
 extern uint8_t lmm_probe_threads_all;
 
+/* 1: some thread got no ring; what it would have recorded is counted. */
+extern uint8_t lmm_probe_lossy;
+
 /* Switches recording of the whole session on or off; returns what it was, or -1 without a session.
  * Exported for benchmarks that compare both in one process. */
 LMM_EXPORT int lmm_recording_set(int on);

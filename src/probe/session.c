@@ -217,17 +217,15 @@ uint32_t lmm_session_op_every(void)
 
 /* ---- rings -------------------------------------------------------------------------------------- */
 
-/* A ring's share of the ceiling: all it wants while there is plenty, then an eighth of what is left. */
+/* A ring's share of the ceiling: what it wants, at most a quarter of what is left. 0 if there is too little. */
 static size_t memory_claim(void)
 {
 	uint64_t used = atomic_load(&session->memory_used_bytes);
 
 	for (;;) {
 		uint64_t left = used < session->memory_bytes ? session->memory_bytes - used : 0;
-		uint64_t want = session->ring_bytes;
+		uint64_t want = session->ring_bytes < left / 4 ? session->ring_bytes : left / 4;
 
-		if (used > session->memory_bytes / 2)
-			want = left / 8 < want ? left / 8 : want;
 		while (want & (want - 1))
 			want &= want - 1;
 		want = want < 65536 ? 65536 : want;

@@ -18,6 +18,7 @@ static struct lmm_ring *rings[LMM_SHM_RING_MAX];
 static uint32_t n_rings;
 /* Set once no further ring can be had, so that ten thousand threads do not each try. */
 static _Atomic int rings_exhausted;
+uint8_t lmm_probe_lossy;
 /* Guards lmm_thread_create() against hooks that run inside what it calls. */
 static _Thread_local int creating __attribute__((tls_model("initial-exec")));
 
@@ -100,8 +101,10 @@ static struct lmm_thread *thread_make(void)
 	r = ring_adopt(&th->ring_index);
 	if (!r)
 		r = ring_make(&th->ring_index);
-	if (!r)
+	if (!r) {
 		atomic_store_explicit(&rings_exhausted, 1, memory_order_relaxed);
+		lmm_probe_lossy = 1;
+	}
 	pthread_mutex_unlock(&rings_lock);
 	if (!r) {
 		free(th);

@@ -32,7 +32,7 @@ def test_no_engine():
     before = leavings()
     done = run_in(folder, "true")
     t.check(done.returncode == 0 and done.stdout == b"", done)
-    t.check(b"no engine" in done.stderr, done.stderr)
+    t.check(b"no engine" in done.stderr.lower(), done.stderr)
     t.check(os.listdir(folder) == [], "a run without an engine left", os.listdir(folder))
     t.check(leavings() <= before, "left:", leavings() - before)
 
@@ -143,7 +143,7 @@ def test_full_disk():
     bare = t.plain(t.fake("tokens=3000"), env={"FAKE_OP_NS": "0"})
     t.check(done.stdout == bare.out, "the command's output changed", len(done.stdout), len(bare.out))
     t.check(done.returncode == 0, "exit", done.returncode, done.stderr[-500:])
-    t.check(b"No space" in done.stderr or b"full" in done.stderr, "nothing was said:", done.stderr[-800:])
+    t.check(b"no space" in done.stderr.lower(), "nothing was said:", done.stderr[-800:])
 
 
 def test_setuid_target():

@@ -40,7 +40,9 @@ static LMM_COLD void op_begin_slowly(unsigned type, const struct compute_params 
 	if (params->ith != 0) {
 		if (lmm_probe_threads_all && lmm_recording())
 			worker_op(type, node);
-	} else if (th && th->ops_on) {
+	} else if (!th) {
+		lmm_no_ring(1);
+	} else if (th->ops_on) {
 		lmm_writer_put(&th->w, lmm_now(), lmm_word_op(type, node));
 	}
 }
@@ -57,7 +59,9 @@ static inline int op_begin_fast(unsigned type, const struct compute_params *para
 
 	if (lmm_unlikely(params->ith != 0))
 		return !lmm_probe_threads_all;
-	if (lmm_unlikely(!th || !th->ops_on))
+	if (lmm_unlikely(!th))
+		return !lmm_probe_lossy;
+	if (lmm_unlikely(!th->ops_on))
 		return 1;
 	w = &th->w;
 	if (lmm_unlikely(w->head >= w->limit || lmm_probe_clock == LMM_CLOCK_MONOTONIC))
