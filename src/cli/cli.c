@@ -15,10 +15,11 @@ static void put_escaped(const char *text, FILE *out)
 	for (const char *p = text; *p; p++) {
 		unsigned char c = (unsigned char)*p;
 
-		if (c < 0x20 || c == 0x7f)
+		if (c < 0x20 || c == 0x7f) {
 			fprintf(out, "\\x%02x", c);
-		else
+		} else {
 			fputc(c, out);
+		}
 	}
 }
 
@@ -84,9 +85,10 @@ int lmm_output_failed(const char *name, int rc)
 {
 	if (rc == -EPIPE)
 		return LMM_EXIT_OK;
-	if (rc == -EEXIST)
+	if (rc == -EEXIST) {
 		lmm_error("%s exists; --force overwrites it", name);
-	else
+	} else {
 		lmm_error("cannot write %s: %s", name, lmm_strerror(rc));
+	}
 	return LMM_EXIT_FAILURE;
 }

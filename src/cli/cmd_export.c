@@ -60,10 +60,11 @@ static int write_export(struct lmm_trace *tr, const struct lmm_result *r, const 
 	rc = lmm_output_open(path, opts->force, &out);
 	if (rc < 0)
 		return lmm_output_failed(name, rc);
-	if (opts->to == TO_CHROME)
+	if (opts->to == TO_CHROME) {
 		rc = lmm_export_chrome(tr, r, out);
-	else
+	} else {
 		rc = lmm_export_perfetto(tr, r, out);
+	}
 	write_failed = ferror(out);
 	rc_close = lmm_output_close(out);
 	if (rc < 0 && !write_failed) {
@@ -89,13 +90,15 @@ static int export_file(const char *path, const char *out, const struct export_op
 		lmm_error("cannot read %s: %s", path, lmm_strerror(rc));
 		goto out_result;
 	}
-	if (state == LMM_TRACE_CUT)
+	if (state == LMM_TRACE_CUT) {
 		lmm_error("%s was cut: it is exported up to there", path);
-	else if (state == LMM_TRACE_CORRUPT)
+	} else if (state == LMM_TRACE_CORRUPT) {
 		lmm_error("%s is damaged: it is exported up to there", path);
-	if (r->n_requests < r->requests_total)
+	}
+	if (r->n_requests < r->requests_total) {
 		lmm_error("the requests track shows the newest %zu of %llu requests", r->n_requests,
 			  (unsigned long long)r->requests_total);
+	}
 	status = write_export(tr, r, out, opts);
 	lmm_trace_close(tr);
 out_result:

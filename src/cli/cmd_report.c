@@ -113,10 +113,11 @@ static int report_file(const char *path, const struct report_opts *opts)
 		lmm_error("cannot read %s: %s", path, lmm_strerror(rc));
 		return LMM_EXIT_FAILURE;
 	}
-	if (state == LMM_TRACE_CUT)
+	if (state == LMM_TRACE_CUT) {
 		lmm_error("%s was cut: it is shown up to there", path);
-	else if (state == LMM_TRACE_CORRUPT)
+	} else if (state == LMM_TRACE_CORRUPT) {
 		lmm_error("%s is damaged: it is shown up to there", path);
+	}
 	status = opts->csv ? write_csv(r, opts) : LMM_EXIT_OK;
 	if (status == LMM_EXIT_OK && (!opts->csv || opts->json || opts->output))
 		status = write_document(r, opts);

@@ -57,10 +57,11 @@ static int unknown_command(const char *name)
 	names[n++] = "help";
 	names[n] = NULL;
 	meant = lmm_suggest(name, names);
-	if (meant)
+	if (meant) {
 		lmm_error("there is no command '%s'; did you mean '%s'?", name, meant);
-	else
+	} else {
 		lmm_error("there is no command '%s'; 'lmmeter help' lists them", name);
+	}
 	return LMM_EXIT_USAGE;
 }
 
@@ -68,9 +69,10 @@ static int finish_stdout(int status)
 {
 	int rc = lmm_stdout_finish();
 
-	if (rc < 0 && rc != -EPIPE)
+	if (rc < 0 && rc != -EPIPE) {
 		lmm_error("cannot write to standard output: %s",
 			  strerror(-rc)); /* NOLINT(concurrency-mt-unsafe) */
+	}
 	return rc < 0 && status == LMM_EXIT_OK ? LMM_EXIT_FAILURE : status;
 }
 

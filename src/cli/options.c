@@ -80,28 +80,35 @@ static int parse_u64(const char *text, uint64_t *value, const char **end)
 	return 0;
 }
 
-int lmm_size_parse(const char *text, uint64_t *bytes)
+/* How far "K", "MiB", "GB" shift; negative if text is none of them. */
+static int unit_shift(const char *text)
 {
 	static const char units[] = "KMGT";
-	const char *end, *unit;
-	unsigned shift = 0;
+	const char *unit = *text ? strchr(units, toupper((unsigned char)*text)) : NULL;
+	int shift = 0;
+
+	if (unit) {
+		shift = 10 * (int)(unit - units + 1);
+		text++;
+		if (*text == 'i')
+			text++;
+	}
+	if (*text == 'B')
+		text++;
+	return *text ? -1 : shift;
+}
+
+int lmm_size_parse(const char *text, uint64_t *bytes)
+{
+	const char *end;
 	uint64_t v;
 	int rc = parse_u64(text, &v, &end);
+	int shift;
 
 	if (rc < 0)
 		return rc;
-	if (*end) {
-		unit = strchr(units, toupper((unsigned char)*end));
-		if (unit) {
-			shift = 10u * (unsigned)(unit - units + 1);
-			end++;
-			if (*end == 'i')
-				end++;
-		}
-		if (*end == 'B')
-			end++;
-	}
-	if (*end)
+	shift = unit_shift(end);
+	if (shift < 0)
 		return -EINVAL;
 	if (v > UINT64_MAX >> shift)
 		return -ERANGE;
@@ -203,10 +210,11 @@ static void print_option(char letter, const char *name, const char *value, const
 	}
 	n = snprintf(left, sizeof(left), "  %s --%s%s%s", dash, name, value ? " " : "",
 		     value ? value : "");
-	if (n < 0 || n > HELP_COLUMN - 2)
+	if (n < 0 || n > HELP_COLUMN - 2) {
 		fprintf(out, "%s\n%*s", left, HELP_COLUMN, "");
-	else
+	} else {
 		fprintf(out, "%-*s", HELP_COLUMN, left);
+	}
 	print_wrapped(help, HELP_COLUMN, out);
 }
 
@@ -274,12 +282,13 @@ static enum lmm_parse unknown_long(const struct lmm_command *command, const char
 	if (n <= WORD_MAX)
 		memcpy(word, name, n);
 	meant = lmm_suggest(word, names);
-	if (meant && n <= WORD_MAX)
+	if (meant && n <= WORD_MAX) {
 		lmm_error("%s has no option '--%.*s'; did you mean '--%s'?", command->name, (int)n,
 			  name, meant);
-	else
+	} else {
 		lmm_error("%s has no option '--%.*s'; 'lmmeter %s --help' lists them",
 			  command->name, (int)n, name, command->name);
+	}
 	return LMM_PARSE_USAGE;
 }
 

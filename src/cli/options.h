@@ -29,7 +29,8 @@ enum lmm_opt_kind {
 	LMM_OPT_CHOICE, /* int: index in choices */
 };
 
-struct lmm_opt {
+/* In the order of a table's columns. */
+struct lmm_opt {     /* NOLINT(clang-analyzer-optin.performance.Padding) */
 	char letter; /* 0: none */
 	const char *name;
 	enum lmm_opt_kind kind;

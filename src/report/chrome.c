@@ -86,10 +86,11 @@ static int put_track(void *ctx, const struct lmm_track *t)
 		return -ENOMEM;
 	if (is_new)
 		put_name(c, "process_name", t->pid, 0, t->process_name);
-	if (t->tid)
+	if (t->tid) {
 		(void)snprintf(name, sizeof(name), "%s (thread %" PRId32 ")", t->name, t->tid);
-	else
+	} else {
 		(void)snprintf(name, sizeof(name), "%.120s", t->name);
+	}
 	put_name(c, "thread_name", t->pid, t->track, name);
 	next_event(c);
 	fprintf(c->out,

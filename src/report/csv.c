@@ -125,10 +125,11 @@ static void put_request_phases(struct csv *c, const struct lmm_result_request *q
 	for (unsigned phase = LMM_PHASE_WAITING; phase < LMM_PHASE_UNACCOUNTED; phase++) {
 		while (i < q->n_phases && q->phases[i].phase < phase)
 			i++;
-		if (i < q->n_phases && q->phases[i].phase == phase)
+		if (i < q->n_phases && q->phases[i].phase == phase) {
 			put_ns(c, q->phases[i].total_ns);
-		else
+		} else {
 			put_ns(c, 0);
+		}
 	}
 }
 

@@ -126,9 +126,10 @@ static int code_width(uint32_t code)
 /* One code point as it is shown; returns its columns. */
 static int show_code(const char *s, size_t n, uint32_t code, char shown[12])
 {
-	if (code == LMM_UTF8_INVALID || (code < 0x100 && lmm_code_is_unsafe(code)))
+	if (code == LMM_UTF8_INVALID || (code < 0x100 && lmm_code_is_unsafe(code))) {
 		return snprintf(shown, 12, "\\x%02x",
 				code == LMM_UTF8_INVALID ? (unsigned)(unsigned char)s[0] : code);
+	}
 	if (lmm_code_is_unsafe(code))
 		return snprintf(shown, 12, "\\u%04" PRIx32, code);
 	memcpy(shown, s, n);
@@ -210,11 +211,12 @@ struct lmm_human lmm_human_ns(double ns)
 	if (ns < 119.95e9)
 		return three_digits(ns / 1e9, " s");
 	s = ns < 1e18 ? (uint64_t)(ns / 1e9 + 0.5) : 1000000000u;
-	if (s < 7200)
+	if (s < 7200) {
 		(void)snprintf(h.s, sizeof(h.s), "%" PRIu64 "m%02" PRIu64 "s", s / 60, s % 60);
-	else
+	} else {
 		(void)snprintf(h.s, sizeof(h.s), "%" PRIu64 "h%02" PRIu64 "m", s / 3600,
 			       s / 60 % 60);
+	}
 	return h;
 }
 
@@ -282,13 +284,14 @@ struct lmm_human lmm_human_percent(double v)
 {
 	struct lmm_human h;
 
-	if (!isfinite(v) || v < 0)
+	if (!isfinite(v) || v < 0) {
 		(void)snprintf(h.s, sizeof(h.s), "-");
-	else if (v > 0 && v < 0.0095)
+	} else if (v > 0 && v < 0.0095) {
 		(void)snprintf(h.s, sizeof(h.s), "%.1g %%", v);
-	else
+	} else {
 		(void)snprintf(h.s, sizeof(h.s), v > 0 && v < 0.0995 ? "%.2f %%" : "%.1f %%",
 			       v < 1e9 ? v : 1e9);
+	}
 	return h;
 }
 

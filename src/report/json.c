@@ -30,10 +30,11 @@ static void put_stats(struct lmm_json *j, const char *key, const struct lmm_stat
 
 static void put_ns_or_null(struct lmm_json *j, const char *key, double ns, int known)
 {
-	if (known)
+	if (known) {
 		lmm_json_ns(j, key, ns);
-	else
+	} else {
 		lmm_json_null(j, key);
+	}
 }
 
 /* ---- session ------------------------------------------------------------------------------------ */
@@ -118,14 +119,16 @@ static void put_models(struct lmm_json *j, const struct lmm_result *r)
 
 static void put_exit(struct lmm_json *j, int32_t status)
 {
-	if (status >= 0 && WIFEXITED(status))
+	if (status >= 0 && WIFEXITED(status)) {
 		lmm_json_i64(j, "exit_status", WEXITSTATUS(status));
-	else
+	} else {
 		lmm_json_null(j, "exit_status");
-	if (status >= 0 && WIFSIGNALED(status))
+	}
+	if (status >= 0 && WIFSIGNALED(status)) {
 		lmm_json_i64(j, "exit_signal", WTERMSIG(status));
-	else
+	} else {
 		lmm_json_null(j, "exit_signal");
+	}
 }
 
 /* start_realtime_ns is larger than a double holds exactly, so it is also there as text. */
@@ -183,10 +186,11 @@ static void put_phases(struct lmm_json *j, const struct lmm_result *r)
 		lmm_json_row_begin(j, NULL);
 		lmm_json_string(j, "phase", lmm_phase_name(p->phase));
 		put_stats_values(j, &p->stats);
-		if (p->share_percent >= 0)
+		if (p->share_percent >= 0) {
 			lmm_json_double(j, "share_percent", p->share_percent, 6);
-		else
+		} else {
 			lmm_json_null(j, "share_percent");
+		}
 		put_ns_or_null(j, "host_ns", p->host_ns, p->host_ns > 0);
 		put_ns_or_null(j, "device_ns", p->device_ns, p->device_ns > 0);
 		lmm_json_bool(j, "warmup_only", p->warmup_only);
@@ -212,10 +216,11 @@ static void put_request(struct lmm_json *j, const struct lmm_result_request *q)
 	lmm_json_u64(j, "id", q->id);
 	lmm_json_u64(j, "process", q->process);
 	lmm_json_u64(j, "context", q->context);
-	if (q->seq == LMM_SEQ_NONE)
+	if (q->seq == LMM_SEQ_NONE) {
 		lmm_json_null(j, "seq");
-	else
+	} else {
 		lmm_json_u64(j, "seq", q->seq);
+	}
 	lmm_json_bool(j, "complete", q->complete);
 	lmm_json_u64(j, "start_ns", q->start_ns);
 	lmm_json_u64(j, "prompt_tokens", q->prompt_tokens);

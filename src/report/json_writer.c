@@ -15,17 +15,18 @@ void lmm_json_init(struct lmm_json *j, FILE *out, int pretty)
 
 static void put_code(FILE *out, uint32_t code, const char *bytes, size_t n)
 {
-	if (code == LMM_UTF8_INVALID)
+	if (code == LMM_UTF8_INVALID) {
 		fputs("\\ufffd", out);
-	else if (code == '"' || code == '\\')
+	} else if (code == '"' || code == '\\') {
 		fprintf(out, "\\%c", (int)code);
-	else if (code < 0x10000 && lmm_code_is_unsafe(code))
+	} else if (code < 0x10000 && lmm_code_is_unsafe(code)) {
 		fprintf(out, "\\u%04" PRIx32, code);
-	else if (lmm_code_is_unsafe(code))
+	} else if (lmm_code_is_unsafe(code)) {
 		fprintf(out, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800u + ((code - 0x10000u) >> 10),
 			0xdc00u + ((code - 0x10000u) & 0x3ffu));
-	else
+	} else {
 		fwrite(bytes, 1, n, out);
+	}
 }
 
 void lmm_json_put_string(FILE *out, const char *value)
@@ -84,10 +85,11 @@ static void end(struct lmm_json *j, char bracket)
 	j->depth--;
 	if (on_one_line && j->depth < j->inline_depth)
 		j->inline_depth = 0;
-	if (had_items && on_one_line && j->pretty)
+	if (had_items && on_one_line && j->pretty) {
 		fputc(' ', j->out);
-	else if (had_items)
+	} else if (had_items) {
 		new_line(j);
+	}
 	fputc(bracket, j->out);
 	if (j->depth == 0)
 		fputc('\n', j->out);

@@ -51,10 +51,11 @@ void lmm_pb_string(struct lmm_buf *b, uint32_t field, const char *value)
 		uint32_t code;
 		size_t n = lmm_utf8_next(value, &code);
 
-		if (code == LMM_UTF8_INVALID)
+		if (code == LMM_UTF8_INVALID) {
 			lmm_buf_put(b, "\xef\xbf\xbd", 3);
-		else
+		} else {
 			lmm_buf_put(b, value, n);
+		}
 		value += n;
 	}
 	lmm_pb_end(b, begin);

@@ -30,10 +30,10 @@ void lmm_report_text(const struct lmm_result *r, const struct lmm_text_opts *opt
 void lmm_report_json(const struct lmm_result *r, FILE *out);
 
 /*
- * phases.csv, requests.csv, steps.csv, layers.csv and kernels.csv in dir, which is made if it is not there. Existing
+ * phases.csv, requests.csv, steps.csv, layers.csv and kernels.csv in the folder path, which is made if it is not there. Existing
  * files are overwritten only with force, and without it none is written when any exists. 0 or a negative errno, then
- * *failed (may be NULL) points to the name of the file or "" for dir itself; static.
+ * *failed (may be NULL) points to the name of the file or "" for the folder; static.
  */
-int lmm_report_csv(const struct lmm_result *r, const char *dir, int force, const char **failed);
+int lmm_report_csv(const struct lmm_result *r, const char *path, int force, const char **failed);
 
 #endif

@@ -159,10 +159,11 @@ static const struct lmm_result_process *engine_of(const struct lmm_result *r)
 
 static void print_exit(const struct lmm_text *t, int32_t status)
 {
-	if (status >= 0 && WIFSIGNALED(status))
+	if (status >= 0 && WIFSIGNALED(status)) {
 		fprintf(t->out, ", ended by signal %d", WTERMSIG(status));
-	else if (status >= 0 && WIFEXITED(status))
+	} else if (status >= 0 && WIFEXITED(status)) {
 		fprintf(t->out, ", exit status %d", WEXITSTATUS(status));
+	}
 }
 
 static void print_title(const struct lmm_text *t)
@@ -196,12 +197,13 @@ static void print_machine(const struct lmm_text *t)
 
 	for (size_t i = 0; i < r->n_processes; i++)
 		engines += r->processes[i].engine_name[0] != '\0';
-	if (engines > 1)
+	if (engines > 1) {
 		lmm__text_wrap(t, "Engine", 9, "%s %s, in %zu processes", first->engine_name,
 			       first->engine_version, engines);
-	else if (first)
+	} else if (first) {
 		lmm__text_wrap(t, "Engine", 9, "%s %s, process %d", first->engine_name,
 			       first->engine_version, first->pid);
+	}
 	for (size_t i = 0; i < r->n_models && i < 4; i++)
 		print_model(t, &r->models[i]);
 	if (r->n_models > 4)
@@ -267,13 +269,14 @@ static void print_operator_summary(const struct lmm_text *t)
 		mlp += t->r->layers[i].mlp_ns;
 		total += t->r->layers[i].total_ns;
 	}
-	if (total > 0)
+	if (total > 0) {
 		lmm__text_wrap(t, "", 0,
 			       "Of the operators' time %s went into MLP, %s into attention, %s "
 			       "into the rest.",
 			       lmm_human_percent(100 * mlp / total).s,
 			       lmm_human_percent(100 * attention / total).s,
 			       lmm_human_percent(100 * (total - mlp - attention) / total).s);
+	}
 }
 
 static void print_summary(const struct lmm_text *t)
@@ -289,18 +292,20 @@ static void print_summary(const struct lmm_text *t)
 	(void)snprintf(first, sizeof(first), "%s", lmm_phase_name(longest[0]->phase));
 	if (first[0] >= 'a' && first[0] <= 'z')
 		first[0] = (char)(first[0] - 'a' + 'A');
-	if (longest[1])
+	if (longest[1]) {
 		(void)snprintf(second, sizeof(second), ", %s %s", lmm_phase_name(longest[1]->phase),
 			       lmm_human_percent(longest[1]->share_percent).s);
+	}
 	lmm__text_wrap(t, "", 0, "%s took %s of the time of %s request%s%s.", first,
 		       lmm_human_percent(longest[0]->share_percent).s,
 		       lmm_human_count(r->requests_total).s, r->requests_total == 1 ? "" : "s",
 		       second);
-	if (r->ttft.count > 0 && r->tpot.count > 0)
+	if (r->ttft.count > 0 && r->tpot.count > 0) {
 		lmm__text_wrap(t, "", 0,
 			       "The first token came after %s%s, each further one took %s.",
 			       lmm_human_ns(r->ttft.p50_ns).s, r->ttft.count > 1 ? " (median)" : "",
 			       lmm_human_ns(r->tpot.p50_ns).s);
+	}
 	print_operator_summary(t);
 }
 
@@ -324,10 +329,11 @@ static void print_phases(const struct lmm_text *t)
 	lmm__text_stats_head(t, "Phases", 1);
 	fprintf(t->out, "%8s\n", "share");
 	for (size_t i = 0; i < r->n_phases; i++) {
-		if (r->phases[i].share_percent >= 0)
+		if (r->phases[i].share_percent >= 0) {
 			print_phase(t, &r->phases[i]);
-		else
+		} else {
 			n_apart++;
+		}
 	}
 	for (size_t i = 0; n_apart > 0 && i < r->n_phases; i++) {
 		if (r->phases[i].share_percent < 0 && !r->phases[i].warmup_only)
@@ -397,10 +403,11 @@ static void print_warmup(const struct lmm_text *t)
 	for (size_t i = 0; i < r->n_phases && n < sizeof(phases); i++) {
 		const struct lmm_result_phase *p = &r->phases[i];
 
-		if (p->warmup_only)
+		if (p->warmup_only) {
 			n += (size_t)snprintf(phases + n, sizeof(phases) - n, ", %s %s",
 					      lmm_phase_name(p->phase),
 					      lmm_human_ns(p->stats.total_ns).s);
+		}
 	}
 	if (r->warmup_requests + r->steps.warmup_steps == 0 && n == 0)
 		return;
@@ -467,10 +474,11 @@ static void print_trust(const struct lmm_text *t)
 	fprintf(t->out, "  level   %s\n", lmm_level_name(r->level.reached));
 	for (size_t i = 0; i < r->level.n_reasons; i++)
 		lmm__text_wrap(t, "        -", 10, "%s", r->level.reasons[i]);
-	if (r->records.dropped_detail)
+	if (r->records.dropped_detail) {
 		(void)snprintf(dropped, sizeof(dropped),
 			       "; detail of %s taken out again by --max-size",
 			       lmm_human_count(r->records.dropped_detail).s);
+	}
 	lmm__text_wrap(t, "  records", 10,
 		       "%s emitted = %s stored + %s lost; %s invalid; %s operators%s",
 		       lmm_human_count(r->records.emitted).s, lmm_human_count(r->records.stored).s,

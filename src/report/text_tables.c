@@ -2,7 +2,6 @@
 #include "report/text_internal.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define TOP_KERNELS  10
@@ -56,32 +55,34 @@ static void print_strip(const struct lmm_text *t, const struct lmm_result_layer 
 	fputc('\n', t->out);
 }
 
-static int layer_is_longer(const void *a, const void *b)
+static int is_longer(const struct lmm_result_layer *a, const struct lmm_result_layer *b)
 {
-	const struct lmm_result_layer *const *x = a, *const *y = b;
-
-	if ((*x)->total_ns != (*y)->total_ns)
-		return (*x)->total_ns < (*y)->total_ns ? 1 : -1;
-	return (*x)->layer < (*y)->layer ? -1 : 1;
+	return !b || a->total_ns > b->total_ns;
 }
 
 static void print_longest_layers(const struct lmm_text *t, const struct lmm_result_layer *l,
 				 size_t n, double mean)
 {
-	const struct lmm_result_layer **order = malloc(n * sizeof(const struct lmm_result_layer *));
+	const struct lmm_result_layer *longest[3] = { NULL, NULL, NULL };
 
-	if (!order)
-		return;
-	for (size_t i = 0; i < n; i++)
-		order[i] = &l[i];
-	qsort(order, n, sizeof(order[0]), layer_is_longer);
+	for (size_t i = 0; i < n; i++) {
+		size_t at = LMM_ARRAY_SIZE(longest);
+
+		while (at > 0 && is_longer(&l[i], longest[at - 1])) {
+			if (at < LMM_ARRAY_SIZE(longest))
+				longest[at] = longest[at - 1];
+			at--;
+		}
+		if (at < LMM_ARRAY_SIZE(longest))
+			longest[at] = &l[i];
+	}
 	fputs("  longest:", t->out);
-	for (size_t i = 0; i < n && i < 3; i++)
-		fprintf(t->out, "%s layer %" PRId32 " %s (%+.1f %%)", i ? "," : "", order[i]->layer,
-			lmm_human_ns(order[i]->total_ns).s,
-			mean > 0 ? 100 * (order[i]->total_ns / mean - 1) : 0.0);
-	fprintf(t->out, " against a mean of %s\n", lmm_human_ns(mean).s);
-	free(order);
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(longest) && longest[i]; i++) {
+		fprintf(t->out, "%s layer %" PRId32 " %s (%+.1f %%)", i ? "," : "",
+			longest[i]->layer, lmm_human_ns(longest[i]->total_ns).s,
+			mean > 0 ? 100 * (longest[i]->total_ns / mean - 1) : 0.0);
+	}
+	fprintf(t->out, "; mean %s\n", lmm_human_ns(mean).s);
 }
 
 void lmm__text_layers(const struct lmm_text *t)
@@ -215,9 +216,10 @@ void lmm__text_requests(const struct lmm_text *t)
 			break;
 		}
 	}
-	if (r->n_requests < r->requests_total)
+	if (r->n_requests < r->requests_total) {
 		fprintf(t->out, "  the newest %zu of %" PRIu64 "\n", r->n_requests,
 			r->requests_total);
+	}
 }
 
 /* ---- steps and threads -------------------------------------------------------------------------- */

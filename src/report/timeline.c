@@ -247,10 +247,11 @@ static void note_seq(struct lmm_tl_stream *s, const struct lmm_event *e)
 
 	if (!top || !top->has_step || top->step != e->id)
 		return;
-	if (top->n_seqs++ == 0)
+	if (top->n_seqs++ == 0) {
 		top->position = e->b;
-	else
+	} else {
 		top->position = LMM_POS_ABSENT;
+	}
 }
 
 static int note_hint(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)

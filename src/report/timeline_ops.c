@@ -272,11 +272,12 @@ int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct 
 		return -ENOMEM;
 	c = &q->commands[e->id % LMM_TL_COMMANDS];
 	slice.begin_ns = lmm__tl_ns(tl, e->t);
-	if (q->ticks_per_second)
+	if (q->ticks_per_second) {
 		slice.end_ns = slice.begin_ns +
 			       (uint64_t)((double)e->a * 1e9 / (double)q->ticks_per_second);
-	else
+	} else {
 		slice.end_ns = lmm__tl_ns(tl, e->t + e->a);
+	}
 	if (c->is_set && c->id == e->id) {
 		if (c->name)
 			slice.name = lmm_strpool_get(&tl->strings, c->name);
