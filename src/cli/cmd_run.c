@@ -204,7 +204,7 @@ static int write_json(const struct lmm_result *result, const char *path)
 }
 
 static void print_report(const struct run_opts *o, const struct lmm_result *result,
-			 const char *path)
+			 const struct lmm_record *record)
 {
 	struct lmm_text_opts t = { .requests = o->requests,
 				   .steps = o->steps,
