@@ -27,7 +27,9 @@ struct ring {
 	size_t bytes;
 	uint32_t n_slots;
 	uint64_t pos;		 /* read up to here */
+	uint64_t keep;		 /* whoever reads from here on knows which graph runs at pos */
 	uint64_t released;	 /* given back up to here */
+	uint64_t goal;		 /* what was there when the last drain began ends here */
 	uint64_t dropped_before; /* drops that belong to earlier streams of this ring */
 	uint64_t lost_marked;	 /* drops of this stream announced by LOST events */
 	uint64_t dropped_said;
@@ -46,7 +48,9 @@ struct process {
 	uint32_t n_rings;
 	struct ring *ring[LMM_SHM_RING_MAX];
 	uint64_t desc_read;
-	uint64_t desc_punched;
+	uint64_t desc_punched; /* let go up to here */
+	uint64_t desc_keep[2]; /* descriptors begin there; what lies before the first goes next */
+	uint64_t newest;       /* stamp */
 	struct lmm_resolver *resolver;
 	char name[64];
 	char engine_name[64];
@@ -64,6 +68,8 @@ struct lmm_collector {
 	unsigned alive;
 	unsigned pressure_percent;
 	uint64_t no_ring_lost;
+	uint64_t newest; /* stamp */
+	uint8_t resumed;
 	uint64_t next_clock_ns;
 	uint64_t next_liveness_ns;
 	char id[33];
@@ -98,10 +104,11 @@ static int process_path(const struct lmm_collector *c, uint32_t p, const char *s
 {
 	int n;
 
-	if (number < 0)
+	if (number < 0) {
 		n = snprintf(path, bytes, "%s/p%u%s", c->folder->path, p, suffix);
-	else
+	} else {
 		n = snprintf(path, bytes, "%s/p%u%s%ld", c->folder->path, p, suffix, number);
+	}
 	return n > 0 && (size_t)n < bytes ? 0 : -ENAMETOOLONG;
 }
 
@@ -182,14 +189,53 @@ static int process_announce(struct lmm_collector *c, struct process *p)
 	return emit(c, &item);
 }
 
-static void ring_attach(struct lmm_collector *c, uint32_t number, struct ring *r, uint32_t k)
+/* Resolves a batch that was read from `from` on, and remembers where the run that it ends in began. */
+static void ring_follow(const struct process *p, struct ring *r, struct lmm_event *ev, size_t n,
+			uint64_t from)
+{
+	uint32_t runs = r->at.runs;
+
+	lmm_resolve(p->resolver, &r->at, ev, n);
+	if (!r->at.map) {
+		r->keep = r->pos;
+	} else if (r->at.runs != runs) {
+		r->keep = from;
+	}
+}
+
+/*
+ * A recovery: what the file holds is not read again, what was given back cannot be. Between the two may lie the
+ * beginning of the graph run that goes on behind.
+ */
+static void ring_catch_up(struct lmm_collector *c, const struct process *p, struct ring *r)
+{
+	uint64_t tail = atomic_load_explicit(&r->shm->tail, memory_order_relaxed);
+	uint64_t upto = r->pos, bad = 0, from;
+
+	if (tail > upto || upto - tail > r->n_slots)
+		upto = tail;
+	r->pos = r->keep = r->released = tail;
+	do {
+		size_t n;
+
+		from = r->pos;
+		n = lmm_ring_drain_to(r->shm, r->n_slots, upto, &r->pos, c->ev, BATCH_EVENTS, &bad);
+		if (n && c->ev[0].type == LMM_EV_THREAD)
+			memset(&r->at, 0, sizeof(r->at));
+		ring_follow(p, r, c->ev, n, from);
+	} while (r->pos != from);
+	/* a file that says more than was recorded: nobody knows what is missing */
+	r->pos = upto;
+}
+
+static void ring_attach(struct lmm_collector *c, struct process *p, struct ring *r, uint32_t k)
 {
 	char path[LMM_FOLDER_PATH_BYTES + 32];
 	struct lmm_ring *shm;
 	size_t bytes;
 	uint32_t n;
 
-	if (process_path(c, number, ".r", (long)k, path, sizeof(path)))
+	if (process_path(c, p->item.process, ".r", (long)k, path, sizeof(path)))
 		return;
 	shm = map_file(path, LMM_RING_HEADER_BYTES + 64 * sizeof(struct lmm_slot), &bytes);
 	if (!shm)
@@ -203,10 +249,7 @@ static void ring_attach(struct lmm_collector *c, uint32_t number, struct ring *r
 	r->shm = shm;
 	r->bytes = bytes;
 	r->n_slots = n;
-	/* a recovery: what the file holds need not be read again, what was given back cannot */
-	if (r->pos < atomic_load_explicit(&shm->tail, memory_order_relaxed))
-		r->pos = atomic_load_explicit(&shm->tail, memory_order_relaxed);
-	r->released = r->pos;
+	ring_catch_up(c, p, r);
 }
 
 /* ---- descriptors -------------------------------------------------------------------------------- */
@@ -284,19 +327,30 @@ static int read_at(int fd, void *data, size_t n, uint64_t at)
 	return 0;
 }
 
-/* Memory of descriptors read long ago goes back to the system. */
+/*
+ * Memory of descriptors read long ago goes back to the system. A frame of kind 0 takes their place, so that a recovery,
+ * which begins at the beginning, finds those kept.
+ */
 static void desc_punch(struct process *p, int fd)
 {
-	uint64_t upto;
+	uint64_t from = p->desc_punched, upto = p->desc_keep[0];
+	uint32_t frame[2] = { (uint32_t)(upto - from - 8), 0 };
 
-	if (p->desc_read < p->desc_punched + 2 * (uint64_t)DESC_KEEP_BYTES)
+	if (p->desc_read < p->desc_keep[1] + DESC_KEEP_BYTES)
 		return;
-	upto = (p->desc_read - DESC_KEEP_BYTES) & ~(uint64_t)4095;
+	p->desc_keep[0] = p->desc_keep[1];
+	p->desc_keep[1] = p->desc_read;
+	if (upto < from + 8192)
+		return;
 #ifdef FALLOC_FL_PUNCH_HOLE
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)upto) == 0)
+	if (pwrite(fd, frame, sizeof(frame), (off_t)from) != (ssize_t)sizeof(frame))
+		return;
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(from + 8),
+		      (off_t)frame[0]) == 0)
 		p->desc_punched = upto;
 #else
 	(void)fd;
+	(void)frame;
 #endif
 }
 
@@ -308,14 +362,19 @@ static void desc_drain(struct lmm_collector *c, struct process *p, int fd, uint6
 
 		if (read_at(fd, frame, sizeof(frame), p->desc_read))
 			return;
-		if (frame[0] > LMM_DESC_BYTES_MAX || p->desc_read + 8 + frame[0] > end) {
+		if ((frame[1] && frame[0] > LMM_DESC_BYTES_MAX) ||
+		    p->desc_read + 8 + frame[0] > end) {
 			p->desc_read = end; /* not ours to repair: go on behind it */
 			return;
+		}
+		if (frame[1] == 0) { /* let go */
+			p->desc_read += 8 + (uint64_t)frame[0];
+			continue;
 		}
 		payload = malloc(frame[0] ? frame[0] : 1);
 		if (!payload)
 			return;
-		if (read_at(fd, payload, frame[0], p->desc_read + 8) == 0 && frame[1])
+		if (read_at(fd, payload, frame[0], p->desc_read + 8) == 0)
 			desc_one(c, p, frame[1], payload, frame[0]);
 		free(payload);
 		p->desc_read += 8 + frame[0];
@@ -371,6 +430,7 @@ static int stream_begin(struct lmm_collector *c, struct process *p, uint32_t k, 
 	r->dropped_before += r->lost_marked;
 	r->lost_marked = r->stored = r->invalid = r->dropped_said = 0;
 	memset(&r->at, 0, sizeof(r->at));
+	r->keep = r->pos;
 	r->stream = c->n_streams++;
 	r->tid = tid;
 	item.stream.stream = r->stream;
@@ -387,13 +447,18 @@ static int emit_events(struct lmm_collector *c, struct process *p, struct ring *
 
 	if (n == 0)
 		return 0;
-	lmm_resolve(p->resolver, &r->at, ev, n);
+	ring_follow(p, r, ev, n, from);
 	for (size_t i = 0; i < n; i++) {
-		if (ev[i].type == LMM_EV_LOST)
+		if (ev[i].type == LMM_EV_LOST) {
 			r->lost_marked += ev[i].a;
-		else
+		} else {
 			r->stored++;
+		}
+		/* stamps of a device are of another clock */
+		if (ev[i].type != LMM_EV_COMPLETION && ev[i].t > p->newest)
+			p->newest = ev[i].t;
 	}
+	c->newest = p->newest > c->newest ? p->newest : c->newest;
 	item.events.stream = r->stream;
 	item.events.n = (uint32_t)n;
 	item.events.ev = ev;
@@ -402,22 +467,18 @@ static int emit_events(struct lmm_collector *c, struct process *p, struct ring *
 	return emit(c, &item);
 }
 
-/* A batch, cut where the ring passed to another thread. */
+/* A batch of one thread: if the ring has passed to another, it begins with that. */
 static void ring_batch(struct lmm_collector *c, struct process *p, uint32_t k, size_t n,
 		       uint64_t from)
 {
 	struct ring *r = p->ring[k];
-	size_t begin = 0;
+	size_t begin = n && c->ev[0].type == LMM_EV_THREAD;
 
-	for (size_t i = 0; i < n; i++) {
-		if (c->ev[i].type != LMM_EV_THREAD)
-			continue;
-		emit_events(c, p, r, c->ev + begin, i - begin, from);
-		stream_begin(c, p, k, (int32_t)c->ev[i].a);
-		begin = i + 1;
-	}
-	if (r->stream == UINT32_MAX)
+	if (begin) {
+		stream_begin(c, p, k, (int32_t)c->ev[0].a);
+	} else if (r->stream == UINT32_MAX) {
 		stream_begin(c, p, k, atomic_load_explicit(&r->shm->tid, memory_order_relaxed));
+	}
 	emit_events(c, p, r, c->ev + begin, n - begin, from);
 }
 
@@ -431,25 +492,30 @@ static void note_pressure(struct lmm_collector *c, const struct ring *r)
 		c->pressure_percent = percent;
 }
 
+/* All that is there now. A head beyond reason counts as a full ring. */
+static void ring_set_goal(struct ring *r)
+{
+	uint64_t head = atomic_load_explicit(&r->shm->head, memory_order_acquire);
+
+	r->goal = head < r->pos ? r->pos : head - r->pos > r->n_slots ? r->pos + r->n_slots : head;
+}
+
 static long ring_poll(struct lmm_collector *c, struct process *p, uint32_t k)
 {
 	struct ring *r = p->ring[k];
 	long total = 0;
 
 	note_pressure(c, r);
-	for (unsigned b = 0; b < BATCHES_PER_RING; b++) {
+	ring_set_goal(r);
+	for (unsigned b = 0; b < BATCHES_PER_RING && r->pos < r->goal; b++) {
 		uint64_t from = r->pos, bad = 0;
 		size_t n = lmm_ring_drain(r->shm, r->n_slots, &r->pos, c->ev, BATCH_EVENTS, &bad);
 
 		r->invalid += bad;
-		if (r->pos == from)
-			break;
 		/* what the events speak of was described before they were recorded */
 		desc_poll(c, p);
 		ring_batch(c, p, k, n, from);
 		total += (long)n;
-		if (n < BATCH_EVENTS)
-			break;
 	}
 	if (ring_lost(r) != r->dropped_said)
 		emit_loss(c, r, ring_lost(r));
@@ -480,14 +546,28 @@ static long process_poll(struct lmm_collector *c, uint32_t number)
 		struct ring *r = ring_get(p, k);
 
 		if (r && !r->shm)
-			ring_attach(c, number, r, k);
+			ring_attach(c, p, r, k);
 		if (r && r->shm)
 			total += ring_poll(c, p, k);
 	}
 	return total;
 }
 
-static void release_all(struct lmm_collector *c)
+/*
+ * Up to the beginning of a run that goes on, so that a recovery can still tell its nodes; not if that would take a good
+ * part of the ring away from its thread.
+ */
+static void ring_release(struct ring *r, int all)
+{
+	uint64_t upto = !all && r->pos - r->keep <= r->n_slots / 4 ? r->keep : r->pos;
+
+	if (upto <= r->released)
+		return;
+	lmm_ring_release(r->shm, upto);
+	r->released = upto;
+}
+
+static void release(struct lmm_collector *c, int all)
 {
 	for (uint32_t i = 0; i < c->n_processes; i++) {
 		struct process *p = c->process[i];
@@ -495,10 +575,8 @@ static void release_all(struct lmm_collector *c)
 		for (uint32_t k = 0; p && k < p->n_rings; k++) {
 			struct ring *r = p->ring[k];
 
-			if (r && r->shm && r->released != r->pos) {
-				lmm_ring_release(r->shm, r->pos);
-				r->released = r->pos;
-			}
+			if (r && r->shm)
+				ring_release(r, all);
 		}
 	}
 }
@@ -531,9 +609,11 @@ static void ring_close(struct lmm_collector *c, struct process *p, uint32_t k)
 
 	if (r && r->shm) {
 		munmap(r->shm, r->bytes);
-		if (p->ended && process_path(c, p->item.process, ".r", (long)k, path, sizeof(path)) == 0) {
+		if (p->ended &&
+		    process_path(c, p->item.process, ".r", (long)k, path, sizeof(path)) == 0) {
 			unlink(path);
-			memory_give_back(c->folder->shm, (uint64_t)r->n_slots * sizeof(struct lmm_slot));
+			memory_give_back(c->folder->shm,
+					 (uint64_t)r->n_slots * sizeof(struct lmm_slot));
 		}
 	}
 	free(r);
@@ -555,23 +635,48 @@ static void process_close(struct lmm_collector *c, struct process *p)
 	}
 }
 
+/* Everything that is there now, however fast more may come. */
+static void process_drain(struct lmm_collector *c, struct process *p)
+{
+	uint64_t goal[LMM_SHM_RING_MAX];
+	int behind = 1;
+
+	process_poll(c, p->item.process); /* finds the rings */
+	for (uint32_t k = 0; k < p->n_rings; k++) {
+		goal[k] = 0;
+		if (p->ring[k] && p->ring[k]->shm) {
+			ring_set_goal(p->ring[k]);
+			goal[k] = p->ring[k]->goal;
+		}
+	}
+	for (uint32_t n = p->n_rings; behind;) {
+		process_poll(c, p->item.process);
+		behind = 0;
+		for (uint32_t k = 0; k < n; k++)
+			behind |= p->ring[k] && p->ring[k]->pos < goal[k];
+	}
+}
+
 /* A process that has gone: everything it recorded is in its rings; read it, say what was lost, let go. */
 static void process_end(struct lmm_collector *c, struct process *p)
 {
 	struct lmm_item item = { .kind = LMM_ITEM_PROCESS_END };
 
-	while (process_poll(c, p->item.process) > 0)
-		;
-	for (uint32_t k = 0; k < p->n_rings; k++)
+	process_drain(c, p);
+	for (uint32_t k = 0; k < p->n_rings; k++) {
 		if (p->ring[k] && p->ring[k]->shm)
 			emit_loss(c, p->ring[k], ring_lost(p->ring[k]));
+	}
 	c->no_ring_lost += atomic_load(&p->shm->no_ring_lost);
 	item.process_end.process = p->item.process;
-	item.process_end.ticks = lmm_ticks(c->folder->shm->clock);
+	/* a recovery comes later than the end */
+	item.process_end.ticks = !c->resumed ? lmm_ticks(c->folder->shm->clock)
+				 : p->newest ? p->newest
+					     : p->item.start_ticks;
 	emit(c, &item);
 	if (c->opts.flush && c->error == 0)
 		c->error = c->opts.flush(c->opts.sink_ctx);
-	release_all(c);
+	release(c, 0);
 	p->ended = 1;
 	process_close(c, p);
 }
@@ -589,19 +694,26 @@ static void liveness_poll(struct lmm_collector *c)
 
 		if (!p || !p->shm || p->ended)
 			continue;
-		if (lmm_process_is_alive(p->item.pid))
+		if (lmm_process_is_alive(p->item.pid)) {
 			c->alive++;
-		else
+		} else {
 			process_end(c, p);
+		}
 	}
+}
+
+static uint32_t count_processes(const struct lmm_collector *c)
+{
+	uint32_t n = atomic_load_explicit(&c->folder->shm->n_processes, memory_order_acquire);
+
+	return n < LMM_SHM_PROCESS_MAX ? n : LMM_SHM_PROCESS_MAX;
 }
 
 long lmm_collector_poll(struct lmm_collector *c)
 {
-	uint32_t n = atomic_load_explicit(&c->folder->shm->n_processes, memory_order_acquire);
 	long total = 0;
 
-	c->n_processes = n < LMM_SHM_PROCESS_MAX ? n : LMM_SHM_PROCESS_MAX;
+	c->n_processes = count_processes(c);
 	c->pressure_percent = 0;
 	clock_poll(c, 0);
 	for (uint32_t i = 0; i < c->n_processes; i++)
@@ -610,7 +722,7 @@ long lmm_collector_poll(struct lmm_collector *c)
 		c->error = c->opts.flush(c->opts.sink_ctx);
 	/* even when storing failed: a full disk must not make the rings run over for the wrong reason, and the loss is
 	 * said once, by the error */
-	release_all(c);
+	release(c, 0);
 	liveness_poll(c);
 	return c->error ? c->error : total;
 }
@@ -658,27 +770,91 @@ int lmm_collector_begin(struct lmm_collector *c, struct lmm_session *session)
 	item.session = *session;
 	emit(c, &item);
 	clock_poll(c, 1);
+	/* before any event can be recorded: a recovery finds a session to add to */
+	if (c->opts.flush && c->error == 0)
+		c->error = c->opts.flush(c->opts.sink_ctx);
 	return c->error;
 }
 
-int lmm_collector_resume(struct lmm_collector *c, const struct lmm_stream *stream,
-			 uint64_t position)
+void lmm_collector_resume(struct lmm_collector *c, uint32_t n_streams, uint64_t newest)
 {
+	c->resumed = 1;
+	c->n_streams = n_streams;
+	c->newest = newest;
+}
+
+int lmm_collector_resume_ring(struct lmm_collector *c, const struct lmm_collector_ring *ring)
+{
+	const struct lmm_stream *s = &ring->stream;
 	struct process *p;
 	struct ring *r;
 
-	if (stream->process >= LMM_SHM_PROCESS_MAX || stream->ring >= LMM_SHM_RING_MAX)
+	if (s->process >= LMM_SHM_PROCESS_MAX || s->ring >= LMM_SHM_RING_MAX)
 		return LMM_E_CORRUPT;
-	p = process_get(c, stream->process);
-	r = p ? ring_get(p, stream->ring) : NULL;
+	p = process_get(c, s->process);
+	r = p ? ring_get(p, s->ring) : NULL;
 	if (!r)
 		return -ENOMEM;
-	r->stream = stream->stream;
-	r->tid = stream->tid;
-	r->pos = position > r->pos ? position : r->pos;
-	if (stream->stream >= c->n_streams)
-		c->n_streams = stream->stream + 1;
+	r->stream = s->stream;
+	r->tid = s->tid;
+	r->pos = ring->position;
+	r->stored = ring->stored;
+	r->lost_marked = ring->lost_marked;
+	r->dropped_before = ring->lost_before;
 	return 0;
+}
+
+int lmm_collector_resume_ended(struct lmm_collector *c, uint32_t process)
+{
+	struct process *p;
+
+	if (process >= LMM_SHM_PROCESS_MAX)
+		return LMM_E_CORRUPT;
+	p = process_get(c, process);
+	if (!p)
+		return -ENOMEM;
+	process_attach(c, p, process);
+	if (p->shm)
+		c->no_ring_lost += atomic_load(&p->shm->no_ring_lost);
+	p->ended = 1;
+	process_close(c, p);
+	return 0;
+}
+
+int lmm_collector_drain(struct lmm_collector *c)
+{
+	c->n_processes = count_processes(c);
+	for (uint32_t i = 0; i < c->n_processes; i++) {
+		struct process *p = process_get(c, i);
+
+		if (p && !p->ended)
+			process_poll(c, i);
+		if (p && p->shm && !p->ended)
+			process_drain(c, p);
+	}
+	clock_poll(c, 1);
+	if (c->opts.flush && c->error == 0)
+		c->error = c->opts.flush(c->opts.sink_ctx);
+	release(c, 0);
+	c->next_liveness_ns = 0;
+	liveness_poll(c);
+	return c->error;
+}
+
+int lmm_collector_settle(struct lmm_collector *c)
+{
+	for (uint32_t i = 0; i < c->n_processes; i++) {
+		struct process *p = c->process[i];
+
+		for (uint32_t k = 0; p && k < p->n_rings; k++) {
+			if (p->ring[k] && p->ring[k]->shm)
+				emit_loss(c, p->ring[k], ring_lost(p->ring[k]));
+		}
+	}
+	if (c->opts.flush && c->error == 0)
+		c->error = c->opts.flush(c->opts.sink_ctx);
+	release(c, 1);
+	return c->error;
 }
 
 static uint64_t own_cpu_ns(void)
@@ -695,15 +871,16 @@ int lmm_collector_finish(struct lmm_collector *c, int exit_status)
 {
 	struct lmm_item item = { .kind = LMM_ITEM_END };
 
-	while (lmm_collector_poll(c) > 0)
-		;
-	for (uint32_t i = 0; i < c->n_processes; i++)
+	lmm_collector_poll(c);
+	for (uint32_t i = 0; i < c->n_processes; i++) {
 		if (c->process[i] && c->process[i]->shm && !c->process[i]->ended)
 			process_end(c, c->process[i]);
+	}
 	clock_poll(c, 1);
-	item.end.ticks = lmm_ticks(c->folder->shm->clock);
+	item.end.ticks = c->resumed ? c->newest : lmm_ticks(c->folder->shm->clock);
 	item.end.exit_status = exit_status;
-	item.end.collector_cpu_ns = own_cpu_ns();
+	/* what the one that was killed has used nobody knows */
+	item.end.collector_cpu_ns = c->resumed ? 0 : own_cpu_ns();
 	item.end.no_ring_lost = c->no_ring_lost;
 	emit(c, &item);
 	if (c->opts.flush && c->error == 0)

@@ -45,14 +45,33 @@ unsigned lmm_collector_processes(const struct lmm_collector *c);
 /* How full the fullest ring was at the last poll, 0 … 100. */
 unsigned lmm_collector_pressure_percent(const struct lmm_collector *c);
 
+/*
+ * Hands on the counters of every stream and gives back all that was read, when what was flushed may be taken out of the
+ * file again: a recovery then needs nothing that lies before. 0 or the sink's error.
+ */
+int lmm_collector_settle(struct lmm_collector *c);
+
 /* The last rounds, the loss of every stream, and END. 0 or the sink's error. */
 int lmm_collector_finish(struct lmm_collector *c, int exit_status);
 
-/*
- * For a recovery: says that the file already holds the events of a process's ring up to `position`, and that this stream
- * and process numbers are taken. Before the first poll.
- */
-int lmm_collector_resume(struct lmm_collector *c, const struct lmm_stream *stream,
-			 uint64_t position);
+/* ---- recovery: all of these before the first poll ----------------------------------------------- */
+
+/* What the file holds of one ring. */
+struct lmm_collector_ring {
+	struct lmm_stream stream; /* the newest of the ring */
+	uint64_t position;	  /* its events are in the file up to here */
+	uint64_t stored;	  /* events of the stream in the file, valid or not */
+	uint64_t lost_marked;	  /* sum of its LOST events */
+	uint64_t lost_before;	  /* by earlier streams of the ring */
+};
+
+/* The recording goes on where a file ends: streams below n_streams are taken, the newest event was at `newest`. */
+void lmm_collector_resume(struct lmm_collector *c, uint32_t n_streams, uint64_t newest);
+/* LMM_E_CORRUPT: no such ring can be. -ENOMEM. */
+int lmm_collector_resume_ring(struct lmm_collector *c, const struct lmm_collector_ring *ring);
+/* The file says that this process has ended and all of it was read. */
+int lmm_collector_resume_ended(struct lmm_collector *c, uint32_t process);
+/* Reads what is there now, once. 0 or the sink's error. */
+int lmm_collector_drain(struct lmm_collector *c);
 
 #endif

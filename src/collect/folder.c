@@ -27,7 +27,7 @@ static int base_candidate(unsigned i, char base[LMM_FOLDER_PATH_BYTES])
 
 	if (i >= LMM_ARRAY_SIZE(fixed))
 		return 0;
-	dir = variable[i] ? getenv(variable[i]) : fixed[i];
+	dir = variable[i] ? getenv(variable[i]) : fixed[i]; /* NOLINT(concurrency-mt-unsafe) */
 	base[0] = 0;
 	if (dir && dir[0] == '/' && strlen(dir) < LMM_FOLDER_PATH_BYTES - 64)
 		snprintf(base, LMM_FOLDER_PATH_BYTES, "%s/lmmeter-%u", dir, (unsigned)geteuid());
@@ -47,6 +47,99 @@ static int own_dir(const char *path)
 		return -EPERM;
 	return 0;
 }
+
+/* ---- processes ---------------------------------------------------------------------------------- */
+
+/* State letter and start (clock ticks since boot) of a process. 0, -ENOENT if there is none, or another negative errno. */
+static int process_stat(int32_t pid, char *state, uint64_t *started)
+{
+	char path[64], text[1024];
+	const char *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return -ENOENT;
+	text[n] = 0;
+	/* the name before it may hold anything */
+	p = strrchr(text, ')');
+	if (!p || !p[1])
+		return -EINVAL;
+	*state = p[2];
+	*started = 0;
+	/* state is field 3, the start field 22 */
+	for (unsigned field = 2; *p && field < 22; p++)
+		field += *p == ' ';
+	*started = strtoull(p, NULL, 10);
+	return 0;
+}
+
+static uint64_t process_started(int32_t pid)
+{
+	uint64_t started = 0;
+	char state = 0;
+
+	return process_stat(pid, &state, &started) ? 0 : started;
+}
+
+static uint64_t pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) ? 0 : (uint64_t)st.st_ino;
+}
+
+int lmm_process_is_alive(int32_t pid)
+{
+	uint64_t started = 0;
+	char state = 0;
+	int rc;
+
+	if (pid <= 0 || (kill(pid, 0) && errno == ESRCH))
+		return 0;
+	rc = process_stat(pid, &state, &started);
+	if (rc)
+		return rc != -ENOENT;
+	return state != 'Z' && state != 'X';
+}
+
+static int collector_is_alive(const struct lmm_shm_session *s)
+{
+	uint64_t started;
+
+	if (!lmm_process_is_alive(s->collector_pid))
+		return 0;
+	started = process_started(s->collector_pid);
+	return !started || !s->collector_started || started == s->collector_started;
+}
+
+/* The number may have come round: a traced process has the session's files mapped. */
+static int has_mapped(int32_t pid, const char *folder)
+{
+	const char *name = strrchr(folder, '/');
+	char path[64], *line = NULL;
+	size_t bytes = 0;
+	int found = 0;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	maps = fopen(path, "re");
+	if (!maps)
+		return errno != ENOENT;
+	while (name && !found && getline(&line, &bytes, maps) > 0)
+		found = strstr(line, name) != NULL;
+	free(line);
+	fclose(maps);
+	return found;
+}
+
+/* ---- the folder --------------------------------------------------------------------------------- */
 
 static int session_file(const char *dir, char path[LMM_FOLDER_PATH_BYTES])
 {
@@ -73,7 +166,9 @@ static void fill_session(struct lmm_shm_session *s, const struct lmm_folder_opts
 	s->threads_all = opts->threads_all;
 	s->ring_bytes = opts->ring_bytes ? opts->ring_bytes : DEFAULT_RING_BYTES;
 	s->memory_bytes = opts->memory_bytes ? opts->memory_bytes : DEFAULT_MEMORY_BYTES;
+	s->pid_namespace = pid_namespace();
 	s->collector_pid = getpid();
+	s->collector_started = process_started(s->collector_pid);
 	if (opts->out_path)
 		snprintf(s->out_path, sizeof(s->out_path), "%s", opts->out_path);
 	atomic_store(&s->op_every, 1);
@@ -170,10 +265,11 @@ static void remove_files(const char *dir)
 
 	if (!d)
 		return;
-	while ((e = readdir(d)) != NULL)
+	while ((e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, "session") == 0 || e->d_name[0] == 'p' ||
 		    strncmp(e->d_name, "liblmmeter", 10) == 0)
 			unlinkat(dirfd(d), e->d_name, 0);
+	}
 	closedir(d);
 	rmdir(dir);
 }
@@ -187,26 +283,47 @@ void lmm_folder_close(struct lmm_folder *f, int remove)
 		remove_files(f->path);
 }
 
-int lmm_process_is_alive(int32_t pid)
+void lmm_folder_take_over(struct lmm_folder *f)
 {
-	char path[64], text[512];
-	const char *state;
+	f->shm->collector_started = process_started(getpid());
+	f->shm->collector_pid = getpid();
+}
+
+static int32_t traced_pid(const struct lmm_folder *f, uint32_t i)
+{
+	char path[LMM_FOLDER_PATH_BYTES + 32];
+	struct lmm_shm_process p;
 	ssize_t n;
 	int fd;
 
-	if (pid <= 0 || (kill(pid, 0) && errno == ESRCH))
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "%s/p%u", f->path, i);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return errno != ENOENT;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
 		return 0;
-	text[n] = 0;
-	state = strrchr(text, ')');
-	return !state || (state[1] && state[2] != 'Z' && state[2] != 'X');
+	n = read(fd, &p, sizeof(p));
+	close(fd);
+	return n == (ssize_t)sizeof(p) ? p.pid : 0;
+}
+
+unsigned lmm_folder_alive(const struct lmm_folder *f)
+{
+	uint32_t n = atomic_load(&f->shm->n_processes);
+	unsigned alive = 0;
+
+	for (uint32_t i = 0; i < n && i < LMM_SHM_PROCESS_MAX; i++) {
+		int32_t pid = traced_pid(f, i);
+
+		alive += pid > 0 && lmm_process_is_alive(pid) && has_mapped(pid, f->path);
+	}
+	return alive;
+}
+
+/* ---- folders of others -------------------------------------------------------------------------- */
+
+static void said_path(const struct lmm_folder *f, char path[sizeof(f->shm->out_path)])
+{
+	memcpy(path, f->shm->out_path, sizeof(f->shm->out_path));
+	path[sizeof(f->shm->out_path) - 1] = 0;
 }
 
 static int folder_matches(const char *dir, const char *out_path)
@@ -217,16 +334,19 @@ static int folder_matches(const char *dir, const char *out_path)
 
 	if (rc)
 		return -ENOENT;
-	memcpy(said, f.shm->out_path, sizeof(said));
-	said[sizeof(said) - 1] = 0;
-	rc = strcmp(said, out_path)			  ? -ENOENT
-	     : lmm_process_is_alive(f.shm->collector_pid) ? -EBUSY
-							  : 0;
+	said_path(&f, said);
+	if (strcmp(said, out_path) != 0) {
+		rc = -ENOENT;
+	} else if (f.shm->pid_namespace != pid_namespace() || collector_is_alive(f.shm)) {
+		rc = -EBUSY;
+	}
 	lmm_folder_close(&f, 0);
 	return rc;
 }
 
-static int find_below(const char *base, const char *out_path, char path[LMM_FOLDER_PATH_BYTES])
+/* Calls visit for each session folder below base until it returns something else than -ENOENT. */
+static int for_each_session(const char *base, int (*visit)(const char *dir, const char *arg),
+			    const char *arg, char path[LMM_FOLDER_PATH_BYTES])
 {
 	DIR *d = opendir(base);
 	struct dirent *e;
@@ -234,13 +354,12 @@ static int find_below(const char *base, const char *out_path, char path[LMM_FOLD
 
 	if (!d)
 		return -ENOENT;
-	while (rc == -ENOENT && (e = readdir(d)) != NULL) {
+	while (rc == -ENOENT && (e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
 		if (strncmp(e->d_name, "s-", 2) != 0)
 			continue;
-		if (snprintf(path, LMM_FOLDER_PATH_BYTES, "%s/%s", base, e->d_name) >=
+		if (snprintf(path, LMM_FOLDER_PATH_BYTES, "%s/%s", base, e->d_name) <
 		    LMM_FOLDER_PATH_BYTES)
-			continue;
-		rc = folder_matches(path, out_path);
+			rc = visit(path, arg);
 	}
 	closedir(d);
 	return rc;
@@ -251,8 +370,48 @@ int lmm_folder_find(const char *out_path, char path[LMM_FOLDER_PATH_BYTES])
 	char base[LMM_FOLDER_PATH_BYTES];
 	int rc = -ENOENT;
 
-	for (unsigned i = 0; rc == -ENOENT && base_candidate(i, base); i++)
+	for (unsigned i = 0; rc == -ENOENT && base_candidate(i, base); i++) {
 		if (base[0])
-			rc = find_below(base, out_path, path);
+			rc = for_each_session(base, folder_matches, out_path, path);
+	}
 	return rc;
+}
+
+static int is_abandoned(const struct lmm_folder *f)
+{
+	char said[sizeof(f->shm->out_path)];
+	struct stat st;
+
+	if (f->shm->pid_namespace != pid_namespace() || collector_is_alive(f->shm))
+		return 0;
+	said_path(f, said);
+	if (said[0] && (lstat(said, &st) == 0 || (errno != ENOENT && errno != ENOTDIR)))
+		return 0;
+	return lmm_folder_alive(f) == 0;
+}
+
+/* Always -ENOENT: go on. */
+static int sweep_one(const char *dir, const char *arg)
+{
+	struct lmm_folder f;
+
+	(void)arg;
+	if (lmm_folder_open(dir, &f) == 0)
+		lmm_folder_close(&f, is_abandoned(&f));
+	return -ENOENT;
+}
+
+void lmm_folder_sweep(void)
+{
+	char base[LMM_FOLDER_PATH_BYTES], path[LMM_FOLDER_PATH_BYTES];
+
+	for (unsigned i = 0; base_candidate(i, base); i++) {
+		struct stat st;
+
+		/* what others could have put there is not touched */
+		if (!base[0] || lstat(base, &st) || !S_ISDIR(st.st_mode) ||
+		    st.st_uid != geteuid() || (st.st_mode & 077))
+			continue;
+		for_each_session(base, sweep_one, NULL, path);
+	}
 }

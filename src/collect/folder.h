@@ -35,9 +35,21 @@ void lmm_folder_close(struct lmm_folder *f, int remove);
 
 /*
  * The folder whose session writes out_path (absolute) and whose collector is not alive: something to recover from.
- * 0 and path filled, -ENOENT if there is none, -EBUSY if its collector lives.
+ * 0 and path filled, -ENOENT if there is none, -EBUSY if its collector lives, or cannot be judged from here.
  */
 int lmm_folder_find(const char *out_path, char path[LMM_FOLDER_PATH_BYTES]);
+
+/* Says that this process collects now. */
+void lmm_folder_take_over(struct lmm_folder *f);
+
+/* Traced processes of the session that are alive. */
+unsigned lmm_folder_alive(const struct lmm_folder *f);
+
+/*
+ * Removes the folders that nobody will come back to: their collector has gone, no traced process is alive, and the file
+ * that a recovery would complete does not exist.
+ */
+void lmm_folder_sweep(void);
 
 /* 1 if a process with this number exists and is not a zombie. */
 int lmm_process_is_alive(int32_t pid);

@@ -106,6 +106,7 @@ static void enter_graph(const struct lmm_resolver *r, struct lmm_resolve_at *at,
 	at->base = e->a & (UINT64_MAX >> 8);
 	at->graph = e->id;
 	at->cursor = 0;
+	at->runs++;
 }
 
 void lmm_resolve(const struct lmm_resolver *r, struct lmm_resolve_at *at, struct lmm_event *ev,

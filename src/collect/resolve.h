@@ -28,6 +28,7 @@ struct lmm_resolve_at {
 	uint64_t base;
 	uint32_t graph;
 	uint32_t cursor; /* node of the last operator + 1 */
+	uint32_t runs;	 /* begun so far */
 };
 
 /* Takes over offset (malloc'ed). 0 or -ENOMEM. */

@@ -125,10 +125,15 @@ void lmm_writer_put_wide(struct lmm_writer *w, uint64_t t, uint64_t word, uint64
  * Copies out events between *pos and head, at most max, and moves *pos; the caller stores it to tail with
  * lmm_ring_release() when the events are safe. For OP and OP_FUSED the address is in a and id is
  * LMM_NODE_UNKNOWN. Returns the number of events; *bad gets the number of slots that made no sense and were
- * skipped. A head beyond reason is taken for head = *pos + n_slots.
+ * skipped. A head beyond reason is taken for head = *pos + n_slots. A THREAD event is the first of those returned or not
+ * among them: what belongs to two threads never shares a range of positions.
  */
 size_t lmm_ring_drain(struct lmm_ring *r, uint32_t n_slots, uint64_t *pos, struct lmm_event *ev,
 		      size_t max, uint64_t *bad);
+
+/* The same, as if head were not beyond limit, which is where an earlier drain ended. */
+size_t lmm_ring_drain_to(struct lmm_ring *r, uint32_t n_slots, uint64_t limit, uint64_t *pos,
+			 struct lmm_event *ev, size_t max, uint64_t *bad);
 
 void lmm_ring_release(struct lmm_ring *r, uint64_t pos);
 

@@ -46,7 +46,10 @@ struct lmm_shm_session {
 	_Atomic uint32_t n_processes; /* numbers handed out so far; may pass LMM_SHM_PROCESS_MAX */
 	int32_t collector_pid;
 	_Atomic uint64_t refused_processes; /* could not make their files */
-	char out_path[4000]; /* absolute path of the .lmt, for a recovery; "" if none */
+	/* Who collects, beyond doubt: process numbers mean something in one name space only, and come round. */
+	uint64_t pid_namespace;	    /* inode */
+	uint64_t collector_started; /* clock ticks since boot */
+	char out_path[3984];	    /* absolute path of the .lmt, for a recovery; "" if none */
 };
 
 enum lmm_shm_process_state {

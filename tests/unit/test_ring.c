@@ -251,6 +251,35 @@ static void test_random_sequences_against_a_model(void **state)
 		run_model(seed, seed % 2 ? 64 : 256);
 }
 
+/* What belongs to two threads never shares a range of positions; a limit ends a drain like a head. */
+static void test_a_new_thread_begins_a_drain(void **state)
+{
+	struct lmm_ring *r = make_ring(64);
+	struct lmm_event ev[64];
+	uint64_t pos = 0, bad = 0;
+	struct lmm_writer w;
+
+	(void)state;
+	lmm_writer_attach(&w, r, LMM_CLOCK_TSC);
+	lmm_writer_put_wide(&w, 1, lmm_word(LMM_EV_THREAD, 0, LMM_SEQ_NONE, 0), 11, 0);
+	lmm_writer_put(&w, 2, lmm_word(LMM_EV_TOKEN, 0, 0, 1));
+	lmm_writer_put(&w, 3, lmm_word(LMM_EV_TOKEN, 0, 0, 2));
+	lmm_writer_put_wide(&w, 4, lmm_word(LMM_EV_THREAD, 0, LMM_SEQ_NONE, 0), 12, 0);
+	lmm_writer_put(&w, 5, lmm_word(LMM_EV_TOKEN, 0, 0, 3));
+	assert_int_equal(lmm_ring_drain_to(r, 64, 3, &pos, ev, 64, &bad), 2);
+	assert_int_equal(pos, 3);
+	assert_int_equal(lmm_ring_drain(r, 64, &pos, ev, 64, &bad), 1);
+	assert_int_equal(pos, 4);
+	assert_int_equal(ev[0].id, 2);
+	assert_int_equal(lmm_ring_drain(r, 64, &pos, ev, 64, &bad), 2);
+	assert_int_equal(ev[0].type, LMM_EV_THREAD);
+	assert_int_equal(ev[0].a, 12);
+	assert_int_equal(ev[1].id, 3);
+	assert_int_equal(pos, 7);
+	assert_int_equal(bad, 0);
+	free(r);
+}
+
 /* ---- the other side is not trusted --------------------------------------------------------------- */
 
 static void test_hostile_head(void **state)
@@ -312,11 +341,15 @@ static void test_hostile_slots(void **state)
 		atomic_store(&r->head, pos + 64);
 		for (uint64_t p = pos; p < pos + 64; p++)
 			fillers += (lmm_ring_slots(r)[p & 63].w & 0xff) == LMM_EV_NONE;
-		n = lmm_ring_drain(r, 64, &pos, ev, 64, &bad);
-		for (size_t i = 0; i < n; i++) {
-			assert_true(ev[i].type != LMM_EV_NONE && ev[i].type < LMM_EV_TYPE_END);
-			assert_true(ev[i].type <= LMM_EV_BARRIER || ev[i].type >= LMM_EV_WIDE);
-			slots += lmm_event_is_wide(ev[i].type) ? 2 : 1;
+		while ((n = lmm_ring_drain(r, 64, &pos, ev, 64, &bad)) > 0) {
+			for (size_t i = 0; i < n; i++) {
+				assert_true(ev[i].type != LMM_EV_NONE &&
+					    ev[i].type < LMM_EV_TYPE_END);
+				assert_true(ev[i].type <= LMM_EV_BARRIER ||
+					    ev[i].type >= LMM_EV_WIDE);
+				assert_true(i == 0 || ev[i].type != LMM_EV_THREAD);
+				slots += lmm_event_is_wide(ev[i].type) ? 2 : 1;
+			}
 		}
 		assert_int_equal(pos, first + 64);
 		/* fillers inside wide events are their second halves */
@@ -363,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_wide_events_at_the_end),
 		cmocka_unit_test(test_a_full_ring_drops_counts_and_says_so),
 		cmocka_unit_test(test_a_new_owner_goes_on_where_the_ring_stands),
+		cmocka_unit_test(test_a_new_thread_begins_a_drain),
 		cmocka_unit_test(test_random_sequences_against_a_model),
 		cmocka_unit_test(test_hostile_head),
 		cmocka_unit_test(test_hostile_slots),
