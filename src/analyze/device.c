@@ -31,9 +31,12 @@ static const struct queue *queue_find(const struct lmm_analysis *a, uint32_t pro
 
 static uint32_t kernel_name(const struct lmm_analysis *a, uint32_t process, uint32_t kernel)
 {
-	for (uint32_t i = 0; i < a->n_device_names; i++) {
-		if (a->device_names[i].process == process && a->device_names[i].kernel == kernel)
-			return a->device_names[i].name;
+	/* numbers are given in order: it is where it stands, or nearby if several processes share the list */
+	for (uint32_t i = 0, at = kernel; i < a->n_device_names; i++, at++) {
+		const struct device_name *d = &a->device_names[at % a->n_device_names];
+
+		if (d->process == process && d->kernel == kernel)
+			return d->name;
 	}
 	return 0;
 }
@@ -59,12 +62,15 @@ static void flight_book(struct lmm_analysis *a, const struct flight *f)
 	unsigned phase = f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE;
 	struct base b = { 0 };
 	struct key k = { 0 };
+	uint32_t name;
 	uint64_t ticks;
 	uint16_t id;
 
 	if (n)
 		b = a->bases[n->base];
-	b.name = kernel_name(a, index, f->kernel) ? kernel_name(a, index, f->kernel) : b.name;
+	name = kernel_name(a, index, f->kernel);
+	if (name)
+		b.name = name;
 	k.base = lmm__base(a, &b);
 	k.phase = (uint8_t)phase;
 	if (n && n->flags & NODE_EMBEDDING)

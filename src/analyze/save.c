@@ -448,7 +448,7 @@ static void io_frame(struct io *io, struct frame *f)
 /* The graph and the ledger of a run are found again when all is read. */
 static void io_run(struct io *io, struct lmm_analysis *a, const struct stream *s, struct run *r)
 {
-	uint8_t has_graph = r->graph != NULL;
+	uint8_t has_graph = r->is_active && r->graph;
 
 	r->is_active = (uint8_t)io_max(io, r->is_active, 1);
 	io_u32(io, &r->graph_id); /* commands name it behind the run's end too */
