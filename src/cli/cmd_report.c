@@ -9,6 +9,7 @@
 
 #include "analyze/analysis.h"
 #include "cli/options.h"
+#include "cli/recover.h"
 #include "report/report.h"
 
 struct report_opts {
@@ -107,7 +108,10 @@ static int report_file(const char *path, const struct report_opts *opts)
 	enum lmm_trace_state state = LMM_TRACE_READING;
 	struct lmm_result *r;
 	int status;
-	int rc = lmm_analysis_file(path, &analysis, &r, &state);
+	int rc;
+
+	lmm_recover(path);
+	rc = lmm_analysis_file(path, &analysis, &r, &state);
 
 	if (rc < 0) {
 		lmm_error("cannot read %s: %s", path, lmm_strerror(rc));

@@ -567,8 +567,15 @@ static void ring_release(struct ring *r, int all)
 	r->released = upto;
 }
 
+static int keeps(const struct lmm_collector *c)
+{
+	return c->error && c->opts.keep_on_error;
+}
+
 static void release(struct lmm_collector *c, int all)
 {
+	if (keeps(c))
+		return;
 	for (uint32_t i = 0; i < c->n_processes; i++) {
 		struct process *p = c->process[i];
 
@@ -609,7 +616,7 @@ static void ring_close(struct lmm_collector *c, struct process *p, uint32_t k)
 
 	if (r && r->shm) {
 		munmap(r->shm, r->bytes);
-		if (p->ended &&
+		if (p->ended && !keeps(c) &&
 		    process_path(c, p->item.process, ".r", (long)k, path, sizeof(path)) == 0) {
 			unlink(path);
 			memory_give_back(c->folder->shm,

@@ -20,6 +20,8 @@ struct lmm_collector_opts {
 	/* Called when all items of a poll were handed over and before the rings' space is given back. May be NULL.
 	 * What it makes durable is what a recovery need not read again. */
 	int (*flush)(void *ctx);
+	/* 1: after an error nothing is given back or removed (a recovery can be tried again; the engine could not wait). */
+	uint8_t keep_on_error;
 };
 
 /* The folder must outlive the collector. NULL: no memory. */

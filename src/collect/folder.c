@@ -265,7 +265,7 @@ static void remove_files(const char *dir)
 
 	if (!d)
 		return;
-	while ((e = readdir(d)) != NULL) {
+	while ((e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
 		if (strcmp(e->d_name, "session") == 0 || e->d_name[0] == 'p' ||
 		    strncmp(e->d_name, "liblmmeter", 10) == 0)
 			unlinkat(dirfd(d), e->d_name, 0);
