@@ -9,6 +9,7 @@
 
 #include "analyze/analysis.h"
 #include "cli/options.h"
+#include "cli/recover.h"
 #include "report/export.h"
 
 struct export_opts {
@@ -82,8 +83,10 @@ static int export_file(const char *path, const char *out, const struct export_op
 	struct lmm_trace *tr = NULL;
 	struct lmm_result *r = NULL;
 	int status = LMM_EXIT_FAILURE;
-	int rc = lmm_analysis_file(path, &analysis, &r, &state);
+	int rc;
 
+	lmm_recover(path);
+	rc = lmm_analysis_file(path, &analysis, &r, &state);
 	if (rc == 0)
 		rc = lmm_trace_open(path, &tr);
 	if (rc < 0) {

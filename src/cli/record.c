@@ -49,6 +49,12 @@ static int write_checkpoint(struct lmm_record *r)
 	return rc;
 }
 
+static void write_failed(struct lmm_record *r)
+{
+	lmm_error("cannot write %s: %s; the report goes on without it", r->path,
+		  lmm_strerror(r->write_error));
+}
+
 static int record_flush(void *ctx)
 {
 	struct lmm_record *r = ctx;
@@ -56,15 +62,24 @@ static int record_flush(void *ctx)
 	if (!r->writer || r->write_error)
 		return 0;
 	r->write_error = lmm_trace_writer_flush(r->writer);
-	if (!r->write_error && lmm_trace_writer_is_full(r->writer)) {
-		r->write_error = write_checkpoint(r);
-		if (!r->write_error)
-			r->write_error = lmm_trace_writer_compact(r->writer);
-	}
 	if (r->write_error)
-		lmm_error("cannot write %s: %s; the report goes on without it", r->path,
-			  lmm_strerror(r->write_error));
+		write_failed(r);
 	return 0;
+}
+
+/* What is taken out of the file must not be needed by a recovery: the rings give it back first. */
+static void keep_below_max_size(struct lmm_record *r)
+{
+	if (!r->writer || r->write_error || !lmm_trace_writer_is_full(r->writer))
+		return;
+	lmm_collector_settle(r->collector);
+	if (r->write_error)
+		return;
+	r->write_error = write_checkpoint(r);
+	if (!r->write_error)
+		r->write_error = lmm_trace_writer_compact(r->writer);
+	if (r->write_error)
+		write_failed(r);
 }
 
 /* lmmeter-<command>-<date>-<time>[-n].lmt in the current folder, else in the temporary one. */
@@ -154,6 +169,7 @@ static int open_session(struct lmm_record *r, const struct lmm_record_opts *opts
 				       .command_line = opts->command_line };
 	int rc;
 
+	lmm_folder_sweep();
 	if (r->path[0])
 		absolute(r->path, full, sizeof(full));
 	rc = lmm_folder_create(&fo, &r->folder);
@@ -202,6 +218,7 @@ int lmm_record_poll(struct lmm_record *r)
 {
 	long n = lmm_collector_poll(r->collector);
 
+	keep_below_max_size(r);
 	if (n < 0)
 		return POLL_MS;
 	return lmm_collector_pressure_percent(r->collector) > 25 ? POLL_BUSY_MS : POLL_MS;
@@ -213,6 +230,7 @@ void lmm_record_close(struct lmm_record *r, int exit_status, struct lmm_result *
 
 	if (rc)
 		lmm_error("the recording is incomplete: %s", lmm_strerror(rc));
+	keep_below_max_size(r);
 	if (r->writer && !r->write_error)
 		r->write_error = write_checkpoint(r);
 	rc = lmm_trace_writer_close(r->writer);

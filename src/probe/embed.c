@@ -2,6 +2,7 @@
 #include "probe/embed.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -87,8 +88,8 @@ void lmm_embed_start(const char *out_path, char *dir, size_t dir_bytes)
 {
 	struct lmm_trace_writer_opts wo = { 0 };
 	struct lmm_collector_opts co = { .sink = put_item, .flush = flush_items };
-	struct lmm_folder_opts fo = { .out_path = out_path };
-	char name[256];
+	struct lmm_folder_opts fo = { 0 };
+	char name[256], full[PATH_MAX];
 	struct lmm_session session = { .lmmeter = LMM_VERSION_STRING,
 				       .command_name = name,
 				       .command_line = name,
@@ -97,6 +98,8 @@ void lmm_embed_start(const char *out_path, char *dir, size_t dir_bytes)
 	command_name(name, sizeof(name));
 	if (lmm_trace_writer_open(out_path, &wo, &embed.writer))
 		return;
+	/* a recovery asks for it by its whole name */
+	fo.out_path = realpath(out_path, full);
 	if (lmm_folder_create(&fo, &embed.folder) || strlen(embed.folder.path) >= dir_bytes ||
 	    !(embed.collector = lmm_collector_create(&embed.folder, &co)) ||
 	    lmm_collector_begin(embed.collector, &session)) {
