@@ -40,6 +40,14 @@ struct context {
 	uint16_t seq_of_row[ROW_MAX];
 	uint32_t n_rows;
 	uint16_t last_seq;
+	/* The last call's, for programs that go on with the context on another thread (Node does, each time). */
+	uint8_t call_phase;
+	uint8_t roams; /* it was used by more than one thread */
+	uint32_t step;
+	uint32_t call;
+	uint32_t token_call; /* call and row a token was last chosen from */
+	int32_t token_row;
+	const struct lmm_thread *thread;
 };
 
 static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -98,6 +106,10 @@ static unsigned context_number(const void *ctx, bool make)
 			contexts[free_slot]->ctx = ctx;
 			contexts[free_slot]->n_rows = 0;
 			contexts[free_slot]->last_seq = LMM_SEQ_NONE;
+			contexts[free_slot]->step = LMM_STEP_NONE;
+			contexts[free_slot]->thread = NULL;
+			contexts[free_slot]->roams = 0;
+			contexts[free_slot]->token_call = 0;
 			found = free_slot + 1;
 		}
 	}
@@ -153,13 +165,21 @@ static void window_finish(struct lmm_thread *th, struct lmm_entry at)
 	}
 }
 
-static unsigned seq_of_row(const void *ctx, int32_t row)
+/* Takes over where the context's last call left it, on whatever thread that was. The sequence of a row of its batch. */
+static unsigned context_join(struct lmm_thread *th, const void *ctx, int32_t row)
 {
 	unsigned number = context_number(ctx, false);
-	const struct context *c = number ? contexts[number - 1] : NULL;
+	struct context *c = number ? contexts[number - 1] : NULL;
 
+	th->window_ctx = (uint16_t)number;
+	th->window_row = row;
 	if (!c)
 		return LMM_SEQ_NONE;
+	c->roams |= c->thread && c->thread != th;
+	c->thread = th;
+	th->step = c->step;
+	th->call_phase = c->call_phase;
+	th->call_ctx = (uint16_t)number;
 	if (row >= 0 && (uint32_t)row < c->n_rows)
 		return c->seq_of_row[row];
 	return c->last_seq;
@@ -177,7 +197,7 @@ static void logits_read(const void *ctx, int32_t row, struct lmm_entry at)
 	}
 	if (th->depth > 1 || (th->depth == 1 && !th->window))
 		return;
-	seq = seq_of_row(ctx, row);
+	seq = context_join(th, ctx, row);
 	if (th->window == 1 && th->seq == seq)
 		return;
 	window_finish(th, at);
@@ -284,6 +304,23 @@ static bool sampler_is_softmax(void *smpl, const void *ra)
 	return sampler_learn(NULL, iface, smpl, ra);
 }
 
+/*
+ * A context that is handed from thread to thread: this one may not come back for long, so the window ends with each
+ * sampler, and a row gives one token however many samplers follow.
+ */
+static void window_close_roaming(struct lmm_thread *th)
+{
+	struct context *c = th->window_ctx ? contexts[th->window_ctx - 1] : NULL;
+
+	if (!c || !c->roams || th->depth != 1)
+		return;
+	if (c->token_call == c->call && c->token_row == th->window_row)
+		th->window = 1;
+	c->token_call = c->call;
+	c->token_row = th->window_row;
+	window_close_at(th, th->window_t);
+}
+
 LMM_HOOK(void, llama_sampler_apply, void *smpl, void *candidates)
 {
 	struct lmm_thread *th;
@@ -307,6 +344,7 @@ LMM_HOOK(void, llama_sampler_apply, void *smpl, void *candidates)
 	if (th->apply_depth == 0 && th->window) {
 		th->window = 2;
 		th->window_t = lmm_now();
+		window_close_roaming(th);
 	}
 }
 
@@ -347,7 +385,7 @@ LMM_HOOK(int32_t, llama_sampler_sample, void *smpl, void *ctx, int32_t idx)
 	window_finish(th, at);
 	own_window = th->depth == 0;
 	if (own_window)
-		window_open(th, seq_of_row(ctx, idx), at);
+		window_open(th, context_join(th, ctx, idx), at);
 	th->accept_depth++; /* its own accept does not end the window: this call does */
 	token = fn(smpl, ctx, idx);
 	th->accept_depth--;
@@ -454,7 +492,16 @@ static void call_begin(struct lmm_thread *th, const void *ctx, const struct batc
 
 static void call_end(struct lmm_thread *th)
 {
+	struct context *c = th->call_ctx ? contexts[th->call_ctx - 1] : NULL;
+
 	lmm_phase_leave(th, LMM_SEQ_NONE, th->step);
+	if (c) {
+		c->roams |= c->thread && c->thread != th;
+		c->thread = th;
+		c->call = th->call;
+		c->step = th->step;
+		c->call_phase = th->call_phase;
+	}
 	th->in_call = 0;
 	th->graph = 0;
 }
@@ -583,14 +630,16 @@ LMM_HOOK(void, ggml_backend_tensor_get_async, void *backend, void *tensor, void 
 /* Outside a call the program waits for the device: the step goes on. */
 LMM_HOOK(void, llama_synchronize, void *ctx)
 {
-	struct lmm_thread *th = lmm_self;
+	struct lmm_thread *th;
 
 	LMM_ENTER(llama_synchronize);
-	if (!th || !at.t || LMM_FOREIGN(llama_synchronize)) {
+	if (!at.t || LMM_FOREIGN(llama_synchronize) || !(th = lmm_thread_self())) {
 		fn(ctx);
 		return;
 	}
 	window_finish(th, at);
+	if (!th->depth)
+		context_join(th, ctx, -1);
 	if (th->depth || th->step == LMM_STEP_NONE) {
 		fn(ctx);
 		return;
