@@ -68,11 +68,11 @@ void lmm__tl_arg_string(struct lmm_slice *s, const char *key, const char *value)
 	next_arg(s, key, LMM_ARG_STRING)->string = value;
 }
 
-int lmm__tl_step_is_warm(const struct lmm_tl_process *p, uint32_t step)
+int lmm__tl_is_warm(struct lmm_tl_process *p, uint32_t step, uint64_t t_ns)
 {
 	const struct lmm_tl_step *s = lmm__tl_find_step(p, step);
 
-	return s && s->is_warm;
+	return s && t_ns < s->warm_until_ns;
 }
 
 /* ---- phases ------------------------------------------------------------------------------------- */
@@ -84,7 +84,7 @@ static int draw_piece(struct lmm_tl *tl, struct lmm_tl_stream *s, struct lmm_tl_
 		.begin_ns = p->piece_ns,
 		.end_ns = end_ns,
 		.name = lmm_phase_name(p->phase),
-		.category = lmm__tl_step_is_warm(s->process, p->step) ? "warmup" : "phase",
+		.category = lmm__tl_is_warm(s->process, p->step, p->piece_ns) ? "warmup" : "phase",
 	};
 	int rc;
 
@@ -112,9 +112,18 @@ static int cut_phase(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 	return draw_piece(tl, s, top, t_ns);
 }
 
+/* The pass of a step may come in several brackets: the engine is waited for in a call of its own. */
+static struct lmm_tl_step *pass_of(const struct lmm_tl_stream *s, const struct lmm_tl_phase *p)
+{
+	struct lmm_tl_step *step = lmm__tl_find_step(s->process, p->step);
+
+	return step && step->phase == p->phase ? step : NULL;
+}
+
 static int phase_begin(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
 	uint64_t t_ns = lmm__tl_ns(tl, e->t);
+	const struct lmm_tl_step *pass;
 	struct lmm_tl_phase *p;
 	int rc = cut_phase(tl, s, t_ns);
 
@@ -129,6 +138,8 @@ static int phase_begin(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct 
 	p->step = e->id;
 	p->begin_ns = p->piece_ns = t_ns;
 	p->position = LMM_POS_ABSENT;
+	pass = pass_of(s, p);
+	p->part = pass ? pass->parts : 0;
 	return rc;
 }
 
@@ -140,7 +151,7 @@ static int draw_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lm
 		.begin_ns = p->begin_ns,
 		.end_ns = end_ns,
 		.name = lmm_phase_name(e->phase),
-		.category = lmm__tl_step_is_warm(s->process, e->id) ? "warmup" : "step",
+		.category = lmm__tl_is_warm(s->process, e->id, p->begin_ns) ? "warmup" : "step",
 	};
 	int rc;
 
@@ -160,6 +171,7 @@ static int draw_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lm
 static int phase_pop(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 {
 	struct lmm_tl_phase *p = &s->phases[s->depth - 1];
+	struct lmm_tl_step *pass = pass_of(s, p);
 	int rc = cut_phase(tl, s, t_ns);
 
 	/* one that took no time is drawn all the same, so that slices can be counted */
@@ -167,6 +179,8 @@ static int phase_pop(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 		rc = draw_piece(tl, s, p, t_ns);
 	if (rc == 0 && p->has_step)
 		rc = draw_step(tl, s, p, t_ns);
+	if (pass)
+		pass->parts = p->part;
 	s->depth--;
 	if (s->depth > 0)
 		s->phases[s->depth - 1].piece_ns = t_ns;
@@ -226,6 +240,18 @@ static int draw_unaccounted(struct lmm_tl *tl, struct lmm_tl_stream *s, const st
 
 /* ---- steps and tokens --------------------------------------------------------------------------- */
 
+static uint64_t warm_until_ns(const struct lmm_tl *tl, const struct lmm_tl_context *c,
+			      uint32_t step)
+{
+	if (c->is_warming)
+		return UINT64_MAX;
+	for (uint32_t i = c->n; i-- > 0 && c->warmups[i].before > step;) {
+		if (c->warmups[i].from <= step)
+			return lmm__tl_ns(tl, c->warmups[i].until_ticks);
+	}
+	return 0;
+}
+
 static int note_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
 	struct lmm_tl_step *step = lmm__tl_note_step(s->process, e);
@@ -233,7 +259,7 @@ static int note_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lm
 
 	if (!c)
 		return -ENOMEM;
-	step->is_warm = e->id < c->warm_before || c->is_warming;
+	step->warm_until_ns = warm_until_ns(tl, c, e->id);
 	if (s->depth > 0 && s->phases[s->depth - 1].step == e->id) {
 		s->phases[s->depth - 1].has_step = 1;
 		s->phases[s->depth - 1].step_event = *e;
@@ -254,6 +280,15 @@ static void note_seq(struct lmm_tl_stream *s, const struct lmm_event *e)
 	}
 }
 
+/* What comes behind the end of a warm-up may still speak of its last step. */
+static void end_warming(struct lmm_tl_process *p, uint32_t context, uint64_t t_ns)
+{
+	for (unsigned i = 0; i < LMM_TL_STEPS; i++) {
+		if (p->steps[i].context == context && p->steps[i].warm_until_ns == UINT64_MAX)
+			p->steps[i].warm_until_ns = t_ns;
+	}
+}
+
 static int note_hint(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
 	struct lmm_tl_context *c;
@@ -264,6 +299,8 @@ static int note_hint(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lm
 	if (!c)
 		return -ENOMEM;
 	c->is_warming = e->phase == LMM_HINT_WARMUP_ON;
+	if (!c->is_warming)
+		end_warming(s->process, (uint32_t)e->a, lmm__tl_ns(tl, e->t));
 	return 0;
 }
 
@@ -489,6 +526,11 @@ static int draw_rests(struct lmm_tl *tl)
 	return rc;
 }
 
+static void free_context(void *value)
+{
+	free(((struct lmm_tl_context *)value)->warmups);
+}
+
 static void free_graph(void *value)
 {
 	free(((struct lmm_tl_graph *)value)->ops);
@@ -516,7 +558,7 @@ int lmm_timeline_draw(struct lmm_trace *tr, const struct lmm_result *r,
 	if (rc == 0)
 		rc = draw_rests(tl);
 	lmm_idmap_free(&tl->processes, NULL);
-	lmm_idmap_free(&tl->contexts, NULL);
+	lmm_idmap_free(&tl->contexts, free_context);
 	lmm_idmap_free(&tl->streams, NULL);
 	lmm_idmap_free(&tl->graphs, free_graph);
 	lmm_idmap_free(&tl->kernels, NULL);

@@ -20,20 +20,29 @@ struct lmm_tl_track {
 	uint64_t last_end_ns;
 };
 
+/* Steps from `from` to before `before` are warm-up, and what is said of them until `until_ticks`. */
+struct lmm_tl_warmup {
+	uint32_t from, before;
+	uint64_t until_ticks;
+};
+
+/* Numbers of contexts are used again: each use may have a warm-up of its own. */
 struct lmm_tl_context {
-	uint32_t last_step;
-	uint32_t warm_before; /* steps below are warm-up; LMM_STEP_NONE never comes this far */
+	struct lmm_tl_warmup *warmups; /* in order of steps */
+	uint32_t n, cap;
+	uint32_t first_step, last_step;
 	uint8_t has_steps, has_token, is_warming;
-	uint8_t cleared;     /* its memory was emptied behind its first request … */
-	uint32_t cleared_at; /* … which had the steps below */
+	uint8_t cleared; /* its memory was emptied behind its first request, at … */
+	uint64_t cleared_ticks;
 };
 
 struct lmm_tl_step {
 	uint32_t step;
 	uint32_t context;
+	uint32_t parts; /* pieces of its pass drawn already, over all brackets */
 	uint8_t phase;
-	uint8_t is_warm;
 	uint8_t is_set;
+	uint64_t warm_until_ns; /* 0: no warm-up */
 };
 
 struct lmm_tl_process {
@@ -133,7 +142,7 @@ int lmm__tl_scan(struct lmm_tl *tl, struct lmm_trace *tr);
 struct lmm_tl_process *lmm__tl_process(struct lmm_tl *tl, uint32_t process);
 struct lmm_tl_context *lmm__tl_context(struct lmm_tl *tl, uint32_t process, uint32_t context);
 struct lmm_tl_step *lmm__tl_note_step(struct lmm_tl_process *p, const struct lmm_event *e);
-const struct lmm_tl_step *lmm__tl_find_step(const struct lmm_tl_process *p, uint32_t step);
+struct lmm_tl_step *lmm__tl_find_step(struct lmm_tl_process *p, uint32_t step);
 
 uint64_t lmm__tl_ns(const struct lmm_tl *tl, uint64_t ticks);
 int lmm__tl_track(struct lmm_tl *tl, struct lmm_tl_track *track, enum lmm_track_kind kind,
@@ -148,7 +157,8 @@ void lmm__tl_arg_string(struct lmm_slice *s, const char *key, const char *value)
 /* A piece [begin, end) of the embedding on the phases track of s. */
 int lmm__tl_embedding(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t begin_ns,
 		      uint64_t end_ns);
-int lmm__tl_step_is_warm(const struct lmm_tl_process *p, uint32_t step);
+/* What is said of step at t_ns belongs to a warm-up. */
+int lmm__tl_is_warm(struct lmm_tl_process *p, uint32_t step, uint64_t t_ns);
 
 int lmm__tl_graph(struct lmm_tl *tl, const struct lmm_graph *graph);
 int lmm__tl_run_begin(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);

@@ -90,7 +90,8 @@ static int layer_flush(struct lmm_tl *tl, struct lmm_tl_stream *s)
 		return 0;
 	(void)snprintf(name, sizeof(name), "layer %" PRId32, s->layer);
 	slice.name = name;
-	slice.category = lmm__tl_step_is_warm(s->process, s->run_step) ? "warmup" : "layer";
+	slice.category =
+		lmm__tl_is_warm(s->process, s->run_step, s->layer_begin_ns) ? "warmup" : "layer";
 	s->layer = -1;
 	rc = lmm__tl_track(tl, &s->layers_track, LMM_TRACK_LAYERS, s->process, s->tid, "layers");
 	return rc < 0 ? rc : lmm__tl_slice(tl, &s->layers_track, &slice);
@@ -148,8 +149,9 @@ static int op_close(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 	own_ns = take_own_ns(s);
 	slice.end_ns = t_ns > s->op_ns + own_ns ? t_ns - own_ns : s->op_ns;
 	slice.name = op->name ? lmm_strpool_get(&tl->strings, op->name) : "unknown";
-	slice.category =
-		lmm__tl_step_is_warm(s->process, s->run_step) ? "warmup" : lmm_role_name(op->role);
+	slice.category = lmm__tl_is_warm(s->process, s->run_step, s->op_ns)
+				 ? "warmup"
+				 : lmm_role_name(op->role);
 	if (op->name) {
 		lmm__tl_arg_string(&slice, "op", lmm_strpool_get(&tl->strings, op->op));
 		lmm__tl_arg_string(&slice, "shape", lmm_strpool_get(&tl->strings, op->shape));
@@ -281,7 +283,7 @@ int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct 
 	if (c->is_set && c->id == e->id) {
 		if (c->name)
 			slice.name = lmm_strpool_get(&tl->strings, c->name);
-		if (lmm__tl_step_is_warm(s->process, c->step))
+		if (lmm__tl_is_warm(s->process, c->step, slice.begin_ns))
 			slice.category = "warmup";
 		lmm__tl_arg_string(&slice, "phase", lmm_phase_name(c->phase));
 	}

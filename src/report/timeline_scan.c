@@ -6,6 +6,7 @@
 #include "report/timeline_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct lmm_tl_process *lmm__tl_process(struct lmm_tl *tl, uint32_t process)
@@ -30,6 +31,7 @@ struct lmm_tl_step *lmm__tl_note_step(struct lmm_tl_process *p, const struct lmm
 {
 	struct lmm_tl_step *step = &p->steps[e->id % LMM_TL_STEPS];
 
+	memset(step, 0, sizeof(*step));
 	step->step = e->id;
 	step->context = (uint32_t)e->b;
 	step->phase = e->phase;
@@ -37,9 +39,9 @@ struct lmm_tl_step *lmm__tl_note_step(struct lmm_tl_process *p, const struct lmm
 	return step;
 }
 
-const struct lmm_tl_step *lmm__tl_find_step(const struct lmm_tl_process *p, uint32_t step)
+struct lmm_tl_step *lmm__tl_find_step(struct lmm_tl_process *p, uint32_t step)
 {
-	const struct lmm_tl_step *s = &p->steps[step % LMM_TL_STEPS];
+	struct lmm_tl_step *s = &p->steps[step % LMM_TL_STEPS];
 
 	return s->is_set && s->step == step ? s : NULL;
 }
@@ -70,22 +72,66 @@ static int scan_stream(struct lmm_tl *tl, const struct lmm_stream *item)
 	return s->process ? 0 : -ENOMEM;
 }
 
-static void scan_hint(struct lmm_tl_process *p, struct lmm_tl_context *c, const struct lmm_event *e)
+/* All steps of the context's present use were a warm-up, which ends at t. */
+static int add_warmup(struct lmm_tl_context *c, uint64_t t)
+{
+	struct lmm_tl_warmup *w = c->n > 0 ? &c->warmups[c->n - 1] : NULL;
+
+	if (!w || w->from != c->first_step) {
+		if (c->n == c->cap) {
+			uint32_t cap = c->cap ? c->cap * 2 : 4;
+
+			w = realloc(c->warmups, cap * sizeof(*w));
+			if (!w)
+				return -ENOMEM;
+			c->warmups = w;
+			c->cap = cap;
+		}
+		w = &c->warmups[c->n++];
+		w->from = c->first_step;
+	}
+	w->before = c->last_step + 1;
+	w->until_ticks = t;
+	return 0;
+}
+
+static int scan_hint(struct lmm_tl_process *p, struct lmm_tl_context *c, const struct lmm_event *e)
 {
 	switch (e->phase) {
+	case LMM_HINT_CONTEXT_NEW:
+		c->has_steps = c->has_token = c->cleared = 0;
+		return 0;
 	case LMM_HINT_PERF_RESET:
-		if (c->has_steps && !c->has_token)
-			c->warm_before = c->last_step + 1;
-		break;
+		return c->has_steps && !c->has_token ? add_warmup(c, e->t) : 0;
 	case LMM_HINT_MEMORY_CLEAR:
 		if (p->is_bench && c->has_steps && !c->cleared) {
 			c->cleared = 1;
-			c->cleared_at = c->last_step + 1;
+			c->cleared_ticks = e->t;
 		}
-		break;
+		return 0;
 	default:
-		break;
+		return 0;
 	}
+}
+
+static int scan_step(struct lmm_tl *tl, struct lmm_tl_process *p, const struct lmm_event *e)
+{
+	struct lmm_tl_context *c = lmm__tl_context(tl, p->process, (uint32_t)e->b);
+	int rc = 0;
+
+	if (!c)
+		return -ENOMEM;
+	lmm__tl_note_step(p, e);
+	/* llama-bench: another request follows, so the first was to warm up */
+	if (c->cleared == 1) {
+		rc = add_warmup(c, c->cleared_ticks);
+		c->cleared = 2;
+	}
+	if (!c->has_steps)
+		c->first_step = e->id;
+	c->has_steps = 1;
+	c->last_step = e->id;
+	return rc;
 }
 
 static int scan_event(struct lmm_tl *tl, struct lmm_tl_process *p, const struct lmm_event *e)
@@ -95,15 +141,7 @@ static int scan_event(struct lmm_tl *tl, struct lmm_tl_process *p, const struct 
 
 	switch (e->type) {
 	case LMM_EV_STEP:
-		c = lmm__tl_context(tl, p->process, (uint32_t)e->b);
-		if (!c)
-			return -ENOMEM;
-		lmm__tl_note_step(p, e);
-		if (c->cleared && e->id >= c->cleared_at && c->warm_before < c->cleared_at)
-			c->warm_before = c->cleared_at;
-		c->last_step = e->id;
-		c->has_steps = 1;
-		return 0;
+		return scan_step(tl, p, e);
 	case LMM_EV_TOKEN:
 		step = lmm__tl_find_step(p, e->id);
 		c = step ? lmm__tl_context(tl, p->process, step->context) : NULL;
@@ -114,8 +152,7 @@ static int scan_event(struct lmm_tl *tl, struct lmm_tl_process *p, const struct 
 		c = lmm__tl_context(tl, p->process, (uint32_t)e->a);
 		if (!c)
 			return -ENOMEM;
-		scan_hint(p, c, e);
-		return 0;
+		return scan_hint(p, c, e);
 	default:
 		return 0;
 	}

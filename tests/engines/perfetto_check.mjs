@@ -277,7 +277,9 @@ const byKey = (rows) => new Map(rows.map((r) => [r.key, r]));
 function checkPhases(tp, report) {
 	const have = byKey(tp.query(`SELECT name AS key, SUM(dur) AS total, COUNT(*) AS pieces,
 		COUNT(*) - COUNT(EXTRACT_ARG(arg_set_id, 'debug.part')) AS count
-		FROM slice WHERE category = 'phase' GROUP BY 1`));
+		FROM slice s WHERE category = 'phase' AND (name <> 'unaccounted' OR EXISTS (SELECT 1 FROM slice q
+			WHERE q.category = 'request' AND q.ts <= s.ts + 1 AND q.ts + q.dur + 1 >= s.ts + s.dur)) GROUP BY 1`));
+	// time that belongs to nobody counts inside requests only
 	const want = new Map();
 	for (const p of report.phases) {
 		// made by the analysis, from what other requests do: no thread is ever in it

@@ -156,15 +156,21 @@ static int on_track(void *ctx, const struct lmm_track *t)
 static int on_slice(void *ctx, const struct lmm_slice *s)
 {
 	struct drawn *d = ctx;
-	char line[256];
+	char line[256], part[32] = "";
 
 	assert_non_null(d->tracks[s->track]);
 	assert_true(s->begin_ns <= s->end_ns);
 	assert_true(s->begin_ns >= d->ends[s->track]);
 	d->ends[s->track] = s->end_ns;
 	d->slices++;
-	(void)snprintf(line, sizeof(line), "%s %s %s %llu-%llu\n", d->tracks[s->track], s->category,
-		       s->name, (unsigned long long)s->begin_ns, (unsigned long long)s->end_ns);
+	for (unsigned i = 0; i < s->n_args; i++) {
+		if (strcmp(s->args[i].key, "part") == 0)
+			(void)snprintf(part, sizeof(part), " part %llu",
+				       (unsigned long long)s->args[i].u64);
+	}
+	(void)snprintf(line, sizeof(line), "%s %s %s %llu-%llu%s\n", d->tracks[s->track],
+		       s->category, s->name, (unsigned long long)s->begin_ns,
+		       (unsigned long long)s->end_ns, part);
 	put_line(d, line);
 	return 0;
 }
@@ -197,6 +203,8 @@ static struct lmm_node two_nodes[2] = {
 	  .runs = 1 },
 };
 
+static const char *process_name = "p";
+
 static void put_item(struct lmm_trace_writer *w, const struct lmm_item *item)
 {
 	assert_int_equal(lmm_trace_writer_item(w, item), 0);
@@ -227,7 +235,7 @@ static struct lmm_trace *make_trace(const struct lmm_event *ev, uint32_t n)
 	put_item(w, &item);
 	item = (struct lmm_item){ .kind = LMM_ITEM_PROCESS };
 	item.process = (struct lmm_process){ .pid = 10,
-					     .name = "p",
+					     .name = process_name,
 					     .engine_name = "",
 					     .engine_version = "",
 					     .door = "",
@@ -327,10 +335,28 @@ static void test_one_step(void **state)
 		    "operators mlp ffn_out 1135-1235\n"
 		    "operators mlp ffn_out 1240-1340\n"
 		    "layers layer layer 3 1135-1340\n"
-		    "phases phase decode 1135-1400\n"
+		    "phases phase decode 1135-1400 part 1\n"
 		    "phases phase copy_to_cpu 1400-1450\n"
-		    "phases phase decode 1450-1500\n"
+		    "phases phase decode 1450-1500 part 2\n"
 		    "steps step decode 1000-1500\n");
+}
+
+/* A pass that is waited for in a second bracket is one pass; what follows a warm-up is none, though it has its step. */
+static void test_brackets(void **state)
+{
+	static const struct lmm_event ev[] = {
+		BEGIN(1000, LMM_PHASE_DECODE, 1), STEP(1010, LMM_PHASE_DECODE, 1),
+		END(1500, LMM_PHASE_DECODE, 1),	  HINT(1550, LMM_HINT_PERF_RESET),
+		BEGIN(1600, LMM_PHASE_DECODE, 1), END(1700, LMM_PHASE_DECODE, 1),
+		HINT(1800, LMM_HINT_PERF_RESET),  BEGIN(1900, LMM_PHASE_SAMPLING, 1),
+		END(1950, LMM_PHASE_SAMPLING, 1),
+	};
+
+	(void)state;
+	check_drawn(ev, LMM_ARRAY_SIZE(ev),
+		    "phases warmup decode 1000-1500\nsteps warmup decode 1000-1500\n"
+		    "phases warmup decode 1600-1700 part 1\n"
+		    "phases phase sampling 1900-1950\n");
 }
 
 /* What comes before PERF_RESET, with no token chosen, is told apart, though the hint comes after it. */
@@ -355,6 +381,54 @@ static void test_warmup(void **state)
 		    "phases warmup decode 3000-3500\nsteps warmup decode 3000-3500\n"
 		    "phases phase decode 4000-4500\nsteps step decode 4000-4500\n"
 		    "tokens 0 2\ntokens 500000000 0\n");
+}
+
+/* Numbers of contexts are used again, and each use has its own warm-up; llama-bench's is a whole request. */
+static void test_context_reuse(void **state)
+{
+	static const struct lmm_event ev[] = {
+		HINT(900, LMM_HINT_CONTEXT_NEW),
+		BEGIN(1000, LMM_PHASE_DECODE, 1),
+		STEP(1010, LMM_PHASE_DECODE, 1),
+		END(1500, LMM_PHASE_DECODE, 1),
+		TOKEN(1600, 1),
+		HINT(1700, LMM_HINT_CONTEXT_FREE),
+		HINT(1900, LMM_HINT_CONTEXT_NEW),
+		BEGIN(2000, LMM_PHASE_DECODE, 2),
+		STEP(2010, LMM_PHASE_DECODE, 2),
+		END(2500, LMM_PHASE_DECODE, 2),
+		HINT(2700, LMM_HINT_PERF_RESET),
+		BEGIN(3000, LMM_PHASE_DECODE, 3),
+		STEP(3010, LMM_PHASE_DECODE, 3),
+		END(3500, LMM_PHASE_DECODE, 3),
+	};
+
+	(void)state;
+	check_drawn(ev, LMM_ARRAY_SIZE(ev),
+		    "phases phase decode 1000-1500\nsteps step decode 1000-1500\n"
+		    "phases warmup decode 2000-2500\nsteps warmup decode 2000-2500\n"
+		    "phases phase decode 3000-3500\nsteps step decode 3000-3500\n"
+		    "tokens 0 2\ntokens 500000000 0\n");
+}
+
+static void test_bench(void **state)
+{
+	static const struct lmm_event ev[] = {
+		HINT(900, LMM_HINT_MEMORY_CLEAR),  BEGIN(1000, LMM_PHASE_DECODE, 1),
+		STEP(1010, LMM_PHASE_DECODE, 1),   END(1500, LMM_PHASE_DECODE, 1),
+		HINT(1900, LMM_HINT_MEMORY_CLEAR), BEGIN(2000, LMM_PHASE_DECODE, 2),
+		STEP(2010, LMM_PHASE_DECODE, 2),   END(2500, LMM_PHASE_DECODE, 2),
+		HINT(2700, LMM_HINT_MEMORY_CLEAR), BEGIN(3000, LMM_PHASE_DECODE, 3),
+		STEP(3010, LMM_PHASE_DECODE, 3),   END(3500, LMM_PHASE_DECODE, 3),
+	};
+
+	(void)state;
+	process_name = "llama-bench";
+	check_drawn(ev, LMM_ARRAY_SIZE(ev),
+		    "phases warmup decode 1000-1500\nsteps warmup decode 1000-1500\n"
+		    "phases phase decode 2000-2500\nsteps step decode 2000-2500\n"
+		    "phases phase decode 3000-3500\nsteps step decode 3000-3500\n");
+	process_name = "p";
 }
 
 /* Records that were lost: an operator without an end is not drawn, a phase whose end is missing ends with its parent. */
@@ -592,12 +666,14 @@ static void test_full_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_guide),	 cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_bad_text), cmocka_unit_test(test_pool),
-		cmocka_unit_test(test_one_step), cmocka_unit_test(test_warmup),
-		cmocka_unit_test(test_losses),	 cmocka_unit_test(test_device),
-		cmocka_unit_test(test_requests), cmocka_unit_test(test_nonsense),
-		cmocka_unit_test(test_packets),	 cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_guide),	  cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_bad_text),  cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_one_step),  cmocka_unit_test(test_brackets),
+		cmocka_unit_test(test_warmup),	  cmocka_unit_test(test_context_reuse),
+		cmocka_unit_test(test_bench),	  cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_device),	  cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_nonsense),  cmocka_unit_test(test_packets),
+		cmocka_unit_test(test_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
