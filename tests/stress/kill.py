@@ -25,7 +25,9 @@ SEED = int(os.environ.get("SEED", str(int(time.time()))))
 
 def start(folder, command, env):
     whole = [t.LMMETER, "run", "-q", "-o", os.path.join(folder, "t.lmt"), "--", *command]
-    env = t.environment([t.COUNTER], {"TEST_COUNTER": os.path.join(folder, "counter"), **env})
+    shm = os.path.join(folder, "shm")
+    os.makedirs(shm, mode=0o700)
+    env = t.environment([t.COUNTER], {"TEST_COUNTER": os.path.join(folder, "counter"), "LMMETER_DIR": shm, **env})
     return subprocess.Popen(whole, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                             start_new_session=True)
 
@@ -46,6 +48,15 @@ def kill(pid):
         pass
 
 
+def alive(pid):
+    """Of a process that is not our child: there, and not merely a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def one(rng, who, command, env, longest):
     """One run and one kill. Returns what was seen, or None if nothing had been recorded yet."""
     folder = t.scratch()
@@ -61,12 +72,14 @@ def one(rng, who, command, env, longest):
             time.sleep(rng.uniform(0, 0.02))
             kill(engine)  # it goes on without us; it need not do so for long
         p.wait(30)
+    if who != "engine":
+        t.wait_for(lambda: not alive(engine), 10, "the engine to be gone")
     counted = list(truth.counts(folder).values())
     trace = os.path.join(folder, "t.lmt")
     if not os.path.exists(trace):
         t.check(not counted or counted[0].after == 0, who, "operators ran and there is no trace:", counted)
         return None
-    done = t.lmmeter("report", trace, "--json")
+    done = t.lmmeter("report", trace, "--json", env={"LMMETER_DIR": os.path.join(folder, "shm")})
     t.check(done.status == 0, who, f"after {delay * 1e3:.1f} ms: report exit", done.status, done.err[-500:], "in", folder)
     rep = json.loads(done.out)
     got = rep["records"]
@@ -76,6 +89,8 @@ def one(rng, who, command, env, longest):
     t.check(n.before >= got["operators"], "more operators than ran:", seen)
     t.check(got["operators"] + got["lost"] >= n.after, "operators are missing:", seen)
     t.check(got["invalid"] == 0, seen)
+    left = [name for _, _, names in os.walk(os.path.join(folder, "shm")) for name in names]
+    t.check(not left, "left in shared memory:", left, seen)
     return got["operators"]
 
 
@@ -85,11 +100,6 @@ def series(name, command, env, longest, kills):
     some = [s for s in seen if s]
     t.note(f"{name}: {kills} kills, {len(some)} with operators recorded, {sum(some)} operators, seed {SEED}")
     t.check(len(some) >= kills // 3, "too few kills hit a recording:", len(some))
-
-
-def leftovers():
-    """Folders of sessions that nobody will come back to."""
-    return [n for n in os.listdir("/dev/shm") if n.startswith("lmmeter")] if os.path.isdir("/dev/shm") else []
 
 
 def test_fake_engine():
