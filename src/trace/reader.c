@@ -295,10 +295,8 @@ int lmm_trace_next(struct lmm_trace *tr, const struct lmm_item **item)
 	*item = NULL;
 	for (;;) {
 		rc = next_chunk(tr, &c, &stored);
-		if (rc <= 0) {
-			tr->window.n = 0; /* what comes next may have been written since */
+		if (rc <= 0)
 			return rc;
-		}
 		rc = take_chunk(tr, &c, stored);
 		if (rc < 0)
 			return rc == LMM_E_CORRUPT ? 0 : rc;

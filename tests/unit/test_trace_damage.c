@@ -211,6 +211,19 @@ static void test_hostile_events(void **state)
 	assert_corrupt(c, "\0\0\0\0", 4);
 }
 
+/* Tags that ask for far more time than there is. */
+static void test_events_without_times(void **state)
+{
+	struct lmm_chunk c = { .type = LMM_ITEM_EVENTS, .count = LMM_READ_EVENTS_MAX };
+	static char payload[4 + LMM_READ_EVENTS_MAX];
+
+	(void)state;
+	memset(payload + 4, 0x0b, LMM_READ_EVENTS_MAX);
+	assert_corrupt(c, payload, sizeof(payload));
+	memset(payload + 4, 0xfb, LMM_READ_EVENTS_MAX); /* OTHER, and no rest either */
+	assert_corrupt(c, payload, sizeof(payload));
+}
+
 static void test_hostile_graphs(void **state)
 {
 	struct lmm_chunk c = { .type = LMM_ITEM_GRAPH };
@@ -398,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_lengths),
 		cmocka_unit_test(test_hostile_strings_and_numbers),
 		cmocka_unit_test(test_hostile_events),
+		cmocka_unit_test(test_events_without_times),
 		cmocka_unit_test(test_hostile_graphs),
 		cmocka_unit_test(test_unknown_kinds_and_fields_are_passed_over),
 		cmocka_unit_test(test_newer_file_versions),

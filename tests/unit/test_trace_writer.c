@@ -291,6 +291,31 @@ static void test_append_takes_back_half_a_batch(void **state)
 	free(b.data);
 }
 
+/* What a reader has seen of the chunk that was cut is not what a recovery puts in its place. */
+static void test_reader_follows_a_recovery(void **state)
+{
+	struct bytes whole = write_items(sample_items, 2, 0);
+	const char *path = temp_path("append4.lmt");
+	struct lmm_trace_writer *w;
+	struct lmm_trace *tr;
+	const struct lmm_item *it;
+
+	(void)state;
+	write_whole(path, whole.data, whole.n - 1);
+	free(whole.data);
+	assert_int_equal(lmm_trace_open(path, &tr), 0);
+	assert_int_equal(lmm_trace_next(tr, &it), 1);
+	assert_int_equal(lmm_trace_next(tr, &it), 0);
+	assert_int_equal(lmm_trace_state(tr, NULL), LMM_TRACE_CUT);
+	assert_int_equal(lmm_trace_writer_open_append(path, NULL, &w), 0);
+	assert_int_equal(lmm_trace_writer_item(w, &sample_items[3]), 0);
+	assert_int_equal(lmm_trace_writer_close(w), 0);
+	assert_int_equal(lmm_trace_next(tr, &it), 1);
+	assert_null(item_differs(&sample_items[3], it));
+	lmm_trace_close(tr);
+	(void)unlink(path);
+}
+
 static void test_append_refuses_what_it_would_destroy(void **state)
 {
 	struct bytes whole = write_items(sample_items, N_SAMPLES, 0);
@@ -567,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_full_disk_takes_back_half_a_batch),
 		cmocka_unit_test(test_append_goes_on_at_any_cut),
 		cmocka_unit_test(test_append_takes_back_half_a_batch),
+		cmocka_unit_test(test_reader_follows_a_recovery),
 		cmocka_unit_test(test_append_refuses_what_it_would_destroy),
 		cmocka_unit_test(test_dropped_sums_survive_append),
 		cmocka_unit_test(test_a_limit_that_cannot_be_held_does_not_thrash),
