@@ -56,6 +56,8 @@ static void nodes_make_room(struct lmm_analysis *a, uint32_t n)
 			if (a->processes[i].n_graphs > most->n_graphs)
 				most = &a->processes[i];
 		}
+		if (most->n_graphs == 0)
+			return;
 		graph_drop(a, most, graph_oldest(most));
 	}
 }
@@ -66,8 +68,10 @@ struct graph *lmm__graph_new(struct lmm_analysis *a, uint32_t process, uint32_t 
 	struct process *p = &a->processes[process];
 	struct graph *g;
 
-	if (!p->graphs)
-		p->graphs = calloc(LMM_I_GRAPHS, sizeof(*p->graphs));
+	if (!p->graphs) {
+		p->n_graphs = 0;
+		p->graphs = calloc(LMM_I_GRAPHS, sizeof(struct graph *));
+	}
 	if (!p->graphs)
 		return NULL;
 	for (uint32_t i = 0; i < p->n_graphs; i++) {

@@ -7,7 +7,8 @@
 #include "base/bytes.h"
 #include "lmmeter/trace.h"
 
-#define SLACK 16 /* buckets of room on either side when a block grows */
+#define BUCKETS ((uint32_t)LMM_HIST_BUCKETS)
+#define SLACK	16 /* buckets of room on either side when a block grows */
 
 /* Makes [from, to) part of the block. */
 static int span_grow(struct lmm_hist *h, uint32_t from, uint32_t to)
@@ -22,7 +23,7 @@ static int span_grow(struct lmm_hist *h, uint32_t from, uint32_t to)
 	if (from < first)
 		first = from > SLACK ? from - SLACK : 0;
 	if (to > end)
-		end = to < LMM_HIST_BUCKETS - SLACK ? to + SLACK : LMM_HIST_BUCKETS;
+		end = to < BUCKETS - SLACK ? to + SLACK : BUCKETS;
 	counts = calloc(end - first, sizeof(*counts));
 	if (!counts)
 		return -1;
@@ -135,7 +136,7 @@ void lmm_hist_save(const struct lmm_hist *h, struct lmm_buf *out)
 
 static int load_bucket(struct lmm_hist *h, uint64_t index, uint64_t count)
 {
-	if (index >= LMM_HIST_BUCKETS || count == 0 || count > UINT32_MAX)
+	if (index >= BUCKETS || count == 0 || count > UINT32_MAX)
 		return LMM_E_CORRUPT;
 	if (index - h->first >= h->n && span_grow(h, (uint32_t)index, (uint32_t)index + 1))
 		return LMM_E_CORRUPT;
@@ -155,12 +156,12 @@ int lmm_hist_load(struct lmm_hist *h, struct lmm_cur *in)
 	h->min = lmm_cur_varint(in);
 	h->max = h->min + lmm_cur_varint(in);
 	used = lmm_cur_varint(in);
-	if (in->bad || used > LMM_HIST_BUCKETS || h->max < h->min)
+	if (in->bad || used > BUCKETS || h->max < h->min)
 		goto err;
 	for (uint64_t i = 0; i < used; i++) {
 		uint64_t gap = lmm_cur_varint(in), n = lmm_cur_varint(in);
 
-		if (in->bad || gap > LMM_HIST_BUCKETS || (i > 0 && gap == 0))
+		if (in->bad || gap > BUCKETS || (i > 0 && gap == 0))
 			goto err;
 		at += gap;
 		if (load_bucket(h, at, n))

@@ -53,10 +53,10 @@ static inline void lmm_hist_add(struct lmm_hist *h, uint64_t v)
 		h->max = v;
 	h->count++;
 	if (__builtin_expect(i - h->first < h->n, 1)) {
-		h->counts[i - h->first]++;
+		h->counts[i - h->first] += h->counts[i - h->first] != UINT32_MAX;
 	} else {
 		lmm_hist_add_slow(h, i);
-}
+	}
 }
 
 void lmm_hist_free(struct lmm_hist *h);

@@ -43,16 +43,20 @@ static unsigned class_phase(unsigned class_at)
 	return phases[class_at / 2];
 }
 
+static LMM_INLINE void layer_add(struct layer_sum *y, unsigned part, unsigned phase, uint64_t ticks)
+{
+	y->part[part] += ticks;
+	if (phase == LMM_PHASE_PREFILL) {
+		y->prefill += ticks;
+	} else {
+		y->decode += ticks;
+	}
+}
+
 void lmm__layer_add(struct ledger *l, uint32_t layer, unsigned part, unsigned phase, uint64_t ticks)
 {
-	if (layer >= l->n_layers && lmm__ledger_grow_layers(l, layer + 1))
-		return;
-	l->layers[layer].part[part] += ticks;
-	if (phase == LMM_PHASE_PREFILL) {
-		l->layers[layer].prefill += ticks;
-	} else {
-		l->layers[layer].decode += ticks;
-	}
+	if (layer < l->n_layers || lmm__ledger_grow_layers(l, layer + 1) == 0)
+		layer_add(&l->layers[layer], part, phase, ticks);
 }
 
 /* ---- one operator ------------------------------------------------------------------------------- */
@@ -98,8 +102,8 @@ static LMM_NOINLINE void op_book_unknown(struct lmm_analysis *a, struct run *run
 	lmm__layer_add(run->ledger, 0, LAYER_OTHER, class_phase(class_at), ticks);
 }
 
-static inline struct kernel_sum *kernel_at(struct lmm_analysis *a, struct run *run, uint32_t node,
-					   unsigned class_at)
+static LMM_INLINE struct kernel_sum *kernel_at(struct lmm_analysis *a, struct run *run,
+					       uint32_t node, unsigned class_at)
 {
 	const uint16_t *slots = run->graph->slots[class_at];
 
@@ -108,8 +112,8 @@ static inline struct kernel_sum *kernel_at(struct lmm_analysis *a, struct run *r
 	return kernel_open(a, run, node, class_at);
 }
 
-static inline void op_book(struct lmm_analysis *a, struct run *run, const struct pending_op *op,
-			   uint64_t ticks)
+static LMM_INLINE void op_book(struct lmm_analysis *a, struct run *run, const struct pending_op *op,
+			       uint64_t ticks)
 {
 	unsigned class_at = run->class_at + op->is_fused;
 	const struct graph_node *n;
@@ -126,11 +130,15 @@ static inline void op_book(struct lmm_analysis *a, struct run *run, const struct
 	lmm_hist_add(&k->hist, ticks);
 	k->bytes += n->bytes;
 	k->flops += n->flops;
-	lmm__layer_add(run->ledger, n->layer, n->part, class_phase(class_at), ticks);
+	if (lmm_likely(n->layer < run->ledger->n_layers)) {
+		layer_add(&run->ledger->layers[n->layer], n->part, class_phase(class_at), ticks);
+	} else {
+		lmm__layer_add(run->ledger, n->layer, n->part, class_phase(class_at), ticks);
+	}
 }
 
 /* Ends the pending operator at t. */
-static inline void op_end(struct lmm_analysis *a, struct stream *s, uint64_t t)
+static LMM_INLINE void op_end(struct lmm_analysis *a, struct stream *s, uint64_t t)
 {
 	struct run *run = &s->run;
 	struct pending_op *op = &s->op;
@@ -157,11 +165,10 @@ static inline void op_end(struct lmm_analysis *a, struct stream *s, uint64_t t)
 		lmm__embedding(a, s, op->t, op->t + d);
 }
 
-void lmm__op(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+static LMM_INLINE void op_take(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	struct run *run = &s->run;
 
-	s->operators++;
 	if (lmm_unlikely(!run->is_active)) {
 		s->invalid++;
 		return;
@@ -178,6 +185,18 @@ void lmm__op(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e
 	s->op.node = e->id;
 	s->op.is_fused = e->type == LMM_EV_OP_FUSED;
 	s->op.is_set = 1;
+}
+
+uint32_t lmm__ops(struct lmm_analysis *a, struct stream *s, const struct lmm_event *ev, uint32_t n)
+{
+	uint32_t i = 0;
+
+	for (; i < n && (ev[i].type == LMM_EV_OP || ev[i].type == LMM_EV_OP_FUSED); i++)
+		op_take(a, s, &ev[i]);
+	s->operators += i;
+	s->stored += i;
+	a->processes[s->process].operators += i;
+	return i;
 }
 
 /* ---- runs --------------------------------------------------------------------------------------- */

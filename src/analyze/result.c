@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyze/state.h"
+#include "analyze/build.h"
 #include "base/bytes.h"
 
 static const char overhead_method[] =
@@ -16,23 +16,6 @@ struct box {
 	struct text text;
 };
 
-struct builder {
-	struct lmm_analysis *a;
-	struct box *box;
-	struct lmm_result *r;
-	double rate; /* ns per tick */
-};
-
-static const char *text(const struct builder *b, uint32_t id)
-{
-	return lmm__text(&b->a->text, id);
-}
-
-static double ns(const struct builder *b, uint64_t ticks)
-{
-	return (double)ticks * b->rate;
-}
-
 /* From the session's start. */
 static uint64_t since_start(const struct builder *b, uint64_t ticks)
 {
@@ -41,7 +24,7 @@ static uint64_t since_start(const struct builder *b, uint64_t ticks)
 	return lmm__minus(t, lmm_clock_fit_ns(&b->a->fit, b->a->session.start_ticks));
 }
 
-static struct lmm_stats stats_make(const struct lmm_hist *h, double rate)
+struct lmm_stats lmm__stats_make(const struct lmm_hist *h, double rate)
 {
 	struct lmm_stats s = { 0 };
 
@@ -58,7 +41,7 @@ static struct lmm_stats stats_make(const struct lmm_hist *h, double rate)
 	return s;
 }
 
-static void *array_new(size_t n, size_t size)
+void *lmm__array_new(size_t n, size_t size)
 {
 	return calloc(n ? n : 1, size);
 }
@@ -75,12 +58,12 @@ static int session_build(struct builder *b)
 	const struct session *s = &b->a->session;
 	struct lmm_result *r = b->r;
 
-	r->id = text(b, s->id);
-	r->lmmeter = text(b, s->lmmeter);
-	r->command_name = text(b, s->command_name);
-	r->command_line = text(b, s->command_line);
-	r->host_os = text(b, s->host_os);
-	r->host_cpu = text(b, s->host_cpu);
+	r->id = builder_text(b, s->id);
+	r->lmmeter = builder_text(b, s->lmmeter);
+	r->command_name = builder_text(b, s->command_name);
+	r->command_line = builder_text(b, s->command_line);
+	r->host_os = builder_text(b, s->host_os);
+	r->host_cpu = builder_text(b, s->host_cpu);
 	r->host_cpus = s->host_cpus;
 	r->host_memory_bytes = s->host_memory_bytes;
 	r->start_realtime_ns = s->start_realtime_ns;
@@ -106,7 +89,7 @@ static int processes_build(struct builder *b)
 	struct lmm_analysis *a = b->a;
 	struct lmm_result *r = b->r;
 
-	r->processes = array_new(a->n_processes, sizeof(*r->processes));
+	r->processes = lmm__array_new(a->n_processes, sizeof(*r->processes));
 	if (!r->processes)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < a->n_processes; i++) {
@@ -116,10 +99,10 @@ static int processes_build(struct builder *b)
 		to->process = p->index;
 		to->pid = p->pid;
 		to->parent_pid = p->parent_pid;
-		to->name = text(b, p->name);
-		to->engine_name = text(b, p->engine_name);
-		to->engine_version = text(b, p->engine_version);
-		to->door = text(b, p->door);
+		to->name = builder_text(b, p->name);
+		to->engine_name = builder_text(b, p->engine_name);
+		to->engine_version = builder_text(b, p->engine_version);
+		to->door = builder_text(b, p->door);
 		to->start_ns = since_start(b, p->start);
 		to->end_ns = since_start(b, p->has_ended ? p->end : end_ticks(a));
 	}
@@ -148,7 +131,7 @@ static void model_loads(struct builder *b, uint32_t at, struct lmm_result_model 
 		    (l->bytes != m->size_bytes && (is_other || !is_first)))
 			continue;
 		to->loads += (uint32_t)l->count;
-		to->load_ns += ns(b, l->ticks);
+		to->load_ns += builder_ns(b, l->ticks);
 		to->minor_faults += l->minor;
 		to->major_faults += l->major;
 	}
@@ -159,7 +142,7 @@ static int models_build(struct builder *b)
 	struct lmm_analysis *a = b->a;
 	struct lmm_result *r = b->r;
 
-	r->models = array_new(a->n_models, sizeof(*r->models));
+	r->models = lmm__array_new(a->n_models, sizeof(*r->models));
 	if (!r->models)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < a->n_models; i++) {
@@ -167,11 +150,11 @@ static int models_build(struct builder *b)
 		struct lmm_result_model *to = &r->models[r->n_models++];
 
 		to->process = m->process;
-		to->name = text(b, m->name);
-		to->description = text(b, m->description);
-		to->architecture = text(b, m->architecture);
-		to->quantization = text(b, m->quantization);
-		to->file = text(b, m->file);
+		to->name = builder_text(b, m->name);
+		to->description = builder_text(b, m->description);
+		to->architecture = builder_text(b, m->architecture);
+		to->quantization = builder_text(b, m->quantization);
+		to->file = builder_text(b, m->file);
 		to->size_bytes = m->size_bytes;
 		to->parameters = m->parameters;
 		to->layers = m->layers;
@@ -196,12 +179,12 @@ static int phases_build(struct builder *b)
 	struct lmm_result *r = b->r;
 	double whole = 0;
 
-	r->phases = array_new(LMM_PHASE_COUNT, sizeof(*r->phases));
+	r->phases = lmm__array_new(LMM_PHASE_COUNT, sizeof(*r->phases));
 	if (!r->phases)
 		return -ENOMEM;
 	for (unsigned i = 1; i < LMM_PHASE_COUNT; i++) {
 		if (phase_has_share(i))
-			whole += ns(b, sums[i].hist.sum);
+			whole += builder_ns(b, sums[i].hist.sum);
 	}
 	for (unsigned i = 1; i < LMM_PHASE_COUNT; i++) {
 		int is_warm = sums[i].hist.count == 0 && sums[i].device == 0;
@@ -213,9 +196,9 @@ static int phases_build(struct builder *b)
 		r->n_phases++;
 		to->phase = (uint8_t)i;
 		to->warmup_only = (uint8_t)is_warm;
-		to->stats = stats_make(&s->hist, b->rate);
-		to->host_ns = ns(b, s->host);
-		to->device_ns = ns(b, s->device);
+		to->stats = lmm__stats_make(&s->hist, b->rate);
+		to->host_ns = builder_ns(b, s->host);
+		to->device_ns = builder_ns(b, s->device);
 		to->share_percent = -1;
 		if (phase_has_share(i) && !is_warm && whole > 0)
 			to->share_percent = 100 * to->stats.total_ns / whole;
@@ -252,21 +235,21 @@ static void request_build(struct builder *b, const struct done *d, struct lmm_re
 	to->output_tokens = d->tokens;
 	to->prefill_steps = d->prefill_steps;
 	to->decode_steps = d->decode_steps;
-	to->ttft_ns = d->tokens ? ns(b, lmm__minus(d->first_token, d->start)) : -1;
+	to->ttft_ns = d->tokens ? builder_ns(b, lmm__minus(d->first_token, d->start)) : -1;
 	to->tpot_ns = -1;
 	if (d->tokens > 1) {
-		to->tpot_ns =
-			ns(b, lmm__minus(d->last_token, d->first_token)) / (double)(d->tokens - 1);
+		to->tpot_ns = builder_ns(b, lmm__minus(d->last_token, d->first_token)) /
+			      (double)(d->tokens - 1);
 	}
-	to->wall_ns = ns(b, lmm__minus(d->end, d->start));
-	to->unaccounted_ns = ns(b, d->sums[LMM_PHASE_UNACCOUNTED].ticks);
+	to->wall_ns = builder_ns(b, lmm__minus(d->end, d->start));
+	to->unaccounted_ns = builder_ns(b, d->sums[LMM_PHASE_UNACCOUNTED].ticks);
 	for (unsigned i = 1; i < LMM_PHASE_UNACCOUNTED; i++) {
 		struct lmm_result_request_phase *p = &to->phases[to->n_phases];
 
 		if (d->sums[i].count == 0 && d->sums[i].ticks == 0)
 			continue;
 		p->phase = (uint8_t)i;
-		p->total_ns = ns(b, d->sums[i].ticks);
+		p->total_ns = builder_ns(b, d->sums[i].ticks);
 		p->count = d->sums[i].count;
 		to->n_phases++;
 	}
@@ -282,14 +265,14 @@ static void request_totals(struct builder *b)
 		ran += a->spans[i].t1 - a->spans[i].t0;
 	r->requests_total = a->requests_total;
 	r->warmup_requests = a->warm_requests;
-	r->ttft = stats_make(&a->ttft, b->rate);
-	r->tpot = stats_make(&a->tpot, b->rate);
-	r->itl = stats_make(&a->itl, b->rate);
+	r->ttft = lmm__stats_make(&a->ttft, b->rate);
+	r->tpot = lmm__stats_make(&a->tpot, b->rate);
+	r->itl = lmm__stats_make(&a->itl, b->rate);
 	if (ran)
-		r->output_tokens_per_second = (double)a->output_tokens / ns(b, ran) * 1e9;
+		r->output_tokens_per_second = (double)a->output_tokens / builder_ns(b, ran) * 1e9;
 	if (a->main->prefill.sum) {
 		r->prompt_tokens_per_second =
-			(double)a->main->prefill_tokens / ns(b, a->main->prefill.sum) * 1e9;
+			(double)a->main->prefill_tokens / builder_ns(b, a->main->prefill.sum) * 1e9;
 	}
 }
 
@@ -298,9 +281,9 @@ static int requests_build(struct builder *b)
 	struct lmm_analysis *a = b->a;
 	struct lmm_result *r = b->r;
 	struct lmm_result_request_phase *phases =
-		array_new((size_t)a->n_done * LMM_PHASE_COUNT, sizeof(*phases));
+		lmm__array_new((size_t)a->n_done * LMM_PHASE_COUNT, sizeof(*phases));
 
-	r->requests = array_new(a->n_done, sizeof(*r->requests));
+	r->requests = lmm__array_new(a->n_done, sizeof(*r->requests));
 	if (!r->requests || !phases) {
 		free(phases);
 		return -ENOMEM;
@@ -317,178 +300,6 @@ static int requests_build(struct builder *b)
 	}
 	r->n_requests = a->n_done;
 	request_totals(b);
-	return 0;
-}
-
-/* ---- steps, layers ------------------------------------------------------------------------------ */
-
-static int steps_build(struct builder *b)
-{
-	const struct ledger *l = b->a->main;
-	struct lmm_result_steps *s = &b->r->steps;
-
-	s->prefill = stats_make(&l->prefill, b->rate);
-	s->decode = stats_make(&l->decode, b->rate);
-	s->prefill_tokens = l->prefill_tokens;
-	s->decode_tokens = l->decode_tokens;
-	s->warmup_steps = b->a->warm->steps;
-	s->bins = array_new(l->n_bins, sizeof(*s->bins));
-	if (!s->bins)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < l->n_bins; i++) {
-		struct lmm_result_context_bin *to = &s->bins[s->n_bins];
-
-		if (l->bins[i].count == 0)
-			continue;
-		to->context_from = i * l->bin_width;
-		to->context_to = (i + 1) * l->bin_width;
-		to->stats = stats_make(&l->bins[i], b->rate);
-		s->n_bins++;
-	}
-	return 0;
-}
-
-static int layers_build(struct builder *b)
-{
-	const struct ledger *l = b->a->main;
-	struct lmm_result *r = b->r;
-
-	r->layers = array_new(l->n_layers, sizeof(*r->layers));
-	if (!r->layers)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < l->n_layers; i++) {
-		const struct layer_sum *y = &l->layers[i];
-		struct lmm_result_layer *to = &r->layers[r->n_layers];
-
-		if (y->prefill + y->decode == 0)
-			continue;
-		to->layer = (int32_t)i - 1;
-		to->attention_ns = ns(b, y->part[LAYER_ATTENTION]);
-		to->mlp_ns = ns(b, y->part[LAYER_MLP]);
-		to->norm_ns = ns(b, y->part[LAYER_NORM]);
-		to->other_ns = ns(b, y->part[LAYER_OTHER]);
-		to->total_ns = ns(b, y->prefill + y->decode);
-		to->prefill_ns = ns(b, y->prefill);
-		to->decode_ns = ns(b, y->decode);
-		r->n_layers++;
-	}
-	r->graph_span_ns = ns(b, l->span);
-	r->graph_kernels_ns = ns(b, l->kernel_ticks);
-	r->graph_gaps_ns = ns(b, l->gap);
-	r->graph_own_ns = ns(b, l->own);
-	return 0;
-}
-
-/* ---- kernels, threads --------------------------------------------------------------------------- */
-
-static int kernel_compare(const void *x, const void *y)
-{
-	const struct lmm_result_kernel *a = x, *b = y;
-	int rc;
-
-	if (a->stats.total_ns != b->stats.total_ns)
-		return a->stats.total_ns > b->stats.total_ns ? -1 : 1;
-	rc = strcmp(a->name, b->name);
-	if (rc == 0)
-		rc = strcmp(a->op, b->op);
-	if (rc == 0)
-		rc = strcmp(a->device, b->device);
-	if (rc == 0)
-		rc = strcmp(a->weight_type, b->weight_type);
-	if (rc)
-		return rc;
-	if (a->phase != b->phase)
-		return a->phase < b->phase ? -1 : 1;
-	if (a->role != b->role)
-		return a->role < b->role ? -1 : 1;
-	return a->fused < b->fused ? -1 : a->fused > b->fused;
-}
-
-static int kernels_build(struct builder *b)
-{
-	const struct lmm_analysis *a = b->a;
-	const struct ledger *l = a->main;
-	struct lmm_result *r = b->r;
-
-	r->kernels = array_new(l->n_kernels, sizeof(*r->kernels));
-	if (!r->kernels)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < l->n_kernels && i < a->n_keys; i++) {
-		const struct key *k = &a->keys[i];
-		const struct base *base = &a->bases[k->base];
-		struct lmm_result_kernel *to = &r->kernels[r->n_kernels];
-
-		if (l->kernels[i].hist.count == 0)
-			continue;
-		to->name = text(b, base->name);
-		to->op = text(b, base->op);
-		to->role = base->role;
-		to->device = text(b, k->device);
-		to->phase = k->phase;
-		to->fused = k->fused;
-		to->weight_type = text(b, base->weight_type);
-		to->stats = stats_make(&l->kernels[i].hist,
-				       k->ticks_per_second ? 1e9 / (double)k->ticks_per_second
-							   : b->rate);
-		to->bytes = l->kernels[i].bytes;
-		to->flops = l->kernels[i].flops;
-		r->n_kernels++;
-	}
-	qsort(r->kernels, r->n_kernels, sizeof(*r->kernels), kernel_compare);
-	return 0;
-}
-
-static int thread_compare(const void *x, const void *y)
-{
-	const struct lmm_result_thread *a = x, *b = y;
-
-	if (a->process != b->process)
-		return a->process < b->process ? -1 : 1;
-	return a->tid < b->tid ? -1 : a->tid > b->tid;
-}
-
-/* A thread may have had several rings, one after the other. */
-static void threads_join(struct lmm_result *r)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < r->n_threads; i++) {
-		struct lmm_result_thread *x = &r->threads[i], *last = n ? &r->threads[n - 1] : NULL;
-
-		if (last && thread_compare(last, x) == 0) {
-			last->operators += x->operators;
-			last->busy_ns += x->busy_ns;
-			last->wait_ns += x->wait_ns;
-		} else {
-			r->threads[n++] = *x;
-		}
-	}
-	r->n_threads = n;
-}
-
-static int threads_build(struct builder *b)
-{
-	struct lmm_analysis *a = b->a;
-	struct lmm_result *r = b->r;
-
-	r->threads = array_new(a->session.threads_all ? LMM_I_STREAMS : 0, sizeof(*r->threads));
-	if (!r->threads)
-		return -ENOMEM;
-	for (uint32_t i = 0; a->session.threads_all && i < LMM_I_STREAMS; i++) {
-		const struct stream *s = a->streams[i];
-		struct lmm_result_thread *to = &r->threads[r->n_threads];
-
-		if (!s || s->operators == 0 || s->process == LMM_I_NONE)
-			continue;
-		to->process = a->processes[s->process].index;
-		to->tid = s->tid;
-		to->operators = s->operators;
-		to->busy_ns = ns(b, s->busy);
-		to->wait_ns = ns(b, s->wait);
-		r->n_threads++;
-	}
-	qsort(r->threads, r->n_threads, sizeof(*r->threads), thread_compare);
-	threads_join(r);
 	return 0;
 }
 
@@ -529,7 +340,7 @@ static double time_inside(const struct builder *b, const struct ledger *l)
 
 	for (unsigned i = LMM_PHASE_EMBEDDING; i < LMM_PHASE_UNACCOUNTED; i++) {
 		if (i != LMM_PHASE_DETOKENIZE)
-			sum += ns(b, l->phases[i].hist.sum);
+			sum += builder_ns(b, l->phases[i].hist.sum);
 	}
 	return sum;
 }
@@ -568,11 +379,11 @@ static int level_build(struct builder *b)
 	uint8_t allowed = LMM_LEVEL_OFF, seen = LMM_LEVEL_OFF;
 	uint64_t pairs = 0;
 
-	r->level.reasons = array_new(a->n_reasons, sizeof(*r->level.reasons));
+	r->level.reasons = lmm__array_new(a->n_reasons, sizeof(*r->level.reasons));
 	if (!r->level.reasons)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < a->n_reasons; i++)
-		r->level.reasons[r->level.n_reasons++] = text(b, a->reasons[i].text);
+		r->level.reasons[r->level.n_reasons++] = builder_text(b, a->reasons[i].text);
 	for (uint32_t i = 0; i < a->n_processes; i++) {
 		if (a->processes[i].level > allowed)
 			allowed = a->processes[i].level;
@@ -594,9 +405,9 @@ static int level_build(struct builder *b)
 static int result_build(struct builder *b)
 {
 	static int (*const parts[])(struct builder *) = {
-		session_build,	processes_build, models_build,	 phases_build,
-		requests_build, steps_build,	 layers_build,	 kernels_build,
-		threads_build,	records_build,	 overhead_build, level_build,
+		session_build,	    processes_build,  models_build,	 phases_build,
+		requests_build,	    lmm__steps_build, lmm__layers_build, lmm__kernels_build,
+		lmm__threads_build, records_build,    overhead_build,	 level_build,
 	};
 
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(parts); i++) {

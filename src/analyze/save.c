@@ -2,7 +2,7 @@
 /*
  * The state as bytes. Every structure has one function that walks its fields, for writing and for reading alike, so the two
  * cannot differ. What is read is not trusted: numbers are bounded where they are read, references are checked at the
- * end (references_check), and nothing is allocated for elements that are not there.
+ * end (check.c), and nothing is allocated for elements that are not there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -216,37 +216,58 @@ static void io_node(struct io *io, const struct lmm_analysis *a, struct graph_no
 	n->part = (uint8_t)lmm__role_part(a->bases[base].role);
 }
 
-static void io_graph(struct io *io, struct lmm_analysis *a, uint32_t process, struct graph *g)
+static void io_graph_head(struct io *io, struct graph *g)
 {
-	struct graph head = { 0 };
-	uint64_t serial = a->serial;
+	io_u32(io, &g->id);
+	io_count(io, &g->n, LMM_I_GRAPH_NODES);
+	io_u32(io, &g->n_tokens);
+	io_u64(io, &g->used);
+	io_u8(io, &g->embeds);
+}
 
-	if (g)
-		head = *g;
-	io_u32(io, &head.id);
-	io_count(io, &head.n, LMM_I_GRAPH_NODES);
-	io_u32(io, &head.n_tokens);
-	io_u64(io, &head.used);
-	io_u8(io, &head.embeds);
-	if (io->in) {
-		g = io->bad ? NULL : lmm__graph_new(a, process, head.id, head.n);
-		if (!g) {
-			io->bad = 1;
-			return;
-		}
-		a->serial = serial;
-		g->n_tokens = head.n_tokens;
-		g->used = head.used;
-		g->embeds = head.embeds;
-	}
+static void io_graph_nodes(struct io *io, const struct lmm_analysis *a, struct graph *g)
+{
 	for (uint32_t i = 0; i < g->n && !io->bad; i++)
 		io_node(io, a, &g->nodes[i], i ? &g->nodes[i - 1] : NULL);
+}
+
+static void graph_load(struct io *io, struct lmm_analysis *a, uint32_t process)
+{
+	struct graph head = { 0 }, *g;
+	uint64_t serial = a->serial;
+
+	io_graph_head(io, &head);
+	g = io->bad ? NULL : lmm__graph_new(a, process, head.id, head.n);
+	if (!g) {
+		io->bad = 1;
+		return;
+	}
+	a->serial = serial;
+	g->n_tokens = head.n_tokens;
+	g->used = head.used;
+	g->embeds = head.embeds;
+	io_graph_nodes(io, a, g);
+}
+
+static void io_graphs(struct io *io, struct lmm_analysis *a, uint32_t process)
+{
+	struct process *p = &a->processes[process];
+	uint32_t n = p->n_graphs;
+
+	io_count(io, &n, LMM_I_GRAPHS);
+	for (uint32_t i = 0; i < n && !io->bad; i++) {
+		if (io->in) {
+			graph_load(io, a, process);
+		} else {
+			io_graph_head(io, p->graphs[i]);
+			io_graph_nodes(io, a, p->graphs[i]);
+		}
+	}
 }
 
 static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
 {
 	struct process *p = &a->processes[at];
-	uint32_t n = p->n_graphs;
 
 	io_u32(io, &p->index);
 	io_i32(io, &p->pid);
@@ -265,9 +286,7 @@ static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
 	io_u8(io, &p->has_ended);
 	io_u8(io, &p->is_bench);
 	io_u8(io, &p->level);
-	io_count(io, &n, LMM_I_GRAPHS);
-	for (uint32_t i = 0; i < n && !io->bad; i++)
-		io_graph(io, a, at, io->out ? p->graphs[i] : NULL);
+	io_graphs(io, a, at);
 }
 
 static void io_processes(struct io *io, struct lmm_analysis *a)
@@ -739,118 +758,6 @@ static void io_analysis(struct io *io, struct lmm_analysis *a)
 		io_sums(io, a);
 }
 
-/* ---- references --------------------------------------------------------------------------------- */
-
-static int texts_check(const struct lmm_analysis *a, const uint32_t *ids, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (!lmm__text_is_valid(&a->text, ids[i]))
-			return -1;
-	}
-	return 0;
-}
-
-static int names_check(const struct lmm_analysis *a)
-{
-	const struct session *s = &a->session;
-	const uint32_t head[] = { s->id,      s->lmmeter,  s->command_name, s->command_line,
-				  s->host_os, s->host_cpu, a->cpu };
-	int rc = texts_check(a, head, LMM_ARRAY_SIZE(head));
-
-	for (uint32_t i = 0; i < a->n_reasons; i++)
-		rc |= texts_check(a, &a->reasons[i].text, 1);
-	for (uint32_t i = 0; i < a->n_bases; i++)
-		rc |= texts_check(a, &a->bases[i].name, 3);
-	for (uint32_t i = 0; i < a->n_keys; i++)
-		rc |= texts_check(a, &a->keys[i].device, 1);
-	for (uint32_t i = 0; i < a->n_processes; i++)
-		rc |= texts_check(a, &a->processes[i].name, 4);
-	for (uint32_t i = 0; i < a->n_models; i++)
-		rc |= texts_check(a, &a->models[i].name, 5);
-	for (uint32_t i = 0; i < a->n_device_names; i++)
-		rc |= texts_check(a, &a->device_names[i].name, 2);
-	for (uint32_t i = 0; i < a->n_queues; i++)
-		rc |= texts_check(a, &a->queues[i].device, 1);
-	return rc;
-}
-
-static int streams_check(struct lmm_analysis *a)
-{
-	for (uint32_t i = 0; i < LMM_I_STREAMS; i++) {
-		struct stream *s = a->streams[i];
-
-		if (!s)
-			continue;
-		if (s->index % LMM_I_STREAMS != i)
-			return -1;
-		if (s->process == LMM_I_NONE ? s->run.is_active || s->depth
-					     : s->process >= a->n_processes)
-			return -1;
-		if (s->op.is_set && !s->run.is_active)
-			return -1;
-	}
-	return 0;
-}
-
-static int contexts_check(const struct lmm_analysis *a)
-{
-	for (uint32_t i = 0; i < a->n_contexts; i++) {
-		const struct context *c = &a->contexts[i];
-
-		if (c->serial > a->next_context || c->process >= a->n_processes)
-			return -1;
-		if (c->n_held && (c->is_decided || c->serial == 0))
-			return -1;
-		for (uint32_t k = 0; k < i; k++) {
-			if (c->serial && a->contexts[k].serial == c->serial)
-				return -1;
-		}
-	}
-	return 0;
-}
-
-static int events_check(const struct lmm_analysis *a)
-{
-	for (uint32_t i = 0; i < a->n_facts; i++) {
-		const struct fact *f = &a->facts[i];
-
-		if (f->process >= a->n_processes ||
-		    (f->kind == FACT_PIECE && f->phase >= LMM_PHASE_COUNT))
-			return -1;
-	}
-	for (uint32_t i = 0; i < a->n_requests; i++) {
-		const struct request *r = &a->requests[i];
-
-		if (r->process >= a->n_processes || r->state == 0)
-			return -1;
-		/* an undecided one is booked when its context is decided */
-		if (r->state == REQUEST_HELD &&
-		    !lmm__context((struct lmm_analysis *)(uintptr_t)a, r->context))
-			return -1;
-	}
-	for (uint32_t i = 0; i < LMM_I_FLIGHT; i++) {
-		if (a->flights[i].has && a->flights[i].process >= a->n_processes)
-			return -1;
-	}
-	for (uint32_t i = 0; i < a->n_done; i++) {
-		if (a->done[i].process >= a->n_processes)
-			return -1;
-	}
-	return 0;
-}
-
-static int references_check(struct lmm_analysis *a)
-{
-	if (names_check(a) || streams_check(a) || contexts_check(a) || events_check(a))
-		return LMM_E_CORRUPT;
-	for (uint32_t i = 0; i < a->n_spans; i++) {
-		if (a->spans[i].t1 <= a->spans[i].t0 || (i && a->spans[i].t0 <= a->spans[i - 1].t1))
-			return LMM_E_CORRUPT;
-	}
-	lmm__runs_resettle(a);
-	return 0;
-}
-
 /* ---- both ends ---------------------------------------------------------------------------------- */
 
 int lmm_analysis_save(const struct lmm_analysis *a, struct lmm_buf *out)
@@ -878,7 +785,7 @@ static int load_into(struct lmm_analysis *fresh, struct lmm_cur *in)
 		return -ENOMEM;
 	io->in = in;
 	io_analysis(io, fresh);
-	rc = io->bad || in->bad || lmm_cur_left(in) ? LMM_E_CORRUPT : references_check(fresh);
+	rc = io->bad || in->bad || lmm_cur_left(in) ? LMM_E_CORRUPT : lmm__references_check(fresh);
 	free(io);
 	return rc;
 }

@@ -389,68 +389,53 @@ struct reason {
 struct lmm_analysis {
 	struct session session;
 	struct lmm_clock_fit fit;
-	uint32_t clock_error_ns;
+	struct text text;
+
 	uint64_t newest; /* largest tick seen */
 	uint64_t serial; /* counts uses and facts */
 	uint64_t end_ticks;
-	uint8_t has_end;
-	int32_t exit_status;
 	uint64_t collector_cpu_ns, no_ring_lost;
 	uint64_t dropped_events;
-	int failed; /* sticky -ENOMEM */
-
-	struct text text;
-	struct base *bases;
-	uint16_t *base_slots;
-	uint32_t n_bases;
-	struct key *keys;
-	uint16_t *key_slots;
-	uint32_t n_keys;
-	uint32_t cpu; /* text: device of operators */
-
-	struct process *processes;
-	uint32_t n_processes;
-	struct model *models;
-	uint32_t n_models;
-	struct load *loads;
-	uint32_t n_loads;
-	struct reason reasons[LMM_I_REASONS];
-	uint32_t n_reasons;
-	struct device_name *device_names;
-	uint32_t n_device_names;
-	struct queue *queues;
-	uint32_t n_queues;
 	uint64_t n_nodes; /* of all graphs */
-
-	struct stream **streams;
 	/* of streams that are no longer kept, and events of none */
 	uint64_t past_stored, past_invalid, past_operators, past_emitted, past_lost;
-	uint8_t past_has_loss;
-
-	struct flight *flights;
-
-	struct ledger *main;
-	struct ledger *warm;
 	uint64_t warm_requests;
-	struct context *contexts;
-	uint32_t n_contexts, next_context;
-
-	struct fact *facts; /* a heap */
-	uint32_t n_facts;
-	struct step *steps;
-	struct tokenize *tokenizes; /* in order of arrival */
-	uint32_t n_tokenizes;
-	struct idle *idles;
-	uint32_t n_idles;
-	struct request *requests;
-	uint32_t n_requests;
-	struct done *done;
-	uint32_t n_done;
 	uint64_t requests_total, output_tokens;
-	struct span spans[LMM_I_SPANS]; /* when requests ran: disjoint, in order */
-	uint32_t n_spans;
 	uint64_t spans_floor, spans_past;
 	struct lmm_hist ttft, tpot, itl;
+
+	struct base *bases;
+	uint16_t *base_slots;
+	struct key *keys;
+	uint16_t *key_slots;
+	struct process *processes;
+	struct model *models;
+	struct load *loads;
+	struct device_name *device_names;
+	struct queue *queues;
+	struct stream **streams;
+	struct flight *flights;
+	struct ledger *main;
+	struct ledger *warm;
+	struct context *contexts;
+	struct fact *facts; /* a heap */
+	struct step *steps;
+	struct tokenize *tokenizes; /* in order of arrival */
+	struct idle *idles;
+	struct request *requests;
+	struct done *done;
+	struct span spans[LMM_I_SPANS]; /* when requests ran: disjoint, in order */
+	struct reason reasons[LMM_I_REASONS];
+
+	uint32_t n_bases, n_keys, n_processes, n_models, n_loads, n_device_names, n_queues;
+	uint32_t n_contexts, n_facts, n_tokenizes, n_idles, n_requests, n_done, n_spans, n_reasons;
+	uint32_t next_context; /* serial of the newest one */
+	uint32_t cpu;	       /* text: device of operators */
+	uint32_t clock_error_ns;
+	int32_t exit_status;
+	uint8_t has_end;
+	uint8_t past_has_loss;
+	uint8_t failed; /* sticky -ENOMEM */
 };
 
 /* ---- text.c ------------------------------------------------------------------------------------- */
@@ -482,7 +467,7 @@ void lmm__hist_add(struct lmm_hist *h, uint64_t v);
 
 /* ---- graph.c ------------------------------------------------------------------------------------ */
 
-int lmm__graph_put(struct lmm_analysis *a, uint32_t process, const struct lmm_graph *g);
+int lmm__graph_put(struct lmm_analysis *a, uint32_t process, const struct lmm_graph *from);
 struct graph *lmm__graph_find(struct lmm_analysis *a, uint32_t process, uint32_t id);
 struct graph *lmm__graph_peek(struct lmm_analysis *a, uint32_t process,
 			      uint32_t id); /* is no use of it */
@@ -492,14 +477,15 @@ uint32_t lmm__process_slot(const struct lmm_analysis *a, uint32_t index);
 
 /* ---- stage 1: stream.c, operators.c, device.c --------------------------------------------------- */
 
-int lmm__events(struct lmm_analysis *a, const struct lmm_events *ev);
+int lmm__events(struct lmm_analysis *a, const struct lmm_events *batch);
 struct stream *lmm__stream(struct lmm_analysis *a, uint32_t index); /* NULL: not known */
-int lmm__stream_put(struct lmm_analysis *a, const struct lmm_stream *s);
+int lmm__stream_put(struct lmm_analysis *a, const struct lmm_stream *from);
 void lmm__stream_loss(struct lmm_analysis *a, const struct lmm_loss *l);
 void lmm__stream_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
 void lmm__load_flush(struct lmm_analysis *a, struct stream *s, uint64_t bytes, uint64_t faults);
 
-void lmm__op(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+/* Takes the operators that ev begins with; returns how many. */
+uint32_t lmm__ops(struct lmm_analysis *a, struct stream *s, const struct lmm_event *ev, uint32_t n);
 void lmm__graph_begin(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
 void lmm__graph_end(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
 void lmm__epoch(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
@@ -530,7 +516,7 @@ void lmm__context_free(struct lmm_analysis *a, struct context *c);
 struct ledger *lmm__ledger_now(struct lmm_analysis *a, uint32_t serial);
 struct ledger *lmm__ledger_at(struct lmm_analysis *a, uint32_t serial, uint64_t t);
 
-/* ---- stage 2: fact.c, request.c, close.c -------------------------------------------------------- */
+/* ---- stage 2: fact.c, sequence.c, request.c, close.c -------------------------------------------------------- */
 
 void lmm__fact_push(struct lmm_analysis *a, struct fact *f);
 void lmm__facts_flush(struct lmm_analysis *a);
@@ -540,13 +526,30 @@ void lmm__request_close(struct lmm_analysis *a, struct request *r, int is_comple
 void lmm__requests_close(struct lmm_analysis *a, uint32_t context); /* all open ones of it */
 void lmm__requests_decided(struct lmm_analysis *a, const struct context *c);
 void lmm__requests_warm(struct lmm_analysis *a, const struct context *c, uint64_t t);
+struct request *lmm__request_find(struct lmm_analysis *a, uint32_t context, uint16_t seq);
+struct request *lmm__request_only(struct lmm_analysis *a,
+				  uint32_t context); /* NULL: none or several */
+void lmm__request_set_mark(struct lmm_analysis *a, struct request *r, unsigned kind, uint64_t t);
+uint64_t lmm__tokens_chosen(struct lmm_analysis *a, const struct request *r);
+void lmm__guesses_forget(struct lmm_analysis *a, uint32_t context);
+struct step *lmm__step_find(struct lmm_analysis *a, uint32_t process, uint32_t id);
+void lmm__step_name(struct lmm_analysis *a, struct step *st, const struct fact *f);
+void lmm__step_take(struct lmm_analysis *a, const struct fact *f);
+void lmm__seq_take(struct lmm_analysis *a, const struct fact *f);
 void lmm__request_guess(struct lmm_analysis *a, struct request *r);
 /* Where the request ends as far as is known; NULL: nothing of it has ended yet. */
 const struct mark *lmm__request_mark(const struct request *r);
 
 /* Closes and decides everything: for a private copy whose result is wanted. */
 void lmm__finish(struct lmm_analysis *a);
-void lmm__analysis_clear(struct lmm_analysis *a); /* frees what it holds, not itself */
+int lmm__references_check(struct lmm_analysis *a); /* of what was loaded: 0 or LMM_E_CORRUPT */
+void lmm__analysis_clear(struct lmm_analysis *a);  /* frees what it holds, not itself */
+
+static inline int lmm__is_step_phase(unsigned phase)
+{
+	return phase == LMM_PHASE_PREFILL || phase == LMM_PHASE_DECODE ||
+	       phase == LMM_PHASE_DRAFT || phase == LMM_PHASE_VERIFY;
+}
 
 static inline uint64_t lmm__minus(uint64_t a, uint64_t b)
 {

@@ -116,12 +116,6 @@ void lmm__embedding(struct lmm_analysis *a, struct stream *s, uint64_t t0, uint6
 
 /* ---- phases ------------------------------------------------------------------------------------- */
 
-static int is_step_phase(unsigned phase)
-{
-	return phase == LMM_PHASE_PREFILL || phase == LMM_PHASE_DECODE ||
-	       phase == LMM_PHASE_DRAFT || phase == LMM_PHASE_VERIFY;
-}
-
 static int is_recorded_phase(unsigned phase)
 {
 	return phase > LMM_PHASE_NONE && phase < LMM_PHASE_UNACCOUNTED &&
@@ -144,10 +138,10 @@ static void frames_drop(struct lmm_analysis *a, struct stream *s, uint32_t keep,
 /* A pass never runs inside another of the same stream: the end of the one before is missing. */
 static void frames_mend(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
-	if (!is_step_phase(e->phase))
+	if (!lmm__is_step_phase(e->phase))
 		return;
 	for (uint32_t i = 0; i < s->depth; i++) {
-		if (is_step_phase(s->frames[i].phase)) {
+		if (lmm__is_step_phase(s->frames[i].phase)) {
 			frames_drop(a, s, i, e->t);
 			return;
 		}
@@ -255,7 +249,7 @@ static void step(struct lmm_analysis *a, struct stream *s, const struct lmm_even
 	struct fact f = fact_make(s, FACT_STEP, e->t);
 	struct context *c;
 
-	if (!is_step_phase(e->phase)) {
+	if (!lmm__is_step_phase(e->phase)) {
 		s->invalid++;
 		return;
 	}
@@ -405,7 +399,6 @@ static uint64_t count_stored(const struct lmm_event *ev, uint32_t n)
 int lmm__events(struct lmm_analysis *a, const struct lmm_events *batch)
 {
 	struct stream *s = lmm__stream(a, batch->stream);
-	uint64_t operators;
 
 	if (!s || s->process == LMM_I_NONE) {
 		uint64_t n = count_stored(batch->ev, batch->n);
@@ -415,20 +408,17 @@ int lmm__events(struct lmm_analysis *a, const struct lmm_events *batch)
 		a->past_invalid += n;
 		return 0;
 	}
-	operators = s->operators;
-	for (uint32_t i = 0; i < batch->n; i++) {
+	for (uint32_t i = 0; i < batch->n;) {
 		const struct lmm_event *e = &batch->ev[i];
+		uint32_t ops = lmm__ops(a, s, e, batch->n - i);
 
-		if (lmm_likely(e->type == LMM_EV_OP || e->type == LMM_EV_OP_FUSED)) {
-			lmm__op(a, s, e);
+		i += ops;
+		if (ops)
 			continue;
-		}
 		s->stored += !lmm_event_is_meta(e->type);
 		lmm__stream_event(a, s, e);
+		i++;
 	}
-	operators = s->operators - operators;
-	s->stored += operators;
-	a->processes[s->process].operators += operators;
 	if (s->newest > a->newest)
 		a->newest = s->newest;
 	return a->failed ? -ENOMEM : 0;

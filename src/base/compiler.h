@@ -7,6 +7,7 @@
 
 #define LMM_EXPORT	 __attribute__((visibility("default")))
 #define LMM_NOINLINE	 __attribute__((noinline))
+#define LMM_INLINE	 inline __attribute__((always_inline))
 #define LMM_COLD	 __attribute__((cold, noinline))
 #define LMM_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define LMM_ALIGNED(n)	 __attribute__((aligned(n)))

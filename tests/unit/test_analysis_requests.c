@@ -167,12 +167,689 @@ static void test_overlap_is_not_hidden(void **state)
 	tape_free(&p);
 }
 
+/* ---- prompts in pieces -------------------------------------------------------------------------- */
+
+/* 20 tokens: a call of 12 in two passes, then one of 8; no token is chosen before the end of the second. */
+static void test_chunked_prefill(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	const struct lmm_result_request *q;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	tape_span(&p, 10000, 10100, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+	tape_count(&p, 10100, LMM_PHASE_TOKENIZE, 20, 0);
+	tape_in(&p, 10100, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_step(&p, 10101, LMM_PHASE_PREFILL, 1, 12, 0, 0, 1);
+	tape_seq(&p, 10102, 1, 0, 12, 0, 0);
+	tape_out(&p, 11000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_in(&p, 11000, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_step(&p, 11001, LMM_PHASE_PREFILL, 2, 0, 0, 0, 1);
+	tape_out(&p, 12000, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_idle(&p, 12000, 12010, 2);
+	tape_in(&p, 12010, LMM_PHASE_PREFILL, 3, LMM_SEQ_NONE);
+	tape_step(&p, 12011, LMM_PHASE_PREFILL, 3, 8, 1, 0, 2);
+	tape_seq(&p, 12012, 3, 0, 8, 1, 12);
+	tape_out(&p, 13000, LMM_PHASE_PREFILL, 3, LMM_SEQ_NONE);
+	tape_in(&p, 13000, LMM_PHASE_SAMPLING, 3, 0);
+	tape_token(&p, 13020, 3, 0);
+	tape_out(&p, 13030, LMM_PHASE_SAMPLING, 3, 0);
+	tape_in(&p, 13030, LMM_PHASE_DECODE, 4, LMM_SEQ_NONE);
+	tape_step(&p, 13031, LMM_PHASE_DECODE, 4, 1, 1, 0, 3);
+	tape_seq(&p, 13032, 4, 0, 1, 1, 20);
+	tape_out(&p, 13100, LMM_PHASE_DECODE, 4, LMM_SEQ_NONE);
+	tape_in(&p, 13100, LMM_PHASE_SAMPLING, 4, 0);
+	tape_token(&p, 13120, 4, 0);
+	tape_out(&p, 13130, LMM_PHASE_SAMPLING, 4, 0);
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 1);
+	q = &r->requests[0];
+	assert_int_equal(q->prompt_tokens, 20);
+	assert_int_equal(q->prefill_steps, 3);
+	assert_int_equal(q->decode_steps, 1);
+	assert_int_equal(q->output_tokens, 2);
+	assert_ns(q->start_ns, 10000);
+	assert_ns(q->ttft_ns, 3020);
+	/* no detokenize: it ends with its last token */
+	assert_ns(q->wall_ns, 3120);
+	assert_ns(request_phase(q, LMM_PHASE_PREFILL), 900 + 1000 + 990);
+	assert_ns(request_phase(q, LMM_PHASE_SAMPLING), 30 + 20);
+	assert_ns(request_sum(q), q->wall_ns);
+	assert_int_equal(r->steps.prefill.count, 3);
+	assert_int_equal(r->steps.prefill_tokens, 20);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* A second turn: its first position says what was in the cache; SEQ_RM takes back what did not fit. */
+static void test_prompt_cache(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	tape_in(&p, 10000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_step(&p, 10001, LMM_PHASE_PREFILL, 1, 10, 1, 0, 1);
+	tape_seq(&p, 10002, 1, 0, 10, 1, 0);
+	tape_out(&p, 11000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_token(&p, 11010, 1, 0);
+	/* continues at 10: more than one token, fewer outputs than tokens */
+	tape_in(&p, 12000, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_step(&p, 12001, LMM_PHASE_PREFILL, 2, 5, 1, 0, 2);
+	tape_seq(&p, 12002, 2, 0, 5, 1, 10);
+	tape_out(&p, 13000, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_token(&p, 13010, 2, 0);
+	/* the same prompt again: all but its last token are there */
+	tape_hint(&p, 13500, LMM_HINT_SEQ_RM, 0, 0, 14);
+	tape_in(&p, 14000, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_step(&p, 14001, LMM_PHASE_DECODE, 3, 1, 1, 0, 3);
+	tape_seq(&p, 14002, 3, 0, 1, 1, 14);
+	tape_out(&p, 15000, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_token(&p, 15010, 3, 0);
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 3);
+	assert_int_equal(r->requests[0].prompt_tokens, 10);
+	assert_int_equal(r->requests[0].cached_tokens, 0);
+	assert_int_equal(r->requests[1].prompt_tokens, 15);
+	assert_int_equal(r->requests[1].cached_tokens, 10);
+	assert_int_equal(r->requests[2].prompt_tokens, 15);
+	assert_int_equal(r->requests[2].cached_tokens, 14);
+	/* what is a decode for the engine is this request's prefill */
+	assert_int_equal(r->requests[2].prefill_steps, 1);
+	assert_ns(request_phase(&r->requests[2], LMM_PHASE_PREFILL), 1000);
+	assert_ns(phase_total(r, LMM_PHASE_DECODE), 1000);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* The same without positions: they are counted. */
+static void test_counted_positions(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		uint64_t t = 10000 + 1000 * i;
+		uint64_t tokens = i == 1 ? 1 : 6;
+
+		if (i == 2)
+			tape_hint(&p, t - 10, LMM_HINT_SEQ_RM, 0xffff, 0, 4);
+		tape_in(&p, t, LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, LMM_PHASE_PREFILL, i, tokens, 1, 0, i);
+		tape_out(&p, t + 500, LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+		tape_token(&p, t + 500, i, LMM_SEQ_NONE);
+	}
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 2);
+	assert_int_equal(r->requests[0].output_tokens, 2);
+	assert_int_equal(r->requests[1].cached_tokens, 4);
+	assert_int_equal(r->requests[1].prompt_tokens, 10);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* ---- a server ----------------------------------------------------------------------------------- */
+
+/*
+ * Two slots. A: tokenized on the engine's thread's neighbour at 10000 … 10100, runs from 10500. B: tokenized 11000 … 11100,
+ * waits, is prefilled in the step that also decodes A, then both decode together. Stream 0 is the engine's.
+ */
+static void server_make(struct tape *p, int is_late)
+{
+	tape_begin(p, "llama-server", 0);
+	if (!is_late) {
+		p->stream = 1;
+		tape_span(p, 10000, 10100, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+		tape_count(p, 10100, LMM_PHASE_TOKENIZE, 10, 0);
+		tape_span(p, 11000, 11100, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+		tape_count(p, 11100, LMM_PHASE_TOKENIZE, 8, 0);
+		p->stream = 0;
+	}
+	tape_idle(p, 5000, 10500, LMM_STEP_NONE);
+	tape_in(p, 10500, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_step(p, 10501, LMM_PHASE_PREFILL, 1, 10, 1, 0, 1);
+	tape_seq(p, 10502, 1, 0, 10, 1, 0);
+	tape_out(p, 12000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_in(p, 12000, LMM_PHASE_SAMPLING, 1, 0);
+	tape_token(p, 12050, 1, 0);
+	tape_out(p, 12060, LMM_PHASE_SAMPLING, 1, 0);
+	tape_span(p, 12060, 12080, LMM_PHASE_DETOKENIZE, 1, 0);
+	tape_idle(p, 12080, 12100, 1);
+	/* shared: decode of A, prefill of B */
+	tape_in(p, 12100, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_step(p, 12101, LMM_PHASE_PREFILL, 2, 9, 2, 0, 2);
+	tape_seq(p, 12102, 2, 0, 1, 1, 10);
+	tape_seq(p, 12102, 2, 1, 8, 1, 0);
+	tape_out(p, 13100, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_in(p, 13100, LMM_PHASE_SAMPLING, 2, 0);
+	tape_token(p, 13120, 2, 0);
+	tape_out(p, 13130, LMM_PHASE_SAMPLING, 2, 0);
+	tape_in(p, 13130, LMM_PHASE_SAMPLING, 2, 1);
+	tape_token(p, 13170, 2, 1);
+	tape_out(p, 13180, LMM_PHASE_SAMPLING, 2, 1);
+	tape_span(p, 13180, 13190, LMM_PHASE_DETOKENIZE, 2, 0);
+	tape_span(p, 13190, 13210, LMM_PHASE_DETOKENIZE, 2, 1);
+	tape_idle(p, 13210, 13250, 2);
+	tape_in(p, 13250, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_step(p, 13251, LMM_PHASE_DECODE, 3, 2, 2, 0, 3);
+	tape_seq(p, 13252, 3, 0, 1, 1, 11);
+	tape_seq(p, 13252, 3, 1, 1, 1, 8);
+	tape_out(p, 13750, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_in(p, 13750, LMM_PHASE_SAMPLING, 3, 0);
+	tape_token(p, 13770, 3, 0);
+	tape_out(p, 13780, LMM_PHASE_SAMPLING, 3, 0);
+	tape_in(p, 13780, LMM_PHASE_SAMPLING, 3, 1);
+	tape_token(p, 13800, 3, 1);
+	tape_out(p, 13820, LMM_PHASE_SAMPLING, 3, 1);
+	tape_span(p, 13820, 13840, LMM_PHASE_DETOKENIZE, 3, 0);
+	tape_span(p, 13840, 13870, LMM_PHASE_DETOKENIZE, 3, 1);
+	tape_idle(p, 13870, 40000, 3);
+	if (is_late) {
+		/* the other thread's batch comes when all is over */
+		p->stream = 1;
+		tape_span(p, 10000, 10100, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+		tape_count(p, 10100, LMM_PHASE_TOKENIZE, 10, 0);
+		tape_span(p, 11000, 11100, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+		tape_count(p, 11100, LMM_PHASE_TOKENIZE, 8, 0);
+	}
+	tape_end(p, 40000);
+}
+
+static void test_server(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	const struct lmm_result_request *a, *b;
+
+	(void)state;
+	server_make(&p, 0);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 2);
+	a = &r->requests[0];
+	b = &r->requests[1];
+	assert_int_equal(a->seq, 0);
+	assert_int_equal(b->seq, 1);
+
+	assert_ns(a->start_ns, 10000);
+	assert_ns(a->wall_ns, 13840 - 10000);
+	assert_int_equal(a->output_tokens, 3);
+	assert_ns(a->ttft_ns, 2050);
+	assert_ns(request_phase(a, LMM_PHASE_TOKENIZE), 100);
+	assert_ns(request_phase(a, LMM_PHASE_PREFILL), 1500);
+	assert_ns(request_phase(a, LMM_PHASE_DECODE), 1000 + 500);
+	assert_ns(request_phase(a, LMM_PHASE_SAMPLING), 60 + 30 + 30);
+	assert_ns(request_phase(a, LMM_PHASE_DETOKENIZE), 20 + 10 + 20);
+	/* from its tokenize to its first step; B's sampling and detokenize */
+	assert_ns(request_phase(a, LMM_PHASE_WAITING), 400 + 50 + 20 + 40);
+	assert_ns(a->unaccounted_ns, 20 + 40);
+	assert_ns(request_sum(a), a->wall_ns);
+	assert_int_equal(a->prefill_steps, 1);
+	assert_int_equal(a->decode_steps, 2);
+
+	assert_ns(b->start_ns, 11000);
+	assert_ns(b->wall_ns, 13870 - 11000);
+	assert_int_equal(b->prompt_tokens, 8);
+	assert_ns(b->ttft_ns, 13170 - 11000);
+	assert_ns(request_phase(b, LMM_PHASE_WAITING), 1000 + 30 + 10 + 30 + 20);
+	assert_ns(request_phase(b, LMM_PHASE_PREFILL), 1000);
+	assert_ns(request_phase(b, LMM_PHASE_DECODE), 500);
+	assert_ns(b->unaccounted_ns, 40);
+	assert_ns(request_sum(b), b->wall_ns);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+static void test_server_totals(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	server_make(&p, 0);
+	r = tape_result(&p);
+	/* a shared step is once in the totals, an interval that both did not account for as well */
+	assert_ns(phase_total(r, LMM_PHASE_PREFILL), 1500 + 1000);
+	assert_ns(phase_total(r, LMM_PHASE_DECODE), 500);
+	assert_ns(phase_total(r, LMM_PHASE_UNACCOUNTED), 20 + 40);
+	assert_int_equal(result_phase(r, LMM_PHASE_UNACCOUNTED)->stats.count, 2);
+	assert_int_equal(result_phase(r, LMM_PHASE_WAITING)->stats.count, 2);
+	assert_ns(phase_total(r, LMM_PHASE_WAITING), 510 + 1090);
+	assert_true(result_phase(r, LMM_PHASE_WAITING)->share_percent < 0);
+	/* 5 tokens while any request ran: 10000 … 13870 */
+	assert_ns(r->output_tokens_per_second, 5 / 3870e-9);
+	assert_int_equal(r->itl.count, 3);
+	assert_int_equal(r->steps.n_bins, 0); /* no step of one sequence alone was a decode */
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+static void test_late_batch(void **state)
+{
+	struct tape p = { 0 }, late = { 0 };
+	struct lmm_result *r, *s;
+	char *x, *y;
+
+	(void)state;
+	server_make(&p, 0);
+	server_make(&late, 1);
+	r = tape_result(&p);
+	s = tape_result(&late);
+	x = result_dump(r);
+	y = result_dump(s);
+	assert_string_equal(x, y);
+	free(x);
+	free(y);
+	lmm_result_destroy(r);
+	lmm_result_destroy(s);
+	tape_free(&p);
+	tape_free(&late);
+}
+
+/* A slot that waits its turn between the chunks of its prompt. */
+static void test_waits_for_its_turn(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	const struct lmm_result_request *q;
+
+	(void)state;
+	tape_begin(&p, "llama-server", 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		uint64_t t = 10000 + 1000 * i;
+		unsigned seq = i == 1 || i == 2;
+
+		tape_in(&p, t, LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, LMM_PHASE_PREFILL, i, 4, i >= 2, 0, i);
+		tape_seq(&p, t + 1, i, seq, 4, i >= 2, i >= 2 ? 4 : 0);
+		tape_out(&p, t + 900, LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+		tape_idle(&p, t + 900, t + 1000, i);
+	}
+	tape_token(&p, 14000, 3, 0);
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	q = &r->requests[0];
+	assert_int_equal(q->seq, 0);
+	assert_ns(request_phase(q, LMM_PHASE_PREFILL), 1800);
+	assert_ns(request_phase(q, LMM_PHASE_WAITING), 1800);
+	assert_ns(q->unaccounted_ns, 400);
+	assert_ns(request_sum(q), q->wall_ns);
+	assert_ns(q->wall_ns, 4000);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* Two threads take turns with the calls of one request, as a thread pool does. */
+static void test_thread_pool(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	const struct lmm_result_request *q;
+
+	(void)state;
+	tape_begin(&p, "node", 0);
+	for (int odd = 0; odd < 2; odd++) {
+		p.stream = (uint32_t)odd;
+		for (uint32_t i = (uint32_t)odd; i < 6; i += 2) {
+			uint64_t t = 10000 + 1000 * i;
+
+			tape_idle(&p, i >= 2 ? t - 1040 : 5000, t, i);
+			tape_in(&p, t, i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+			tape_step(&p, t + 1, i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL, i, i ? 1 : 7, 1, 0, i);
+			tape_seq(&p, t + 1, i, 0, i ? 1 : 7, 1, i ? 6 + i : 0);
+			tape_out(&p, t + 900, i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+			tape_in(&p, t + 900, LMM_PHASE_SAMPLING, i, 0);
+			tape_token(&p, t + 950, i, 0);
+			tape_out(&p, t + 960, LMM_PHASE_SAMPLING, i, 0);
+		}
+	}
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 1);
+	q = &r->requests[0];
+	assert_int_equal(q->output_tokens, 6);
+	assert_ns(q->wall_ns, 15950 - 10000);
+	assert_ns(request_phase(q, LMM_PHASE_PREFILL), 900);
+	assert_ns(request_phase(q, LMM_PHASE_DECODE), 5 * 900);
+	/* between the threads: what lies between the phases of one and of the other */
+	assert_ns(q->unaccounted_ns, 5 * 40);
+	assert_ns(request_sum(q), q->wall_ns);
+	assert_ns(r->itl.min_ns, 1000);
+	assert_ns(r->itl.max_ns, 1000);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* ---- speculative decoding ----------------------------------------------------------------------- */
+
+/* A draft model (context 1) proposes 3 tokens, the target checks them in one step; 2 are taken back. */
+static void test_speculative(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	const struct lmm_result_request *q;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	tape_in(&p, 10000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_step(&p, 10001, LMM_PHASE_PREFILL, 1, 10, 1, 0, 1);
+	tape_seq(&p, 10002, 1, 0, 10, 1, 0);
+	tape_out(&p, 11000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_token(&p, 11000, 1, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		uint64_t t = 11000 + 1000 * i;
+
+		tape_in(&p, t, LMM_PHASE_DRAFT, 2 + 2 * i, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, LMM_PHASE_DRAFT, 2 + 2 * i, 3, 3, 1, 10 + i);
+		tape_seq(&p, t + 1, 2 + 2 * i, 0, 3, 3, 10 + 2 * i);
+		tape_out(&p, t + 300, LMM_PHASE_DRAFT, 2 + 2 * i, LMM_SEQ_NONE);
+		tape_token(&p, t + 300, 2 + 2 * i, 0); /* of the draft: not the request's */
+		tape_in(&p, t + 300, LMM_PHASE_VERIFY, 3 + 2 * i, LMM_SEQ_NONE);
+		tape_step(&p, t + 301, LMM_PHASE_VERIFY, 3 + 2 * i, 4, 4, 0, 20 + i);
+		tape_seq(&p, t + 301, 3 + 2 * i, 0, 4, 4, 10 + 2 * i);
+		tape_out(&p, t + 900, LMM_PHASE_VERIFY, 3 + 2 * i, LMM_SEQ_NONE);
+		tape_in(&p, t + 900, LMM_PHASE_SAMPLING, 3 + 2 * i, 0);
+		tape_token(&p, t + 920, 3 + 2 * i, 0);
+		tape_token(&p, t + 940, 3 + 2 * i, 0);
+		tape_out(&p, t + 1000, LMM_PHASE_SAMPLING, 3 + 2 * i, 0);
+		tape_hint(&p, t + 1000, LMM_HINT_SEQ_RM, 0, 0, 12 + 2 * i);
+	}
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 1);
+	q = &r->requests[0];
+	assert_int_equal(q->output_tokens, 1 + 4);
+	assert_int_equal(q->prompt_tokens, 10);
+	assert_ns(request_phase(q, LMM_PHASE_DRAFT), 600);
+	assert_ns(request_phase(q, LMM_PHASE_VERIFY), 1200);
+	assert_ns(request_phase(q, LMM_PHASE_SAMPLING), 100 + 40);
+	assert_ns(request_sum(q), q->wall_ns);
+	assert_ns(q->wall_ns, 2940);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* ---- warm-up ------------------------------------------------------------------------------------ */
+
+static uint64_t bench_run(struct tape *p, uint64_t t, uint32_t *step, uint32_t context, unsigned n_prompt, unsigned n_gen)
+{
+	tape_hint(p, t, LMM_HINT_MEMORY_CLEAR, LMM_SEQ_NONE, context, 0);
+	for (unsigned i = 0; i < n_gen + (n_prompt > 0); i++) {
+		unsigned phase = n_prompt && i == 0 ? LMM_PHASE_PREFILL : LMM_PHASE_DECODE;
+
+		tape_in(p, t, phase, *step, LMM_SEQ_NONE);
+		tape_step(p, t + 1, phase, *step, phase == LMM_PHASE_PREFILL ? n_prompt : 1, 1, context, *step);
+		tape_out(p, t + 100, phase, *step, LMM_SEQ_NONE);
+		tape_idle(p, t + 100, t + 110, *step);
+		++*step;
+		t += 110;
+	}
+	return t;
+}
+
+static void test_bench(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t step = 1;
+	uint64_t t = 10000;
+
+	(void)state;
+	tape_begin(&p, "llama-bench", 0);
+	for (uint32_t test = 0; test < 2; test++) {
+		tape_hint(&p, t, LMM_HINT_CONTEXT_NEW, LMM_SEQ_NONE, 0, 0);
+		/* the warm-up of a test of generation is one token */
+		t = bench_run(&p, t, &step, 0, test ? 0 : 8, test ? 1 : 0);
+		for (int i = 0; i < 2; i++)
+			t = bench_run(&p, t, &step, 0, test ? 0 : 8, test ? 4 : 0);
+		tape_hint(&p, t, LMM_HINT_CONTEXT_FREE, LMM_SEQ_NONE, 0, 0);
+	}
+	tape_end(&p, t);
+	r = tape_result(&p);
+	assert_int_equal(r->warmup_requests, 2);
+	assert_int_equal(r->requests_total, 4);
+	assert_int_equal(r->steps.warmup_steps, 2);
+	assert_int_equal(r->steps.prefill.count, 2);
+	assert_int_equal(r->steps.decode.count, 8);
+	assert_int_equal(r->steps.prefill_tokens, 16);
+	/* it never samples: a step with outputs stands for a token */
+	assert_int_equal(r->requests[0].prompt_tokens, 8);
+	assert_int_equal(r->requests[0].output_tokens, 1);
+	assert_ns(r->requests[0].ttft_ns, 100);
+	assert_ns(r->requests[0].wall_ns, 100);
+	assert_int_equal(r->requests[2].output_tokens, 4);
+	assert_ns(r->requests[2].tpot_ns, 110);
+	assert_ns(r->requests[2].wall_ns, 430);
+	assert_ns(r->requests[2].unaccounted_ns, 30);
+	assert_ns(request_sum(&r->requests[2]), 430);
+	assert_int_equal(r->itl.count, 6);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* In any other process two requests without a token are two requests. */
+static void test_not_bench(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t step = 1;
+	uint64_t t = 10000;
+
+	(void)state;
+	tape_begin(&p, "embedder", 0);
+	for (int i = 0; i < 40; i++)
+		t = bench_run(&p, t, &step, 0, 8, 0);
+	tape_end(&p, t);
+	r = tape_result(&p);
+	assert_int_equal(r->warmup_requests, 0);
+	assert_int_equal(r->requests_total, 40);
+	assert_int_equal(r->steps.prefill.count, 40);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+static void test_warmup_switch(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t step = 1;
+	uint64_t t = 10000;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	t = bench_run(&p, t, &step, 0, 3, 0);
+	tape_token(&p, t, step - 1, LMM_SEQ_NONE);
+	tape_hint(&p, t, LMM_HINT_WARMUP_ON, LMM_SEQ_NONE, 0, 0);
+	t = bench_run(&p, t, &step, 0, 2, 2);
+	tape_hint(&p, t, LMM_HINT_WARMUP_OFF, LMM_SEQ_NONE, 0, 0);
+	t = bench_run(&p, t, &step, 0, 5, 0);
+	tape_token(&p, t, step - 1, LMM_SEQ_NONE);
+	tape_end(&p, t);
+	r = tape_result(&p);
+	assert_int_equal(r->warmup_requests, 1);
+	assert_int_equal(r->requests_total, 2);
+	assert_int_equal(r->requests[1].prompt_tokens, 5);
+	assert_int_equal(r->steps.warmup_steps, 3);
+	assert_int_equal(r->steps.prefill.count, 2);
+	assert_true(result_phase(r, LMM_PHASE_DECODE)->warmup_only);
+	assert_false(result_phase(r, LMM_PHASE_PREFILL)->warmup_only);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* PERF_RESET behind a chosen token declares nothing a warm-up. */
+static void test_late_perf_reset(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t step = 1;
+	uint64_t t = 10000;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	t = bench_run(&p, t, &step, 0, 3, 0);
+	tape_token(&p, t, step - 1, LMM_SEQ_NONE);
+	tape_hint(&p, t, LMM_HINT_PERF_RESET, LMM_SEQ_NONE, 0, 0);
+	tape_end(&p, t);
+	r = tape_result(&p);
+	assert_int_equal(r->warmup_requests, 0);
+	assert_int_equal(r->requests_total, 1);
+	assert_int_equal(r->steps.prefill.count, 1);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* ---- broken recordings -------------------------------------------------------------------------- */
+
+static void test_cut_session(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	size_t n;
+
+	(void)state;
+	completion_make(&p);
+	n = p.n;
+	/* cut anywhere: what is there is counted, nothing breaks, nothing is taken for complete */
+	for (p.n = 10; p.n < n - 2; p.n++) {
+		r = tape_result(&p);
+		assert_int_equal(r->complete, 0);
+		assert_int_equal(r->records.invalid, 0);
+		assert_true(r->n_requests <= 1);
+		if (r->n_requests) {
+			/* the warm-up was complete before anything declared it one */
+			if (r->requests[0].start_ns >= 30000)
+				assert_int_equal(r->requests[0].complete, 0);
+			assert_true(request_sum(&r->requests[0]) <= r->requests[0].wall_ns + 1e-6);
+		}
+		lmm_result_destroy(r);
+	}
+	tape_free(&p);
+}
+
+static void test_lost_phases(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	tape_in(&p, 10000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_step(&p, 10001, LMM_PHASE_PREFILL, 1, 10, 1, 0, 1);
+	tape_out(&p, 11000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_in(&p, 11000, LMM_PHASE_DECODE, 2, LMM_SEQ_NONE);
+	tape_step(&p, 11001, LMM_PHASE_DECODE, 2, 1, 1, 0, 2);
+	tape_lost(&p, 15000, 12); /* among them its end */
+	tape_idle(&p, 15900, 16000, 4);
+	tape_in(&p, 16000, LMM_PHASE_DECODE, 5, LMM_SEQ_NONE);
+	tape_step(&p, 16001, LMM_PHASE_DECODE, 5, 1, 1, 0, 5);
+	tape_out(&p, 17000, LMM_PHASE_DECODE, 5, LMM_SEQ_NONE);
+	tape_token(&p, 17000, 5, LMM_SEQ_NONE);
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->records.lost, 12);
+	assert_int_equal(r->records.invalid, 0);
+	/* the pass whose end is lost has no duration */
+	assert_int_equal(r->steps.decode.count, 1);
+	assert_ns(phase_total(r, LMM_PHASE_DECODE), 1000);
+	/* and the hole is not papered over */
+	assert_ns(r->requests[0].wall_ns, 7000);
+	assert_ns(request_sum(&r->requests[0]), 1000 + 100 + 1000);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+static void test_garbage_is_invalid(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	tape_out(&p, 10000, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);	  /* 1: no begin */
+	tape_in(&p, 10010, LMM_PHASE_WAITING, 1, LMM_SEQ_NONE);	  /* 2: is never recorded */
+	tape_in(&p, 10020, 77, 1, LMM_SEQ_NONE);		  /* 3: no phase */
+	tape_in(&p, 10030, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);	  /* 4: has no end … */
+	tape_in(&p, 10040, LMM_PHASE_DECODE, 2, LMM_SEQ_NONE);	  /* … when this begins */
+	tape_out(&p, 10050, LMM_PHASE_SAMPLING, 2, LMM_SEQ_NONE); /* 5 */
+	tape_out(&p, 10060, LMM_PHASE_DECODE, 2, LMM_SEQ_NONE);
+	tape_step(&p, 10070, LMM_PHASE_SAMPLING, 3, 1, 1, 0, 1); /* 6 */
+	tape_idle(&p, 10090, 10080, 1);				  /* 7: ends before it begins */
+	tape_hint(&p, 10100, 50, 0, 0, 0);			  /* 8 */
+	(void)tape_event(&p, 10110, 0x7f);			  /* 9 */
+	tape_token(&p, 10120, 1, 0);				  /* of no step: none can be told from one that is lost */
+	tape_seq(&p, 10130, 1, 0, 1, 1, 0);
+	p.stream = 42; /* never described */
+	tape_token(&p, 10120, 1, 0); /* 10 */
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->records.invalid, 10);
+	assert_int_equal(r->records.stored, 14);
+	assert_int_equal(r->requests_total, 0);
+	assert_int_equal(result_phase(r, LMM_PHASE_DECODE)->stats.count, 1);
+	assert_ns(phase_total(r, LMM_PHASE_DECODE), 20);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+static void test_accounting(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	struct lmm_item *it;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	tape_span(&p, 10000, 10010, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);
+	tape_lost(&p, 10020, 5);
+	p.stream = 1;
+	tape_span(&p, 10000, 10010, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);
+	it = tape_item(&p, LMM_ITEM_LOSS);
+	it->loss = (struct lmm_loss){ .stream = 0, .emitted = 9, .lost = 7 }; /* 2 more than were announced */
+	it = tape_item(&p, LMM_ITEM_LOSS);
+	it->loss = (struct lmm_loss){ .stream = 1, .emitted = 4, .lost = 1 }; /* 1 is missing without a word */
+	tape_end(&p, 20000);
+	p.entries[p.n - 1].item.end.no_ring_lost = 3;
+	p.entries[p.n - 1].item.end.collector_cpu_ns = 555;
+	r = tape_result(&p);
+	assert_int_equal(r->records.stored, 4);
+	assert_int_equal(r->records.lost, 7 + 1 + 3);
+	assert_int_equal(r->records.emitted, 9 + 4 + 3);
+	assert_ns(r->overhead.collector_cpu_ns, 555);
+	assert_ns(r->overhead.total_ns, 2 * 50);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_completion_request),
 		cmocka_unit_test(test_completion_totals),
 		cmocka_unit_test(test_overlap_is_not_hidden),
+		cmocka_unit_test(test_chunked_prefill),
+		cmocka_unit_test(test_prompt_cache),
+		cmocka_unit_test(test_counted_positions),
+		cmocka_unit_test(test_server),
+		cmocka_unit_test(test_server_totals),
+		cmocka_unit_test(test_late_batch),
+		cmocka_unit_test(test_waits_for_its_turn),
+		cmocka_unit_test(test_thread_pool),
+		cmocka_unit_test(test_speculative),
+		cmocka_unit_test(test_bench),
+		cmocka_unit_test(test_not_bench),
+		cmocka_unit_test(test_warmup_switch),
+		cmocka_unit_test(test_late_perf_reset),
+		cmocka_unit_test(test_cut_session),
+		cmocka_unit_test(test_lost_phases),
+		cmocka_unit_test(test_garbage_is_invalid),
+		cmocka_unit_test(test_accounting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
