@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lmmeter/trace.h"
@@ -79,6 +80,14 @@ int lmm_output_close(FILE *out)
 	if (out != stdout && fclose(out) != 0 && rc == 0)
 		rc = -errno;
 	return rc;
+}
+
+void lmm_output_discard(const char *path)
+{
+	struct stat st;
+
+	if (path && strcmp(path, "-") != 0 && lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+		(void)unlink(path);
 }
 
 int lmm_output_failed(const char *name, int rc)

@@ -32,6 +32,9 @@ int lmm_stdout_finish(void);
 int lmm_output_open(const char *path, int force, FILE **out);
 int lmm_output_close(FILE *out);
 
+/* Takes a half-written result away; only if it is a regular file. path as for lmm_output_open(). */
+void lmm_output_discard(const char *path);
+
 /* Says why name could not be written; the exit status. -EPIPE is no failure: the reader (head, less) has seen enough. */
 int lmm_output_failed(const char *name, int rc);
 

@@ -68,6 +68,8 @@ static int write_export(struct lmm_trace *tr, const struct lmm_result *r, const 
 	}
 	write_failed = ferror(out);
 	rc_close = lmm_output_close(out);
+	if (rc < 0 || rc_close < 0)
+		lmm_output_discard(path);
 	if (rc < 0 && !write_failed) {
 		lmm_error("cannot export: %s", lmm_strerror(rc));
 		return LMM_EXIT_FAILURE;

@@ -99,7 +99,10 @@ static int write_document(const struct lmm_result *r, const struct report_opts *
 		lmm_report_text(r, &text, out);
 	}
 	rc = lmm_output_close(out);
-	return rc < 0 ? lmm_output_failed(name, rc) : LMM_EXIT_OK;
+	if (rc == 0)
+		return LMM_EXIT_OK;
+	lmm_output_discard(opts->output);
+	return lmm_output_failed(name, rc);
 }
 
 static int report_file(const char *path, const struct report_opts *opts)

@@ -89,3 +89,13 @@ load common
 		[ -z "$output" ]
 	done
 }
+
+@test "what could only be written in part is taken away" {
+	for format in perfetto chrome; do
+		run bash -c 'trap "" XFSZ; ulimit -f 8; exec "$LMMETER" export "$0" --to "$1" part.out' "$trace" "$format"
+		[ "$status" = 1 ]
+		[ "${#lines[@]}" = 1 ]
+		[[ $output == *"cannot write part.out"* ]]
+		[ ! -e part.out ]
+	done
+}

@@ -63,6 +63,7 @@ static void test_strings(void **state)
 		{ "\xc3", "\"\\ufffd\"" },
 		{ "\xe2\x82", "\"\\ufffd\\ufffd\"" },
 		{ "\xc0\x80", "\"\\ufffd\\ufffd\"" },
+		{ "\xe0\x80\x80", "\"\\ufffd\\ufffd\\ufffd\"" },
 		{ "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"" },
 		{ "\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"" },
 		{ "\xf3\xa0\x80\x81", "\"\\udb40\\udc01\"" },
