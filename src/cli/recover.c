@@ -48,6 +48,7 @@ struct recovery {
 	uint8_t ended[LMM_SHM_PROCESS_MAX];
 	uint8_t has_session;
 	uint8_t has_end;
+	uint8_t has_taken_over;
 	uint64_t newest;
 	uint64_t events; /* recovered */
 	struct lmm_buf scratch;
@@ -363,6 +364,7 @@ static int recover(struct recovery *r, unsigned *alive)
 	if (rc)
 		return rc;
 	lmm_folder_take_over(&r->folder);
+	r->has_taken_over = 1;
 	*alive = lmm_folder_alive(&r->folder);
 	if (!r->has_end)
 		rc = collect(r, *alive);
@@ -415,6 +417,8 @@ static void recover_from(const char *path, const char *dir)
 	rc = recover(r, &alive);
 	if (rc == 0)
 		rc = lmm_trace_writer_flush(r->writer);
+	if (r->has_taken_over)
+		lmm_folder_let_go(&r->folder);
 	/* the folder goes before the lock on the file does */
 	lmm_folder_close(&r->folder, rc == 0 && alive == 0);
 	closed = lmm_trace_writer_close(r->writer);

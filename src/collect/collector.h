@@ -49,7 +49,8 @@ unsigned lmm_collector_pressure_percent(const struct lmm_collector *c);
 
 /*
  * Hands on the counters of every stream and gives back all that was read, when what was flushed may be taken out of the
- * file again: a recovery then needs nothing that lies before. 0 or the sink's error.
+ * file again: a recovery then needs nothing that lies before (but may not know the graph of a run that goes on). 0 or
+ * the sink's error.
  */
 int lmm_collector_settle(struct lmm_collector *c);
 

@@ -289,6 +289,11 @@ void lmm_folder_take_over(struct lmm_folder *f)
 	f->shm->collector_pid = getpid();
 }
 
+void lmm_folder_let_go(struct lmm_folder *f)
+{
+	f->shm->collector_pid = 0;
+}
+
 static int32_t traced_pid(const struct lmm_folder *f, uint32_t i)
 {
 	char path[LMM_FOLDER_PATH_BYTES + 32];

@@ -39,8 +39,9 @@ void lmm_folder_close(struct lmm_folder *f, int remove);
  */
 int lmm_folder_find(const char *out_path, char path[LMM_FOLDER_PATH_BYTES]);
 
-/* Says that this process collects now. */
+/* Says that this process collects now, or that nobody does. */
 void lmm_folder_take_over(struct lmm_folder *f);
+void lmm_folder_let_go(struct lmm_folder *f);
 
 /* Traced processes of the session that are alive. */
 unsigned lmm_folder_alive(const struct lmm_folder *f);
