@@ -299,7 +299,7 @@ int lmm_cmd_run(int argc, char **argv)
 	case LMM_PARSE_HELP:
 		return LMM_EXIT_OK;
 	case LMM_PARSE_USAGE:
-		return LMM_EXIT_USAGE;
+		return EXIT_LMMETER_FAILED; /* 2 could be the command's own */
 	default:
 		break;
 	}
