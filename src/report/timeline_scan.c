@@ -72,24 +72,30 @@ static int scan_stream(struct lmm_tl *tl, const struct lmm_stream *item)
 	return s->process ? 0 : -ENOMEM;
 }
 
+static struct lmm_tl_warmup *new_warmup(struct lmm_tl_context *c)
+{
+	if (!c->warmups || c->n == c->cap) {
+		uint32_t cap = c->cap ? c->cap * 2 : 4;
+		struct lmm_tl_warmup *w = realloc(c->warmups, cap * sizeof(*w));
+
+		if (!w)
+			return NULL;
+		c->warmups = w;
+		c->cap = cap;
+	}
+	c->warmups[c->n].from = c->first_step;
+	return &c->warmups[c->n++];
+}
+
 /* All steps of the context's present use were a warm-up, which ends at t. */
 static int add_warmup(struct lmm_tl_context *c, uint64_t t)
 {
 	struct lmm_tl_warmup *w = c->n > 0 ? &c->warmups[c->n - 1] : NULL;
 
-	if (!w || w->from != c->first_step) {
-		if (c->n == c->cap) {
-			uint32_t cap = c->cap ? c->cap * 2 : 4;
-
-			w = realloc(c->warmups, cap * sizeof(*w));
-			if (!w)
-				return -ENOMEM;
-			c->warmups = w;
-			c->cap = cap;
-		}
-		w = &c->warmups[c->n++];
-		w->from = c->first_step;
-	}
+	if (!w || w->from != c->first_step)
+		w = new_warmup(c);
+	if (!w)
+		return -ENOMEM;
 	w->before = c->last_step + 1;
 	w->until_ticks = t;
 	return 0;

@@ -42,13 +42,13 @@ load common
 }
 
 @test "an unknown command: status 2, and the one that was meant" {
-	lm reprot
+	lm rreport
 	refused 2 "did you mean 'report'?"
-	lm exprot x y
+	lm exportt x y
 	refused 2 "did you mean 'export'?"
 	lm frobnicate
 	refused 2 "'lmmeter help' lists them"
-	lm help reprot
+	lm help rreport
 	refused 2 "did you mean 'report'?"
 }
 
