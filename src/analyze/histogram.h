@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Base-2 exponential histogram of uint64 values (ticks), mergeable, fixed size, scale 6: 64 buckets per power of two,
- * so a bucket's middle is within 0.55 % of every value in it. Values below 64 are exact.
+ * Histogram of uint64 values (ticks), mergeable, fixed size: 64 equal buckets per power of two, so that a bucket's
+ * middle is within 1/128 (0.79 %) of every value in it. Values below 64 are exact.
  * Index: values < 64 map to themselves; above, with e = floor(log2 v) >= 6, index = 64 * (e - 5) + ((v >> (e - 6)) & 63).
  */
 #ifndef LMM_ANALYZE_HISTOGRAM_H
