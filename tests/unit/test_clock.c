@@ -117,7 +117,7 @@ static void test_long_runs_keep_evenly_spread_pairs(void **state)
 	}
 }
 
-/* A clock that is slewed to and fro: early instants must not drift as the run goes on. */
+/* A clock that is slewed back and forth: early instants must not drift as the run goes on. */
 static void test_a_slewed_clock_stays_right_over_a_long_run(void **state)
 {
 	struct lmm_clock_fit fit = { 0 };
