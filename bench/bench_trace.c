@@ -89,9 +89,11 @@ static void real_read(struct real *r, const char *path)
 	lmm_trace_close(tr);
 }
 
+/* A call's phase, and not that of a wait behind it: a STEP follows. */
 static int is_step_start(const struct lmm_event *e)
 {
-	return e->type == LMM_EV_PHASE_BEGIN && e->phase == LMM_PHASE_DECODE;
+	return e->type == LMM_EV_PHASE_BEGIN && e->phase == LMM_PHASE_DECODE &&
+	       e[1].type == LMM_EV_STEP;
 }
 
 static int same_shape(const struct real *r, size_t a, size_t b)
@@ -109,7 +111,7 @@ static void real_examples(struct real *r)
 {
 	size_t begins[4096], n = 0, middle;
 
-	for (size_t i = 0; i < r->n && n < 4096; i++)
+	for (size_t i = 0; i + 1 < r->n && n < 4096; i++)
 		if (is_step_start(&r->ev[i]))
 			begins[n++] = i;
 	if (n < 8)
