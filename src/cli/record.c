@@ -67,6 +67,19 @@ static int record_flush(void *ctx)
 	return 0;
 }
 
+static int compact(struct lmm_record *r)
+{
+	struct lmm_item item = { .kind = LMM_ITEM_DROPPED };
+	int rc = lmm_trace_writer_compact(r->writer);
+
+	if (rc == -ESTALE)
+		return 0; /* somebody has moved the file: it goes on growing where it is now */
+	if (rc)
+		return rc;
+	lmm_trace_writer_dropped(r->writer, &item.dropped);
+	return lmm_analysis_item(r->analysis, &item);
+}
+
 /* What is taken out of the file must not be needed by a recovery: the rings give it back first. */
 static void keep_below_max_size(struct lmm_record *r)
 {
@@ -77,7 +90,7 @@ static void keep_below_max_size(struct lmm_record *r)
 		return;
 	r->write_error = write_checkpoint(r);
 	if (!r->write_error)
-		r->write_error = lmm_trace_writer_compact(r->writer);
+		r->write_error = compact(r);
 	if (r->write_error)
 		write_failed(r);
 }
