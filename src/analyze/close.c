@@ -45,7 +45,7 @@ static void spans_add(struct lmm_analysis *a, uint64_t t0, uint64_t t1)
 
 static int tokenize_fits(const struct request *r, const struct tokenize *x)
 {
-	return !x->is_taken && x->process == r->process && x->t1 <= r->first;
+	return x->process == r->process && x->t1 <= r->first;
 }
 
 static struct tokenize *tokenize_find(struct lmm_analysis *a, const struct request *r)
@@ -76,24 +76,27 @@ static void lead_add(struct tally *into, uint64_t ticks, uint64_t count)
 static void lead_claim(struct request *r, const struct tokenize *x,
 		       struct tally sums[LMM_PHASE_COUNT])
 {
-	static const uint8_t phases[SINCE_KINDS] = {
-		[SINCE_OTHERS] = LMM_PHASE_WAITING,   [SINCE_TOKENIZE] = LMM_PHASE_TOKENIZE,
-		[SINCE_LOAD] = LMM_PHASE_MODEL_LOAD,  [SINCE_INIT] = LMM_PHASE_CONTEXT_INIT,
-		[SINCE_IDLE] = LMM_PHASE_UNACCOUNTED,
-	};
-
 	if (x->stream != r->first_stream) {
 		lead_add(&sums[LMM_PHASE_WAITING], r->first - x->t1, 1);
 		return;
 	}
-	for (unsigned i = 0; i < SINCE_KINDS; i++) {
-		lead_add(&sums[phases[i]], lmm__minus(r->since[i].ticks, x->since[i].ticks),
+	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
+		lead_add(&sums[i], lmm__minus(r->since[i].ticks, x->since[i].ticks),
 			 lmm__minus(r->since[i].count, x->since[i].count));
 	}
 	for (uint32_t i = 0; i < r->n_leads; i++) {
 		if (r->leads[i].t0 >= x->t1)
 			lmm_hist_add(&r->idle, r->leads[i].t1 - r->leads[i].t0);
 	}
+}
+
+/* Whoever has claimed it has it for good. */
+static void tokenize_remove(struct lmm_analysis *a, struct tokenize *x)
+{
+	uint32_t at = (uint32_t)(x - a->tokenizes);
+
+	a->n_tokenizes--;
+	memmove(x, x + 1, (a->n_tokenizes - at) * sizeof(*x));
 }
 
 /* ---- booking ------------------------------------------------------------------------------------ */
@@ -155,10 +158,10 @@ static void request_book(struct lmm_analysis *a, struct request *r)
 	memcpy(d.sums, m ? m->sums : r->sums, sizeof(d.sums));
 	done_tokens(a, r, &d);
 	if (x) {
-		x->is_taken = 1;
 		d.start = x->t0;
 		lead_add(&d.sums[LMM_PHASE_TOKENIZE], x->ticks, 1);
 		lead_claim(r, x, d.sums);
+		tokenize_remove(a, x);
 	}
 	done_count(a, &d);
 	if (lmm_hist_merge(&a->itl, &r->gaps) ||
@@ -266,6 +269,8 @@ void lmm__finish(struct lmm_analysis *a)
 			lmm__load_flush(a, a->streams[i], 0, 0);
 	}
 	lmm__facts_flush(a);
+	for (uint32_t i = 0; i < LMM_I_STEPS; i++)
+		lmm__step_flush(a, &a->steps[i]);
 	for (uint32_t i = 0; i < a->n_requests;) {
 		struct request *r = &a->requests[i];
 

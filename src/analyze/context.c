@@ -195,6 +195,7 @@ void lmm__context_warm(struct lmm_analysis *a, struct context *c, uint64_t t)
 
 void lmm__context_free(struct lmm_analysis *a, struct context *c)
 {
+	lmm__steps_flush(a, c);
 	lmm__requests_close(a, c->serial);
 	lmm__context_decide(a, c);
 	memset(c, 0, sizeof(*c));

@@ -10,23 +10,32 @@
 /* ---- phases ------------------------------------------------------------------------------------- */
 
 /* An occurrence has ended: it counts in the sums over all requests. */
-static void occurrence_book(struct lmm_analysis *a, const struct fact *f, const struct step *st)
+static void occurrence_book(struct lmm_analysis *a, const struct fact *f, struct step *st)
 {
 	struct ledger *l = lmm__ledger_at(a, st ? st->context : 0, f->b);
 	uint64_t whole = lmm__minus(f->t, f->b);
+	struct context *c = st ? lmm__context(a, st->context) : NULL;
 
-	lmm_hist_add(&l->phases[f->phase].hist, f->a);
-	l->phases[f->phase].host += whole;
-	if (!lmm__is_step_phase(f->phase) || f->flags & FACT_IS_SHIFT)
+	if (!lmm__is_step_phase(f->phase) || !st) {
+		lmm_hist_add(&l->phases[f->phase].hist, f->a);
+		l->phases[f->phase].host += whole;
 		return;
-	l->steps++;
-	if (f->phase == LMM_PHASE_PREFILL)
-		lmm_hist_add(&l->prefill, whole);
-	if (f->phase != LMM_PHASE_DECODE)
+	}
+	st->phase = f->phase;
+	st->ticks += f->a;
+	st->whole += whole;
+	if (!st->has_ended)
+		st->is_shift = (f->flags & FACT_IS_SHIFT) != 0;
+	st->has_ended = 1;
+	st->is_pending = 1;
+	if (!c) {
+		lmm__step_flush(a, st);
 		return;
-	lmm_hist_add(&l->decode, whole);
-	if (st && st->n_seq == 1 && st->tokens == 1)
-		lmm__ledger_bin(l, st->position, whole);
+	}
+	if (!c->has_step || c->step != f->step)
+		lmm__steps_flush(a, c);
+	c->has_step = 1;
+	c->step = f->step;
 }
 
 static int is_sequence_phase(unsigned phase)
@@ -89,7 +98,7 @@ static void request_book(struct request *r, const struct fact *f, unsigned phase
 	uint64_t t0 = request_hop(r, f);
 
 	r->sums[phase].ticks += lmm__minus(f->t, t0);
-	r->sums[phase].count += f->flags & FACT_LAST;
+	r->sums[phase].count += (f->flags & (FACT_LAST | FACT_AGAIN)) == FACT_LAST;
 	if (f->t > r->newest)
 		r->newest = f->t;
 }
@@ -122,7 +131,8 @@ static void request_own(struct lmm_analysis *a, struct request *r, const struct 
 	}
 }
 
-static void piece_book(struct lmm_analysis *a, const struct fact *f, const struct step *st)
+/* Returns how many requests the piece belongs to. */
+static uint32_t piece_book(struct lmm_analysis *a, const struct fact *f, const struct step *st)
 {
 	const struct request *sampled = request_sampled(a, st, f->seq);
 	uint32_t owners = 0, running = 0;
@@ -138,9 +148,7 @@ static void piece_book(struct lmm_analysis *a, const struct fact *f, const struc
 		owners++;
 		request_own(a, r, f);
 	}
-	if (owners == running)
-		return;
-	for (uint32_t i = 0; i < a->n_requests; i++) {
+	for (uint32_t i = 0; owners < running && i < a->n_requests; i++) {
 		struct request *r = &a->requests[i];
 
 		if (r->state != REQUEST_OPEN || r->process != f->process ||
@@ -150,30 +158,22 @@ static void piece_book(struct lmm_analysis *a, const struct fact *f, const struc
 		request_book(r, f,
 			     running == 1 ? request_phase(a, r, f->phase) : LMM_PHASE_WAITING);
 	}
+	return owners;
 }
 
-static unsigned since_kind(unsigned phase)
-{
-	switch (phase) {
-	case LMM_PHASE_TOKENIZE:
-		return SINCE_TOKENIZE;
-	case LMM_PHASE_MODEL_LOAD:
-		return SINCE_LOAD;
-	case LMM_PHASE_CONTEXT_INIT:
-		return SINCE_INIT;
-	default:
-		return SINCE_OTHERS;
-	}
-}
-
-static void since_add(struct lmm_analysis *a, const struct fact *f, unsigned kind)
+/*
+ * A stream's time by what it means to a request that begins later: what belonged to others was waiting, what belonged to
+ * nobody (a prompt that is printed, say) is its own.
+ */
+static void since_add(struct lmm_analysis *a, const struct fact *f, unsigned phase)
 {
 	struct stream *s = lmm__stream(a, f->stream);
 
 	if (!s)
 		return;
-	s->since[kind].ticks += lmm__minus(f->t, f->t0);
-	s->since[kind].count += kind == SINCE_IDLE || f->flags & FACT_LAST;
+	s->since[phase].ticks += lmm__minus(f->t, f->t0);
+	s->since[phase].count +=
+		f->kind == FACT_IDLE || (f->flags & (FACT_LAST | FACT_AGAIN)) == FACT_LAST;
 }
 
 static void tokenize_put(struct lmm_analysis *a, const struct fact *f)
@@ -197,18 +197,21 @@ static void tokenize_put(struct lmm_analysis *a, const struct fact *f)
 		memcpy(x->since, s->since, sizeof(x->since));
 }
 
-static void piece_take(struct lmm_analysis *a, const struct fact *f)
+static void piece_take(struct lmm_analysis *a, const struct fact *fact)
 {
+	struct fact copy = *fact, *f = &copy;
 	struct step *st = f->step == LMM_STEP_NONE ? NULL : lmm__step_find(a, f->process, f->step);
+	uint32_t owners;
 
 	lmm__step_name(a, st, f);
-	since_add(a, f, since_kind(f->phase));
-	if (f->flags & FACT_LAST) {
+	if (st && st->has_ended && lmm__is_step_phase(f->phase))
+		f->flags |= FACT_AGAIN;
+	if (f->flags & FACT_LAST)
 		occurrence_book(a, f, st);
-		if (f->phase == LMM_PHASE_TOKENIZE)
-			tokenize_put(a, f);
-	}
-	piece_book(a, f, st);
+	owners = piece_book(a, f, st);
+	since_add(a, f, owners ? LMM_PHASE_WAITING : f->phase);
+	if (f->flags & FACT_LAST && f->phase == LMM_PHASE_TOKENIZE)
+		tokenize_put(a, f);
 }
 
 /* ---- the rest ----------------------------------------------------------------------------------- */
@@ -217,7 +220,7 @@ static void idle_take(struct lmm_analysis *a, const struct fact *f)
 {
 	struct idle *x;
 
-	since_add(a, f, SINCE_IDLE);
+	since_add(a, f, LMM_PHASE_UNACCOUNTED);
 	if (a->n_idles == LMM_I_IDLES) {
 		a->n_idles /= 2;
 		memmove(a->idles, a->idles + LMM_I_IDLES - a->n_idles, a->n_idles * sizeof(*x));
@@ -312,11 +315,13 @@ static void hint_take(struct lmm_analysis *a, const struct fact *f)
 		sequence_cut(a, f);
 		break;
 	case LMM_HINT_PERF_RESET:
+		lmm__steps_flush(a, c);
 		if (c->tokens == 0 && !c->is_decided)
 			lmm__context_warm(a, c, f->t);
 		break;
 	case LMM_HINT_WARMUP_ON:
 	case LMM_HINT_WARMUP_OFF:
+		lmm__steps_flush(a, c);
 		c->is_warm2 = f->phase == LMM_HINT_WARMUP_ON;
 		break;
 	default:

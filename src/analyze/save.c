@@ -435,6 +435,8 @@ static void io_context(struct io *io, struct context *c)
 	io_u8(io, &c->is_warm2);
 	io_u64(io, &c->tokens);
 	io_u64(io, &c->requests);
+	io_u32(io, &c->step);
+	io_u8(io, &c->has_step);
 	io_count(io, &n, LMM_I_HELD);
 	for (uint32_t i = 0; i < n && !io->bad; i++) {
 		struct held *h = &c->held[i];
@@ -517,7 +519,7 @@ static void io_stream(struct io *io, struct lmm_analysis *a, struct stream *s)
 	io_u64(io, &s->lost);
 	io_u64(io, &s->busy);
 	io_u64(io, &s->wait);
-	io_tallies(io, s->since, SINCE_KINDS);
+	io_tallies(io, s->since, LMM_PHASE_COUNT);
 	io_u64(io, &s->last_token);
 }
 
@@ -563,8 +565,12 @@ static void io_step(struct io *io, struct step *s)
 	s->is_set = (uint8_t)io_max(io, s->is_set, 1);
 	if (!s->is_set)
 		return;
-	io_u8(io, &s->phase);
+	s->phase = (uint8_t)io_max(io, s->phase, LMM_PHASE_COUNT - 1);
 	io_u8(io, &s->is_unnamed);
+	io_u8(io, &s->has_ended);
+	io_u8(io, &s->is_pending);
+	io_u8(io, &s->is_counted);
+	io_u8(io, &s->is_shift);
 	io_u32(io, &s->process);
 	io_u32(io, &s->id);
 	io_u32(io, &s->context);
@@ -572,6 +578,8 @@ static void io_step(struct io *io, struct step *s)
 	io_u64(io, &s->call);
 	io_u64(io, &s->tokens);
 	io_u64(io, &s->outputs);
+	io_u64(io, &s->ticks);
+	io_u64(io, &s->whole);
 	io_u32(io, &s->n_seq);
 	io_u64(io, &s->position);
 }
@@ -585,8 +593,7 @@ static void io_tokenize(struct io *io, struct tokenize *x)
 	io_u64(io, &x->ticks);
 	io_u64(io, &x->tokens);
 	io_u8(io, &x->has_count);
-	io_u8(io, &x->is_taken);
-	io_tallies(io, x->since, SINCE_KINDS);
+	io_tallies(io, x->since, LMM_PHASE_COUNT);
 }
 
 static void io_span(struct io *io, struct span *s)
@@ -640,7 +647,7 @@ static void io_request(struct io *io, struct request *r)
 	io_tallies(io, r->sums, LMM_PHASE_COUNT);
 	for (unsigned i = 0; i < MARKS; i++)
 		io_mark(io, &r->marks[i]);
-	io_tallies(io, r->since, SINCE_KINDS);
+	io_tallies(io, r->since, LMM_PHASE_COUNT);
 	io_u64(io, &r->booked);
 	io_count(io, &r->n_leads, LMM_I_LEADS);
 	for (uint32_t i = 0; i < r->n_leads; i++)

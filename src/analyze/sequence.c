@@ -50,12 +50,16 @@ static void request_close_oldest(struct lmm_analysis *a)
 
 static void leads_take(struct lmm_analysis *a, struct request *r)
 {
-	for (uint32_t i = 0; i < a->n_idles && r->n_leads < LMM_I_LEADS; i++) {
+	for (uint32_t i = 0; i < a->n_idles; i++) {
 		const struct idle *x = &a->idles[i];
 
-		if (x->stream == r->stream && x->span.t0 >= r->earlier_token &&
-		    x->span.t1 <= r->first)
-			r->leads[r->n_leads++] = x->span;
+		if (x->stream != r->stream || x->span.t0 < r->earlier_token ||
+		    x->span.t1 > r->first)
+			continue;
+		if (r->n_leads ==
+		    LMM_I_LEADS) /* the newest count: the prompt was made just before */
+			memmove(r->leads, r->leads + 1, --r->n_leads * sizeof(r->leads[0]));
+		r->leads[r->n_leads++] = x->span;
 	}
 }
 
@@ -180,6 +184,38 @@ struct step *lmm__step_find(struct lmm_analysis *a, uint32_t process, uint32_t i
 	return st->is_set && st->process == process && st->id == id ? st : NULL;
 }
 
+/* A pass counts when nothing more can come of it: engines that wait for its result apart end it twice. */
+void lmm__step_flush(struct lmm_analysis *a, struct step *st)
+{
+	struct ledger *l = lmm__ledger_at(a, st->context, st->begin);
+
+	if (!st->is_pending)
+		return;
+	lmm_hist_add(&l->phases[st->phase].hist, st->ticks);
+	l->phases[st->phase].host += st->whole;
+	if (!st->is_shift && !st->is_counted) {
+		l->steps++;
+		if (st->phase == LMM_PHASE_PREFILL)
+			lmm_hist_add(&l->prefill, st->whole);
+		if (st->phase == LMM_PHASE_DECODE)
+			lmm_hist_add(&l->decode, st->whole);
+		if (st->phase == LMM_PHASE_DECODE && st->n_seq == 1 && st->tokens == 1)
+			lmm__ledger_bin(l, st->position, st->whole);
+		st->is_counted = 1;
+	}
+	st->is_pending = 0;
+	st->ticks = st->whole = 0;
+}
+
+/* The pending step of a context. */
+void lmm__steps_flush(struct lmm_analysis *a, const struct context *c)
+{
+	struct step *st = c->has_step ? lmm__step_find(a, c->process, c->step) : NULL;
+
+	if (st && st->context == c->serial)
+		lmm__step_flush(a, st);
+}
+
 static int is_new_request(struct lmm_analysis *a, const struct request *r, const struct context *c,
 			  const struct fact *seq, uint64_t first)
 {
@@ -284,7 +320,11 @@ void lmm__step_take(struct lmm_analysis *a, const struct fact *f)
 {
 	struct step *st = step_slot(a, f->process, f->step);
 	struct ledger *l = lmm__ledger_at(a, f->context, f->t);
+	const struct context *c = lmm__context(a, f->context);
 
+	if (c)
+		lmm__steps_flush(a, c);
+	lmm__step_flush(a, st);
 	memset(st, 0, sizeof(*st));
 	st->is_set = 1;
 	st->phase = f->phase;

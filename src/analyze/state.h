@@ -226,9 +226,6 @@ struct pending_op {
 	uint8_t is_fused, is_set;
 };
 
-/* Time of a stream by what it means to a request that was not yet there. */
-enum { SINCE_OTHERS, SINCE_TOKENIZE, SINCE_LOAD, SINCE_INIT, SINCE_IDLE, SINCE_KINDS };
-
 struct stream {
 	uint32_t index;
 	uint32_t process; /* slot, or LMM_I_NONE */
@@ -250,7 +247,7 @@ struct stream {
 	uint64_t emitted, lost;
 	uint64_t busy, wait;
 	/* second stage */
-	struct tally since[SINCE_KINDS];
+	struct tally since[LMM_PHASE_COUNT]; /* see since_add() */
 	uint64_t last_token;
 };
 
@@ -267,7 +264,11 @@ enum fact_kind {
 	FACT_HINT,
 };
 
-enum { FACT_LAST = 1, FACT_IS_SHIFT = 2 };
+enum {
+	FACT_LAST = 1,
+	FACT_IS_SHIFT = 2,
+	FACT_AGAIN = 4, /* never stored: of a pass that had ended before */
+};
 
 struct fact {
 	uint64_t t;
@@ -295,6 +296,8 @@ struct context {
 	uint8_t is_warm1, is_warm2; /* between WARMUP_ON and WARMUP_OFF, in either stage */
 	uint64_t tokens;
 	uint64_t requests; /* begun */
+	uint32_t step;	   /* its newest that has ended */
+	uint8_t has_step;
 	uint32_t n_held;
 	struct held held[LMM_I_HELD];
 };
@@ -302,8 +305,13 @@ struct context {
 struct step {
 	uint8_t is_set, phase;
 	uint8_t is_unnamed; /* its sequences are not known yet */
+	uint8_t has_ended;
+	uint8_t is_pending; /* ticks and whole are not booked yet */
+	uint8_t is_counted; /* as a step */
+	uint8_t is_shift;
 	uint32_t process, id, context;
 	uint64_t begin, call, tokens, outputs;
+	uint64_t ticks, whole;
 	uint32_t n_seq;
 	uint64_t position; /* of the only sequence, or LMM_POS_ABSENT */
 };
@@ -312,8 +320,8 @@ struct tokenize {
 	uint32_t process, stream;
 	uint64_t t0, t1, ticks;
 	uint64_t tokens;
-	uint8_t has_count, is_taken;
-	struct tally since[SINCE_KINDS]; /* of its stream when it ended */
+	uint8_t has_count;
+	struct tally since[LMM_PHASE_COUNT]; /* of its stream when it ended */
 };
 
 struct span {
@@ -356,8 +364,8 @@ struct request {
 	uint64_t earlier_token; /* last one of its stream before its first step */
 	struct tally sums[LMM_PHASE_COUNT];
 	struct mark marks[MARKS];
-	struct tally since[SINCE_KINDS];
-	uint64_t booked; /* unaccounted intervals up to here are in `idle` */
+	struct tally since[LMM_PHASE_COUNT]; /* of its stream when it began */
+	uint64_t booked;		     /* unaccounted intervals up to here are in `idle` */
 	uint32_t n_leads;
 	struct span leads[LMM_I_LEADS]; /* unaccounted intervals before its first step */
 	struct lmm_hist gaps;		/* between tokens */
@@ -534,6 +542,8 @@ uint64_t lmm__tokens_chosen(struct lmm_analysis *a, const struct request *r);
 void lmm__guesses_forget(struct lmm_analysis *a, uint32_t context);
 struct step *lmm__step_find(struct lmm_analysis *a, uint32_t process, uint32_t id);
 void lmm__step_name(struct lmm_analysis *a, struct step *st, const struct fact *f);
+void lmm__step_flush(struct lmm_analysis *a, struct step *st);
+void lmm__steps_flush(struct lmm_analysis *a, const struct context *c);
 void lmm__step_take(struct lmm_analysis *a, const struct fact *f);
 void lmm__seq_take(struct lmm_analysis *a, const struct fact *f);
 void lmm__request_guess(struct lmm_analysis *a, struct request *r);

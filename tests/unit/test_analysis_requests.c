@@ -167,6 +167,74 @@ static void test_overlap_is_not_hidden(void **state)
 	tape_free(&p);
 }
 
+/*
+ * llama-completion as it was seen: the wait for a pass is a second bracket of it (and one for the warm-up comes behind the
+ * memory was cleared), the prompt is fed to the samplers and printed before its first step.
+ */
+static void test_pass_in_two_brackets(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	const struct lmm_result_request *q;
+
+	(void)state;
+	tape_begin(&p, "llama-completion", 0);
+	tape_span(&p, 21000, 21000, LMM_PHASE_CONTEXT_INIT, LMM_STEP_NONE, LMM_SEQ_NONE);
+	tape_in(&p, 21000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_step(&p, 21001, LMM_PHASE_PREFILL, 1, 2, 1, 1, 1);
+	tape_out(&p, 22000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_hint(&p, 22010, LMM_HINT_MEMORY_CLEAR, LMM_SEQ_NONE, 1, 0);
+	tape_idle(&p, 22000, 22020, 1);
+	tape_span(&p, 22020, 22030, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_hint(&p, 22040, LMM_HINT_PERF_RESET, LMM_SEQ_NONE, 1, 0);
+	tape_span(&p, 30000, 30100, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+	tape_count(&p, 30100, LMM_PHASE_TOKENIZE, 4, 0);
+	tape_idle(&p, 30100, 30150, 1);
+	tape_span(&p, 30150, 30160, LMM_PHASE_SAMPLING, 1, LMM_SEQ_NONE);
+	tape_span(&p, 30160, 30180, LMM_PHASE_DETOKENIZE, 1, LMM_SEQ_NONE);
+	tape_idle(&p, 30180, 30200, 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		uint64_t t = 30200 + 1000 * i;
+		unsigned phase = i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL;
+
+		tape_in(&p, t, phase, 2 + i, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, phase, 2 + i, i ? 1 : 4, 1, 1, 2 + i);
+		tape_out(&p, t + 800, phase, 2 + i, LMM_SEQ_NONE);
+		tape_idle(&p, t + 800, t + 805, 2 + i);
+		tape_span(&p, t + 805, t + 825, phase, 2 + i, LMM_SEQ_NONE);
+		tape_in(&p, t + 825, LMM_PHASE_SAMPLING, 2 + i, LMM_SEQ_NONE);
+		tape_token(&p, t + 900, 2 + i, LMM_SEQ_NONE);
+		tape_out(&p, t + 900, LMM_PHASE_SAMPLING, 2 + i, LMM_SEQ_NONE);
+		tape_span(&p, t + 900, t + 1000, LMM_PHASE_DETOKENIZE, 2 + i, LMM_SEQ_NONE);
+	}
+	tape_end(&p, 40000);
+	r = tape_result(&p);
+	assert_int_equal(r->warmup_requests, 1);
+	assert_int_equal(r->steps.warmup_steps, 1);
+	assert_int_equal(r->requests_total, 1);
+	/* one value per pass */
+	assert_int_equal(result_phase(r, LMM_PHASE_PREFILL)->stats.count, 1);
+	assert_int_equal(result_phase(r, LMM_PHASE_DECODE)->stats.count, 2);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->stats.min_ns, 820);
+	assert_int_equal(r->steps.decode.count, 2);
+	assert_ns(r->steps.decode.total_ns, 2 * 820);
+	assert_ns(r->steps.prefill.total_ns, 820);
+	q = &r->requests[0];
+	assert_int_equal(q->prefill_steps, 1);
+	assert_int_equal(q->decode_steps, 2);
+	assert_ns(request_phase(q, LMM_PHASE_SAMPLING), 10 + 3 * 75);
+	assert_ns(request_phase(q, LMM_PHASE_DETOKENIZE), 20 + 3 * 100);
+	assert_ns(request_phase(q, LMM_PHASE_WAITING), 0);
+	assert_ns(q->unaccounted_ns, 50 + 20 + 3 * 5);
+	assert_ns(q->wall_ns, 3200);
+	assert_ns(request_sum(q), q->wall_ns);
+	for (size_t i = 0; i < q->n_phases; i++)
+		if (q->phases[i].phase == LMM_PHASE_DECODE)
+			assert_int_equal(q->phases[i].count, 2);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* ---- prompts in pieces -------------------------------------------------------------------------- */
 
 /* 20 tokens: a call of 12 in two passes, then one of 8; no token is chosen before the end of the second. */
@@ -501,9 +569,11 @@ static void test_thread_pool(void **state)
 
 			tape_idle(&p, i >= 2 ? t - 1040 : 5000, t, i);
 			tape_in(&p, t, i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
-			tape_step(&p, t + 1, i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL, i, i ? 1 : 7, 1, 0, i);
+			tape_step(&p, t + 1, i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL, i, i ? 1 : 7,
+				  1, 0, i);
 			tape_seq(&p, t + 1, i, 0, i ? 1 : 7, 1, i ? 6 + i : 0);
-			tape_out(&p, t + 900, i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+			tape_out(&p, t + 900, i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL, i,
+				 LMM_SEQ_NONE);
 			tape_in(&p, t + 900, LMM_PHASE_SAMPLING, i, 0);
 			tape_token(&p, t + 950, i, 0);
 			tape_out(&p, t + 960, LMM_PHASE_SAMPLING, i, 0);
@@ -577,14 +647,16 @@ static void test_speculative(void **state)
 
 /* ---- warm-up ------------------------------------------------------------------------------------ */
 
-static uint64_t bench_run(struct tape *p, uint64_t t, uint32_t *step, uint32_t context, unsigned n_prompt, unsigned n_gen)
+static uint64_t bench_run(struct tape *p, uint64_t t, uint32_t *step, uint32_t context,
+			  unsigned n_prompt, unsigned n_gen)
 {
 	tape_hint(p, t, LMM_HINT_MEMORY_CLEAR, LMM_SEQ_NONE, context, 0);
 	for (unsigned i = 0; i < n_gen + (n_prompt > 0); i++) {
 		unsigned phase = n_prompt && i == 0 ? LMM_PHASE_PREFILL : LMM_PHASE_DECODE;
 
 		tape_in(p, t, phase, *step, LMM_SEQ_NONE);
-		tape_step(p, t + 1, phase, *step, phase == LMM_PHASE_PREFILL ? n_prompt : 1, 1, context, *step);
+		tape_step(p, t + 1, phase, *step, phase == LMM_PHASE_PREFILL ? n_prompt : 1, 1,
+			  context, *step);
 		tape_out(p, t + 100, phase, *step, LMM_SEQ_NONE);
 		tape_idle(p, t + 100, t + 110, *step);
 		++*step;
@@ -780,12 +852,12 @@ static void test_garbage_is_invalid(void **state)
 	tape_out(&p, 10050, LMM_PHASE_SAMPLING, 2, LMM_SEQ_NONE); /* 5 */
 	tape_out(&p, 10060, LMM_PHASE_DECODE, 2, LMM_SEQ_NONE);
 	tape_step(&p, 10070, LMM_PHASE_SAMPLING, 3, 1, 1, 0, 1); /* 6 */
-	tape_idle(&p, 10090, 10080, 1);				  /* 7: ends before it begins */
-	tape_hint(&p, 10100, 50, 0, 0, 0);			  /* 8 */
-	(void)tape_event(&p, 10110, 0x7f);			  /* 9 */
-	tape_token(&p, 10120, 1, 0);				  /* of no step: none can be told from one that is lost */
+	tape_idle(&p, 10090, 10080, 1);				 /* 7: ends before it begins */
+	tape_hint(&p, 10100, 50, 0, 0, 0);			 /* 8 */
+	(void)tape_event(&p, 10110, 0x7f);			 /* 9 */
+	tape_token(&p, 10120, 1, 0); /* of no step: none can be told from one that is lost */
 	tape_seq(&p, 10130, 1, 0, 1, 1, 0);
-	p.stream = 42; /* never described */
+	p.stream = 42;		     /* never described */
 	tape_token(&p, 10120, 1, 0); /* 10 */
 	tape_end(&p, 20000);
 	r = tape_result(&p);
@@ -811,9 +883,13 @@ static void test_accounting(void **state)
 	p.stream = 1;
 	tape_span(&p, 10000, 10010, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);
 	it = tape_item(&p, LMM_ITEM_LOSS);
-	it->loss = (struct lmm_loss){ .stream = 0, .emitted = 9, .lost = 7 }; /* 2 more than were announced */
+	it->loss = (struct lmm_loss){ .stream = 0,
+				      .emitted = 9,
+				      .lost = 7 }; /* 2 more than were announced */
 	it = tape_item(&p, LMM_ITEM_LOSS);
-	it->loss = (struct lmm_loss){ .stream = 1, .emitted = 4, .lost = 1 }; /* 1 is missing without a word */
+	it->loss = (struct lmm_loss){ .stream = 1,
+				      .emitted = 4,
+				      .lost = 1 }; /* 1 is missing without a word */
 	tape_end(&p, 20000);
 	p.entries[p.n - 1].item.end.no_ring_lost = 3;
 	p.entries[p.n - 1].item.end.collector_cpu_ns = 555;
@@ -833,6 +909,7 @@ int main(void)
 		cmocka_unit_test(test_completion_request),
 		cmocka_unit_test(test_completion_totals),
 		cmocka_unit_test(test_overlap_is_not_hidden),
+		cmocka_unit_test(test_pass_in_two_brackets),
 		cmocka_unit_test(test_chunked_prefill),
 		cmocka_unit_test(test_prompt_cache),
 		cmocka_unit_test(test_counted_positions),
