@@ -290,13 +290,17 @@ static uint64_t now = 1000;
 
 static void put_thread(struct lmm_writer *w, uint64_t tid)
 {
+	atomic_store(&w->ring->tid, (int32_t)tid);
 	lmm_writer_put_wide(w, now++, lmm_word(LMM_EV_THREAD, 0, LMM_SEQ_NONE, 0), tid, 0);
 }
 
+/* Each bears the thread that it is of. */
 static void put_tokens(struct play *t, struct lmm_writer *w, unsigned n)
 {
+	unsigned tid = (unsigned)atomic_load(&w->ring->tid);
+
 	for (unsigned i = 0; i < n; i++)
-		lmm_writer_put(w, now++, lmm_word(LMM_EV_TOKEN, 0, 0, t->ledger->tokens++));
+		lmm_writer_put(w, now++, lmm_word(LMM_EV_TOKEN, 0, tid, t->ledger->tokens++));
 }
 
 static void put_operators(struct play *t, struct lmm_writer *w, unsigned from, unsigned to)
@@ -468,6 +472,7 @@ struct found {
 	uint64_t loss_emitted[64], loss_lost[64];
 	struct lmm_end end;
 	uint64_t newest;
+	int32_t tid[64]; /* by stream */
 };
 
 static void find_events(struct found *f, const struct lmm_events *batch)
@@ -479,8 +484,10 @@ static void find_events(struct found *f, const struct lmm_events *batch)
 			f->newest = e->t;
 		if (e->type == LMM_EV_LOST)
 			continue;
+		assert_int_not_equal(e->type, LMM_EV_THREAD);
 		f->stored++;
 		if (e->type == LMM_EV_TOKEN) {
+			assert_int_equal(e->seq, f->tid[batch->stream]);
 			assert_true(e->id < TOKENS_MAX);
 			assert_int_equal(f->token[e->id]++, 0); /* once */
 			f->tokens++;
@@ -506,6 +513,10 @@ static void find(struct play *t, struct found *f, enum lmm_trace_state want)
 			f->dropped = it->dropped.events;
 		else if (it->kind == LMM_ITEM_END)
 			f->end = it->end;
+		if (it->kind == LMM_ITEM_STREAM) {
+			assert_true(it->stream.stream < 64);
+			f->tid[it->stream.stream] = it->stream.tid;
+		}
 		if (it->kind == LMM_ITEM_LOSS) {
 			assert_true(it->loss.stream < 64);
 			f->loss_emitted[it->loss.stream] = it->loss.emitted;
@@ -657,7 +668,10 @@ static void test_with_max_size(void **state)
 	assert_true(points > 60);
 }
 
-/* Rings that ran over: what was lost is counted once, over a recovery, too. */
+/*
+ * Rings that ran over: what was lost is counted once, over several recoveries, and by one thread after the other on the
+ * same ring.
+ */
 static void test_lost_events(void **state)
 {
 	struct play *t = *state;
@@ -665,16 +679,31 @@ static void test_lost_events(void **state)
 	for (int points = 20; points < 70; points += 7) {
 		struct lmm_writer w[RINGS];
 		struct found f;
+		unsigned loser = 0;
+		uint64_t first;
 
 		open_session(t);
 		record_until(t, points, 5);
 		attach(t, w);
 		now = 1000000;
 		put_tokens(t, &w[0], 1500);
+		lmm_recover(t->path);
+		find(t, &f, LMM_TRACE_CUT);
+		first = f.lost;
+		assert_true(first > 0);
+		while (f.loss_lost[loser] == 0)
+			loser++;
+		put_tokens(t, &w[0], 5);
+		lmm_recover(t->path);
+		put_thread(&w[0], 105);
+		put_tokens(t, &w[0], 5);
+		lmm_recover(t->path);
+		put_tokens(t, &w[0], 1500);
 		end_engine(t);
 		lmm_recover(t->path);
 		find(t, &f, LMM_TRACE_COMPLETE);
-		assert_true(f.lost > 0);
+		assert_true(f.lost > first);
+		assert_int_equal(f.loss_lost[loser], first);
 		assert_int_equal(f.tokens + f.lost, t->ledger->tokens);
 		assert_int_equal(f.emitted, f.stored + f.lost);
 		close_session(t);
