@@ -103,7 +103,7 @@ static void signals_block(sigset_t *old)
 	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, old);
+	pthread_sigmask(SIG_BLOCK, &set, old);
 }
 
 /* Waits ms or until a signal; returns the signal or 0. */
@@ -150,10 +150,11 @@ static void reap(struct run *r)
 static void on_signal(struct run *r, int sig)
 {
 	if (sig == SIGTERM || sig == SIGHUP) {
-		if (!r->child_ended)
+		if (!r->child_ended) {
 			kill(r->child, sig);
-		else
+		} else {
 			r->stop = 1;
+		}
 	} else if ((sig == SIGINT || sig == SIGQUIT) && r->child_ended) {
 		r->stop = 1;
 	}
@@ -214,9 +215,10 @@ static void print_report(const struct run_opts *o, const struct lmm_result *resu
 	lmm_text_opts_detect(&t, STDERR_FILENO);
 	fputc('\n', stderr);
 	lmm_report_text(result, &t, stderr);
-	if (record->path[0])
+	if (record->path[0]) {
 		fprintf(stderr, "\nRecorded to %s%s\n", record->path,
 			record->write_error ? ", incomplete: writing failed" : "");
+	}
 	fflush(stderr);
 }
 
@@ -234,7 +236,7 @@ static int pass_on(int status)
 		sigemptyset(&set);
 		sigaddset(&set, sig);
 		raise(sig);
-		sigprocmask(SIG_UNBLOCK, &set, NULL);
+		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 		return 128 + sig;
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_LMMETER_FAILED;

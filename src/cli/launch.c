@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ int lmm_libs_find(struct lmm_libs *libs)
 {
 	static const char *const siblings[] = { "/../lib/lmmeter", "/../lib64/lmmeter",
 						LMM_LIB_SIBLING, "/../probe" };
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	const char *forced = getenv("LMMETER_LIB_DIR");
 	char exe[4096];
 	char *slash;
@@ -55,9 +57,10 @@ int lmm_libs_find(struct lmm_libs *libs)
 	if (!slash)
 		return -ENOENT;
 	*slash = 0;
-	for (size_t i = 0; i < sizeof(siblings) / sizeof(siblings[0]); i++)
+	for (size_t i = 0; i < sizeof(siblings) / sizeof(siblings[0]); i++) {
 		if (libs_in(exe, siblings[i], libs) == 0)
 			return 0;
+	}
 	return -ENOENT;
 }
 
@@ -81,18 +84,22 @@ static const char *preloadable(const char *lib, const char *session_dir, const c
 /* Ours goes behind what the user set, so that the user's own come first, as without us. */
 static int append_variable(const char *variable, const char *value)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	const char *old = getenv(variable);
 	char *joined;
 	size_t bytes;
 	int rc;
 
-	if (!old || !old[0])
+	if (!old || !old[0]) {
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 		return setenv(variable, value, 1);
+	}
 	bytes = strlen(old) + strlen(value) + 2;
 	joined = malloc(bytes);
 	if (!joined)
 		return -1;
 	snprintf(joined, bytes, "%s:%s", old, value);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	rc = setenv(variable, joined, 1);
 	free(joined);
 	return rc;
@@ -101,22 +108,27 @@ static int append_variable(const char *variable, const char *value)
 static int set_environment(const struct lmm_launch *l)
 {
 	char link[4096];
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	int rc = setenv(LMM_ENV_SESSION, l->session_dir, 1);
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	unsetenv(LMM_ENV_OUT);
 	/* before ours: what it exports must not be found behind us as the real thing */
-	if (rc == 0 && l->threads_all && l->libs->threads[0])
+	if (rc == 0 && l->threads_all && l->libs->threads[0]) {
 		rc = append_variable("LD_PRELOAD",
 				     preloadable(l->libs->threads, l->session_dir,
 						 "liblmmeter-threads.so", link, sizeof(link)));
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = append_variable("LD_PRELOAD",
 				     preloadable(l->libs->probe, l->session_dir, "liblmmeter.so",
 						 link, sizeof(link)));
-	if (rc == 0 && l->door != LMM_DOOR_PRELOAD && l->libs->audit[0])
+	}
+	if (rc == 0 && l->door != LMM_DOOR_PRELOAD && l->libs->audit[0]) {
 		rc = append_variable("LD_AUDIT",
 				     preloadable(l->libs->audit, l->session_dir,
 						 "liblmmeter-audit.so", link, sizeof(link)));
+	}
 	return rc;
 }
 
@@ -125,7 +137,7 @@ static void run_child(const struct lmm_launch *l, char **argv, int tell)
 	int error;
 
 	if (set_environment(l) == 0) {
-		sigprocmask(SIG_SETMASK, &l->mask, NULL);
+		pthread_sigmask(SIG_SETMASK, &l->mask, NULL);
 		execvp(argv[0], argv);
 	}
 	error = errno;

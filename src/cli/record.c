@@ -27,9 +27,10 @@ static int record_item(void *ctx, const struct lmm_item *item)
 		return rc;
 	if (r->writer && !r->write_error) {
 		r->write_error = lmm_trace_writer_item(r->writer, item);
-		if (r->write_error)
+		if (r->write_error) {
 			lmm_error("cannot write %s: %s; the report goes on without it", r->path,
 				  lmm_strerror(r->write_error));
+		}
 	}
 	return 0;
 }
@@ -115,6 +116,7 @@ static int default_name(char *path, size_t bytes, const char *dir, const char *c
 static int open_default(struct lmm_record *r, const struct lmm_record_opts *opts,
 			const struct lmm_trace_writer_opts *wo)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	const char *tmp = getenv("TMPDIR");
 	const char *dirs[] = { "", tmp && tmp[0] == '/' ? tmp : "/tmp" };
 	int rc = -EEXIST;
@@ -128,9 +130,10 @@ static int open_default(struct lmm_record *r, const struct lmm_record_opts *opts
 				break;
 		}
 		if (rc == 0) {
-			if (d)
+			if (d) {
 				lmm_error("the current folder cannot be written: recording to %s",
 					  r->path);
+			}
 			return 0;
 		}
 	}
@@ -155,10 +158,11 @@ static int open_file(struct lmm_record *r, const struct lmm_record_opts *opts)
 		return -ENAMETOOLONG;
 	memcpy(r->path, opts->out_path, strlen(opts->out_path) + 1);
 	rc = lmm_trace_writer_open(r->path, &wo, &r->writer);
-	if (rc == -EEXIST)
+	if (rc == -EEXIST) {
 		lmm_error("%s exists already; give another name with -o", r->path);
-	else if (rc)
+	} else if (rc) {
 		lmm_error("cannot make %s: %s", r->path, lmm_strerror(rc));
+	}
 	return rc;
 }
 

@@ -59,9 +59,10 @@ static int carries_text(const char *option)
 		"-mu",
 	};
 
-	for (size_t i = 0; i < LMM_ARRAY_SIZE(options); i++)
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(options); i++) {
 		if (strcmp(option, options[i]) == 0)
 			return 1;
+	}
 	return 0;
 }
 
@@ -95,10 +96,11 @@ static void put_argument(char *out, size_t bytes, size_t *used, const char *arg)
 		memcpy(option, arg, n);
 		option[n] = 0;
 		put(out, bytes, used, arg, n + 1);
-		if (carries_text(option) || looks_private(eq + 1) || strchr(eq, '/'))
+		if (carries_text(option) || looks_private(eq + 1) || strchr(eq, '/')) {
 			put(out, bytes, used, "…", strlen("…"));
-		else
+		} else {
 			put(out, bytes, used, eq + 1, strlen(eq + 1));
+		}
 		return;
 	}
 	if (looks_private(arg)) {
@@ -118,9 +120,10 @@ void lmm_redact_command(char *const *argv, char *out, size_t bytes)
 		return;
 	out[0] = 0;
 	for (int i = 0; argv[i]; i++) {
-		if (i && carries_text(argv[i - 1]) && !is_number(argv[i]))
+		if (i && carries_text(argv[i - 1]) && !is_number(argv[i])) {
 			put(out, bytes, &used, "…", strlen("…"));
-		else
+		} else {
 			put_argument(out, bytes, &used, argv[i]);
+		}
 	}
 }

@@ -22,9 +22,10 @@ static void cpu_name(char *name, size_t bytes)
 	while (!name[0] && fgets(line, sizeof(line), f)) {
 		const char *colon = strchr(line, ':');
 
-		for (size_t i = 0; colon && i < sizeof(keys) / sizeof(keys[0]); i++)
+		for (size_t i = 0; colon && i < sizeof(keys) / sizeof(keys[0]); i++) {
 			if (strncmp(line, keys[i], strlen(keys[i])) == 0)
 				snprintf(name, bytes, "%s", colon + 2);
+		}
 	}
 	fclose(f);
 	name[strcspn(name, "\n")] = 0;
@@ -37,9 +38,10 @@ void lmm_host_read(struct lmm_host *h)
 	     cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	memset(h, 0, sizeof(*h));
-	if (uname(&u) == 0)
+	if (uname(&u) == 0) {
 		snprintf(h->os, sizeof(h->os), "%.48s %.48s %.48s", u.sysname, u.release,
 			 u.machine);
+	}
 	cpu_name(h->cpu, sizeof(h->cpu));
 	h->cpus = cpus > 0 ? (uint32_t)cpus : 0;
 	h->memory_bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;

@@ -79,10 +79,11 @@ static uint32_t map_search(const struct lmm_node_map *m, int64_t offset)
 
 		if (o == offset)
 			return m->order[mid];
-		if (o < offset)
+		if (o < offset) {
 			lo = mid + 1;
-		else
+		} else {
 			hi = mid;
+		}
 	}
 	return LMM_NODE_UNKNOWN;
 }
@@ -90,9 +91,10 @@ static uint32_t map_search(const struct lmm_node_map *m, int64_t offset)
 /* Nodes run in the order of the graph, with views left out: the next one is near. */
 static uint32_t map_find(const struct lmm_node_map *m, uint32_t cursor, int64_t offset)
 {
-	for (uint32_t i = cursor; i < m->n && i < cursor + 8; i++)
+	for (uint32_t i = cursor; i < m->n && i < cursor + 8; i++) {
 		if (m->offset[i] == offset)
 			return i;
+	}
 	return map_search(m, offset);
 }
 

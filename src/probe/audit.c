@@ -13,11 +13,6 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-unsigned la_version(unsigned version);
-unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie);
-uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook, uintptr_t *defcook,
-		       unsigned *flags, const char *name);
-
 static const struct link_map *lib;
 static uintptr_t *lib_cookie;
 static const ElfW(Sym) * symbols;
@@ -105,8 +100,9 @@ static int is_engine_symbol(const char *name)
 	return strncmp(name, "llama_", 6) == 0 || strncmp(name, "ggml_", 5) == 0;
 }
 
-EXPORT uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook,
-			      uintptr_t *defcook, unsigned *flags, const char *name)
+static __attribute__((used)) uintptr_t symbind(Elf64_Sym *sym, unsigned index, uintptr_t *refcook,
+					       uintptr_t *defcook, unsigned *flags,
+					       const char *name)
 {
 	void *hook, **orig;
 
@@ -128,3 +124,7 @@ EXPORT uintptr_t la_symbind64(Elf64_Sym *sym, unsigned index, uintptr_t *refcook
 	*orig = (void *)sym->st_value;
 	return (uintptr_t)hook;
 }
+
+/* An alias: the C library's own declaration names its parameters otherwise. */
+EXPORT uintptr_t la_symbind64(Elf64_Sym *, unsigned, uintptr_t *, uintptr_t *, unsigned *,
+			      const char *) __attribute__((alias("symbind")));

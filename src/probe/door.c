@@ -157,17 +157,19 @@ static void *door_recall(const struct lmm_door *d, uintptr_t ra)
 {
 	uint32_t n = atomic_load_explicit(&d->n_sites, memory_order_acquire);
 
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		if (ra - d->site[i].lo < d->site[i].len)
 			return d->site[i].fn;
+	}
 	return NULL;
 }
 
 static void door_list(struct lmm_door *d)
 {
-	for (struct lmm_door *p = doors; p; p = p->next)
+	for (struct lmm_door *p = doors; p; p = p->next) {
 		if (p == d)
 			return;
+	}
 	d->next = doors;
 	doors = d;
 }
@@ -196,10 +198,11 @@ static void *door_learn(struct lmm_door *d, const void *ra)
 		}
 	}
 	pthread_mutex_unlock(&doors_lock);
-	if (fn != *d->orig)
+	if (fn != *d->orig) {
 		lmm_session_reason(LMM_LEVEL_KERNELS,
 				   "a second copy of the engine is loaded and is not recorded (%s)",
 				   d->name);
+	}
 	return fn;
 }
 

@@ -39,11 +39,12 @@ static int file_path(char *path, const char *suffix, long number)
 {
 	int n;
 
-	if (number < 0)
+	if (number < 0) {
 		n = snprintf(path, PATH_BYTES, "%s/p%u%s", session_dir, process_index, suffix);
-	else
+	} else {
 		n = snprintf(path, PATH_BYTES, "%s/p%u%s%ld", session_dir, process_index, suffix,
 			     number);
+	}
 	return n > 0 && n < PATH_BYTES ? 0 : -1;
 }
 
@@ -305,9 +306,10 @@ static int desc_append(const uint32_t *frame, const struct lmm_buf *payload)
 		rc = write_all(fd, payload->data, payload->n);
 	close(fd);
 	/* pairs with the acquire in the collector's desc_poll(); a torn write stays behind this mark */
-	if (rc == 0)
+	if (rc == 0) {
 		atomic_store_explicit(&process->desc_bytes, at + 8 + payload->n,
 				      memory_order_release);
+	}
 	return rc;
 }
 
@@ -336,16 +338,18 @@ void lmm_session_reason(enum lmm_level level, const char *format, ...)
 	if (!process)
 		return;
 	va_start(ap, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 does not see va_start */
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	h = lmm_hash_str(LMM_HASH_SEED, text);
 	pthread_mutex_lock(&start_lock);
 	for (uint32_t i = 0; i < n_reasons_said; i++)
 		known |= reasons_said[i] == h;
-	if (!known && n_reasons_said < LMM_ARRAY_SIZE(reasons_said))
+	if (!known && n_reasons_said < LMM_ARRAY_SIZE(reasons_said)) {
 		reasons_said[n_reasons_said++] = h;
-	else
+	} else {
 		known = 1;
+	}
 	pthread_mutex_unlock(&start_lock);
 	if (known)
 		return;
@@ -375,6 +379,7 @@ static void after_fork_in_child(void)
 
 static void remember(char *to, const char *variable)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): a constructor: there is one thread yet */
 	const char *v = getenv(variable);
 
 	if (v && strlen(v) < PATH_BYTES)

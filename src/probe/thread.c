@@ -133,10 +133,11 @@ LMM_COLD struct lmm_thread *lmm_thread_create(void)
 	th = thread_make();
 	lmm_self = th;
 	creating = 0;
-	if (!th)
+	if (!th) {
 		lmm_session_reason(
 			LMM_LEVEL_KERNELS,
 			"no ring for a further thread: its records are counted as lost (see --memory)");
+	}
 	errno = saved;
 	return th;
 }
@@ -156,10 +157,11 @@ static void put_unaccounted(struct lmm_thread *th, uint64_t end_t)
 		th->recording = now;
 		th->left_t = 0;
 	}
-	if (th->left_t)
+	if (th->left_t) {
 		lmm_writer_put_wide(&th->w, th->left_t,
 				    lmm_word(LMM_EV_UNACCOUNTED, 0, LMM_SEQ_NONE, th->step), end_t,
 				    0);
+	}
 }
 
 void lmm_phase_enter(struct lmm_thread *th, unsigned phase, unsigned seq, uint32_t step,

@@ -110,10 +110,11 @@ static void get_source(struct graph_reader *r, const struct tensor *all, uint32_
 	t->name = t->shape.type = "";
 	if (k == UINT32_MAX)
 		return;
-	if (k == 0)
+	if (k == 0) {
 		get_tensor(r, t);
-	else if (k <= n)
+	} else if (k <= n) {
 		*t = all[k - 1];
+	}
 	/* else: a node that comes later in the graph; nothing is known of it yet */
 }
 

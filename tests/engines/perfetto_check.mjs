@@ -291,7 +291,7 @@ function checkPhases(tp, report) {
 
 function checkKernels(tp, report) {
 	const have = byKey(tp.query(`SELECT s.name || ' ' || EXTRACT_ARG(arg_set_id, 'debug.op') || ' ' || category || ' ' ||
-			EXTRACT_ARG(arg_set_id, 'debug.phase') || IIF(EXTRACT_ARG(arg_set_id, 'debug.fused') IS NULL, '', '+') AS key,
+			EXTRACT_ARG(arg_set_id, 'debug.phase') || CASE WHEN EXTRACT_ARG(arg_set_id, 'debug.fused') IS NULL THEN '' ELSE '+' END AS key,
 			SUM(dur) AS total, COUNT(*) AS count, COUNT(*) AS pieces
 		FROM slice s JOIN track t ON t.id = s.track_id
 		WHERE t.name = 'operators' AND category <> 'warmup' GROUP BY 1`));

@@ -98,10 +98,11 @@ LMM_HOOK(void, ggml_compute_forward_rms_norm_mul_fused, struct compute_params *p
 	 void *mul)
 {
 	if (lmm_unlikely(!LMM_SITE_KNOWN(ggml_compute_forward_rms_norm_mul_fused)) ||
-	    lmm_unlikely(!op_begin_fast(LMM_EV_OP_FUSED, params, node)))
+	    lmm_unlikely(!op_begin_fast(LMM_EV_OP_FUSED, params, node))) {
 		fused_slowly(params, node, mul, __builtin_return_address(0));
-	else
+	} else {
 		lmm_orig_ggml_compute_forward_rms_norm_mul_fused(params, node, mul);
+	}
 }
 
 static void fused_slowly(struct compute_params *params, void *node, void *mul, const void *ra)

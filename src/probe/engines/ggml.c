@@ -82,17 +82,19 @@ static const void *word_at(const void *tensor, size_t offset)
 /* Where b follows a among the pointers of a tensor; 0 if nowhere. */
 static size_t find_pair(const void *tensor, size_t bytes, const void *a, const void *b)
 {
-	for (size_t o = 8; o + 16 <= bytes; o += 8)
+	for (size_t o = 8; o + 16 <= bytes; o += 8) {
 		if (word_at(tensor, o) == a && word_at(tensor, o + 8) == b)
 			return o;
+	}
 	return 0;
 }
 
 static size_t find_shape(const void *tensor, size_t bytes, const int64_t ne[4])
 {
-	for (size_t o = 8; o + 32 <= bytes; o += 8)
+	for (size_t o = 8; o + 32 <= bytes; o += 8) {
 		if (memcmp((const char *)tensor + o, ne, 32) == 0)
 			return o;
+	}
 	return 0;
 }
 
@@ -312,9 +314,10 @@ static bool op_runs(const char *op, const void *t)
 	int64_t ne[4];
 
 	memcpy(ne, (const char *)t + ggml.ne, sizeof(ne));
-	for (size_t i = 0; i < LMM_ARRAY_SIZE(views); i++)
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(views); i++) {
 		if (strcmp(op, views[i]) == 0)
 			return false;
+	}
 	return ne[0] > 0 && ne[1] > 0 && ne[2] > 0 && ne[3] > 0;
 }
 
@@ -328,12 +331,13 @@ static void put_node(struct lmm_buf *b, struct lmm_desc_strings *strings,
 	lmm_desc_put_string(b, strings, op);
 	put_tensor(b, strings, t);
 	lmm_buf_put_varint(b, op_runs(op, t));
-	for (unsigned i = 0; i < SRC_MAX; i++)
-		if (word_at(t, ggml.src + i * 8))
+	for (unsigned i = 0; i < SRC_MAX; i++) {
+		if (word_at(t, ggml.src + (size_t)i * 8))
 			n_src = i + 1;
+	}
 	lmm_buf_put_varint(b, n_src);
 	for (unsigned i = 0; i < n_src; i++) {
-		const void *s = word_at(t, ggml.src + i * 8);
+		const void *s = word_at(t, ggml.src + (size_t)i * 8);
 		uint32_t k = s ? index_find(x, s) : 0;
 
 		lmm_buf_put_varint(b, s ? k : UINT32_MAX);

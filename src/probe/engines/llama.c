@@ -75,9 +75,10 @@ void lmm_llama_describe_engine(const void *ra)
 		return;
 	*(void **)&version = lmm_door_lookup("ggml_version", ra);
 	*(void **)&commit = lmm_door_lookup("ggml_commit", ra);
-	if (version)
+	if (version) {
 		snprintf(text, sizeof(text), "ggml %s%s%s%s", version(), commit ? " (" : "",
 			 commit ? commit() : "", commit ? ")" : "");
+	}
 	lmm_buf_put_str(&b, "llama.cpp");
 	lmm_buf_put_str(&b, text);
 	lmm_buf_put_str(&b, "");
@@ -94,10 +95,11 @@ static unsigned context_number(const void *ctx, bool make)
 
 	pthread_mutex_lock(&contexts_lock);
 	for (unsigned i = 0; i < CONTEXT_MAX && !found; i++) {
-		if (contexts[i] && contexts[i]->ctx == ctx)
+		if (contexts[i] && contexts[i]->ctx == ctx) {
 			found = i + 1;
-		else if ((!contexts[i] || !contexts[i]->ctx) && free_slot == CONTEXT_MAX)
+		} else if ((!contexts[i] || !contexts[i]->ctx) && free_slot == CONTEXT_MAX) {
 			free_slot = i;
+		}
 	}
 	if (!found && make && free_slot < CONTEXT_MAX) {
 		if (!contexts[free_slot])
@@ -262,9 +264,10 @@ static bool name_is_softmax(const char *name)
 	/* "?top-p" is how releases since 2025 show one that is switched off */
 	if (!name || name[0] == '?')
 		return false;
-	for (size_t i = 0; i < LMM_ARRAY_SIZE(names); i++)
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(names); i++) {
 		if (strcmp(name, names[i]) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -295,9 +298,10 @@ static bool sampler_is_softmax(void *smpl, const void *ra)
 		uintptr_t known =
 			atomic_load_explicit(&sampler_kinds[k].iface, memory_order_acquire);
 
-		if (known == iface)
+		if (known == iface) {
 			return atomic_load_explicit(&sampler_kinds[k].softmax,
 						    memory_order_relaxed);
+		}
 		if (!known)
 			return sampler_learn(&sampler_kinds[k], iface, smpl, ra);
 	}
@@ -406,6 +410,30 @@ struct seq_share {
 	int32_t first_pos;
 };
 
+/* The share of seq among the first n, or a new one with row i's position; NULL if there are too many. */
+static struct seq_share *share_of(struct seq_share *share, unsigned *n, const struct batch *b,
+				  int32_t i, int32_t seq)
+{
+	for (unsigned k = 0; k < *n; k++) {
+		if (share[k].seq == (uint32_t)seq)
+			return &share[k];
+	}
+	if (*n == SEQ_LIST)
+		return NULL;
+	share[*n] =
+		(struct seq_share){ .seq = (uint32_t)seq, .first_pos = b->pos ? b->pos[i] : -1 };
+	return &share[(*n)++];
+}
+
+static void row_remember(struct context *c, int32_t i, int32_t seq)
+{
+	if (!c || i >= ROW_MAX)
+		return;
+	c->seq_of_row[i] = seq >= 0 && seq < (int32_t)LMM_SEQ_NONE ? (uint16_t)seq : LMM_SEQ_NONE;
+	c->n_rows = (uint32_t)i + 1;
+	c->last_seq = c->seq_of_row[i];
+}
+
 /* Who is in the batch. Returns the number of sequences; 0 if the batch names none or too many to tell apart. */
 static unsigned batch_shares(const struct batch *b, struct context *c, struct seq_share *share)
 {
@@ -417,24 +445,13 @@ static unsigned batch_shares(const struct batch *b, struct context *c, struct se
 		return 0;
 	for (int32_t i = 0; i < b->n_tokens; i++) {
 		int32_t seq = b->n_seq_id[i] > 0 && b->seq_id[i] ? b->seq_id[i][0] : -1;
-		unsigned k;
+		struct seq_share *x = share_of(share, &n, b, i, seq);
 
-		for (k = 0; k < n && share[k].seq != (uint32_t)seq; k++)
-			;
-		if (k == n) {
-			if (n == SEQ_LIST)
-				return 0;
-			share[n++] = (struct seq_share){ .seq = (uint32_t)seq,
-							 .first_pos = b->pos ? b->pos[i] : -1 };
-		}
-		share[k].tokens++;
-		share[k].outputs += b->logits && b->logits[i];
-		if (c && i < ROW_MAX) {
-			c->seq_of_row[i] = seq >= 0 && seq < (int32_t)LMM_SEQ_NONE ? (uint16_t)seq
-										   : LMM_SEQ_NONE;
-			c->n_rows = (uint32_t)i + 1;
-			c->last_seq = c->seq_of_row[i];
-		}
+		if (!x)
+			return 0;
+		x->tokens++;
+		x->outputs += b->logits && b->logits[i];
+		row_remember(c, i, seq);
 	}
 	return n;
 }
@@ -462,6 +479,15 @@ static void step_next(struct lmm_thread *th)
 	th->step = atomic_fetch_add_explicit(&next_step, 1, memory_order_relaxed);
 }
 
+static void put_share(struct lmm_thread *th, const struct seq_share *x)
+{
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): batch_shares() filled it */
+	uint64_t counts = (uint64_t)x->tokens | (uint64_t)x->outputs << 32;
+
+	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_SEQ, 0, x->seq, th->step), counts,
+			    x->first_pos >= 0 ? (uint64_t)x->first_pos : LMM_POS_ABSENT);
+}
+
 static void call_begin(struct lmm_thread *th, const void *ctx, const struct batch *b,
 		       struct lmm_entry at)
 {
@@ -484,10 +510,7 @@ static void call_begin(struct lmm_thread *th, const void *ctx, const struct batc
 	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step, at);
 	put_step(th, (uint32_t)b->n_tokens, count_outputs(b));
 	for (unsigned i = 0; i < n; i++)
-		lmm_writer_put_wide(
-			&th->w, lmm_now(), lmm_word(LMM_EV_SEQ, 0, share[i].seq, th->step),
-			(uint64_t)share[i].tokens | (uint64_t)share[i].outputs << 32,
-			share[i].first_pos >= 0 ? (uint64_t)share[i].first_pos : LMM_POS_ABSENT);
+		put_share(th, &share[i]);
 }
 
 static void call_end(struct lmm_thread *th)
@@ -664,11 +687,12 @@ LMM_HOOK(int32_t, llama_tokenize, void *vocab, const char *text, int32_t text_le
 	lmm_phase_enter(th, LMM_PHASE_TOKENIZE, LMM_SEQ_NONE, LMM_STEP_NONE, at);
 	n = fn(vocab, text, text_len, tokens, n_max, add_special, parse_special);
 	lmm_phase_leave(th, LMM_SEQ_NONE, LMM_STEP_NONE);
-	if (n >= 0)
+	if (n >= 0) {
 		lmm_writer_put_wide(
 			&th->w, lmm_now(),
 			lmm_word(LMM_EV_COUNT, LMM_PHASE_TOKENIZE, LMM_SEQ_NONE, LMM_STEP_NONE),
 			(uint64_t)n, 0);
+	}
 	return n;
 }
 
@@ -931,18 +955,20 @@ static void note(const void *ctx, enum lmm_hint what, unsigned seq, uint64_t det
 LMM_HOOK(void, llama_memory_clear, void *memory, bool data)
 {
 	LMM_REAL(llama_memory_clear);
-	if (lmm_recording() && !LMM_FOREIGN(llama_memory_clear))
+	if (lmm_recording() && !LMM_FOREIGN(llama_memory_clear)) {
 		note(context_of_memory(memory, __builtin_return_address(0)), LMM_HINT_MEMORY_CLEAR,
 		     LMM_SEQ_NONE, 0);
+	}
 	fn(memory, data);
 }
 
 LMM_HOOK(bool, llama_memory_seq_rm, void *memory, int32_t seq, int32_t p0, int32_t p1)
 {
 	LMM_REAL(llama_memory_seq_rm);
-	if (p1 < 0 && seq >= 0 && lmm_recording() && !LMM_FOREIGN(llama_memory_seq_rm))
+	if (p1 < 0 && seq >= 0 && lmm_recording() && !LMM_FOREIGN(llama_memory_seq_rm)) {
 		note(context_of_memory(memory, __builtin_return_address(0)), LMM_HINT_SEQ_RM,
 		     (unsigned)seq, p0 > 0 ? (uint64_t)p0 : 0);
+	}
 	return fn(memory, seq, p0, p1);
 }
 
