@@ -4,30 +4,42 @@
 #include <errno.h>
 #include <stdint.h>
 
-/* The number of the newest checkpoint among the file's items, 0: there is none. */
-static int checkpoint_find(struct lmm_trace *tr, uint64_t *newest)
+#include "trace/skim.h"
+
+/*
+ * Loads the newest checkpoint and leaves the reader behind it. 1: done. 0: there is none that this build can read, and the
+ * reader is at the first item.
+ */
+static int checkpoint_load(struct lmm_trace *tr, struct lmm_analysis *a)
 {
 	const struct lmm_item *item;
-	uint64_t n = 0;
+	uint64_t next, newest = 0;
 	int rc;
 
-	*newest = 0;
+	lmm_trace_skim(tr, 1);
+	(void)lmm_trace_state(tr, &next);
 	while ((rc = lmm_trace_next(tr, &item)) > 0) {
-		n++;
 		if (item->kind == LMM_ITEM_CHECKPOINT)
-			*newest = n;
+			newest = next;
+		(void)lmm_trace_state(tr, &next);
 	}
+	lmm_trace_skim(tr, 0);
+	if (rc == 0 && newest)
+		rc = lmm_trace_seek(tr, newest);
+	if (rc == 0 && newest && lmm_trace_next(tr, &item) > 0 &&
+	    lmm_analysis_load(a, item->checkpoint.data, item->checkpoint.size_bytes) == 0)
+		return 1;
 	return rc ? rc : lmm_trace_rewind(tr);
 }
 
-static int items_take(struct lmm_trace *tr, struct lmm_analysis *a, uint64_t from, int is_recompute)
+static int items_take(struct lmm_trace *tr, struct lmm_analysis *a)
 {
 	const struct lmm_item *item;
-	uint64_t n = 0;
 	int rc;
 
 	while ((rc = lmm_trace_next(tr, &item)) > 0) {
-		if (++n < from || (is_recompute && item->kind == LMM_ITEM_CHECKPOINT))
+		/* what comes behind the newest one that could be read stands on its own */
+		if (item->kind == LMM_ITEM_CHECKPOINT)
 			continue;
 		rc = lmm_analysis_item(a, item);
 		if (rc)
@@ -36,24 +48,32 @@ static int items_take(struct lmm_trace *tr, struct lmm_analysis *a, uint64_t fro
 	return rc;
 }
 
+/* Without a checkpoint the events that --max-size took out were not seen: they are only counted. */
+static void dropped_count(struct lmm_result_records *r)
+{
+	r->stored += r->dropped_detail;
+	if (r->emitted < r->stored + r->lost)
+		r->emitted = r->stored + r->lost;
+}
+
 static int trace_analyze(struct lmm_trace *tr, const struct lmm_analysis_file_opts *opts,
 			 struct lmm_result **result, enum lmm_trace_state *state)
 {
 	struct lmm_analysis *a = lmm_analysis_create();
-	int is_recompute = opts && opts->recompute;
-	uint64_t from = 0;
-	int rc = a ? 0 : -ENOMEM;
+	int rc = a ? 0 : -ENOMEM, has_checkpoint = 0;
 
-	if (rc == 0 && !is_recompute)
-		rc = checkpoint_find(tr, &from);
-	if (rc == 0)
-		rc = items_take(tr, a, from, is_recompute);
+	if (rc == 0 && !(opts && opts->recompute))
+		rc = has_checkpoint = checkpoint_load(tr, a);
+	if (rc >= 0)
+		rc = items_take(tr, a);
 	if (rc == 0) {
 		if (state)
 			*state = lmm_trace_state(tr, NULL);
 		*result = lmm_analysis_result(a);
 		rc = *result ? 0 : -ENOMEM;
 	}
+	if (rc == 0 && !has_checkpoint)
+		dropped_count(&(*result)->records);
 	lmm_analysis_destroy(a);
 	return rc;
 }

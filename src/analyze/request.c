@@ -106,13 +106,12 @@ static void request_book(struct request *r, const struct fact *f, unsigned phase
 static void request_step_end(struct lmm_analysis *a, struct request *r, const struct fact *f,
 			     unsigned phase)
 {
+	int counts = (f->flags & (FACT_IS_SHIFT | FACT_AGAIN)) == 0;
+
 	if (phase != LMM_PHASE_DRAFT) {
 		r->call_end = f->t;
-		if (!(f->flags & FACT_IS_SHIFT) && phase == LMM_PHASE_PREFILL) {
-			r->prefill_steps++;
-		} else if (!(f->flags & FACT_IS_SHIFT)) {
-			r->decode_steps++;
-		}
+		r->prefill_steps += counts && phase == LMM_PHASE_PREFILL;
+		r->decode_steps += counts && phase != LMM_PHASE_PREFILL;
 	}
 	lmm__request_set_mark(a, r, MARK_STEP, f->t);
 }

@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
 struct io {
 	struct lmm_buf *out; /* writing */

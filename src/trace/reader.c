@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "trace/decode.h"
 #include "trace/format.h"
+#include "trace/skim.h"
 #include "trace/zstd_codec.h"
 
 #define WINDOW_BYTES (256u << 10) /* read at a time */
@@ -29,6 +30,7 @@ struct lmm_trace {
 	uint64_t at;	/* of the next */
 	enum lmm_trace_state state;
 	int has_ended; /* an END item was given */
+	int is_skimming;
 
 	struct lmm_buf raw;
 	struct lmm_zstd_reader *zstd;
@@ -273,6 +275,8 @@ static int take_chunk(struct lmm_trace *tr, const struct lmm_chunk *c, const uin
 
 	if (c->type == 0 || c->type > LMM_ITEM_END)
 		return 0; /* kinds to come may be coded in ways to come */
+	if (tr->is_skimming && c->type == LMM_ITEM_EVENTS)
+		return 0;
 	rc = unpack(tr, c, stored);
 	if (rc)
 		return rc;
@@ -314,6 +318,19 @@ enum lmm_trace_state lmm_trace_state(const struct lmm_trace *tr, uint64_t *offse
 	if (offset_bytes)
 		*offset_bytes = tr->at;
 	return tr->state;
+}
+
+void lmm_trace_skim(struct lmm_trace *tr, int is_on)
+{
+	tr->is_skimming = is_on;
+}
+
+int lmm_trace_seek(struct lmm_trace *tr, uint64_t offset_bytes)
+{
+	int rc = lmm_trace_rewind(tr);
+
+	tr->at = offset_bytes;
+	return rc;
 }
 
 int lmm_trace_rewind(struct lmm_trace *tr)
