@@ -23,13 +23,16 @@ static int checkpoint_load(struct lmm_trace *tr, struct lmm_analysis *a)
 			newest = next;
 		(void)lmm_trace_state(tr, &next);
 	}
-	lmm_trace_skim(tr, 0);
 	if (rc == 0 && newest)
 		rc = lmm_trace_seek(tr, newest);
-	if (rc == 0 && newest && lmm_trace_next(tr, &item) > 0 &&
+	/* still skimming: events may stand between that offset and the checkpoint */
+	if (rc == 0 && newest)
+		rc = lmm_trace_next(tr, &item);
+	lmm_trace_skim(tr, 0);
+	if (rc > 0 && item->kind == LMM_ITEM_CHECKPOINT &&
 	    lmm_analysis_load(a, item->checkpoint.data, item->checkpoint.size_bytes) == 0)
 		return 1;
-	return rc ? rc : lmm_trace_rewind(tr);
+	return rc < 0 ? rc : lmm_trace_rewind(tr);
 }
 
 static int items_take(struct lmm_trace *tr, struct lmm_analysis *a)

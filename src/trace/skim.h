@@ -10,7 +10,7 @@
 /* From now on EVENTS are left out (1) or given (0). Their checksums are looked at all the same. */
 void lmm_trace_skim(struct lmm_trace *tr, int is_on);
 
-/* On with the item at an offset that lmm_trace_state() gave when that item was the next. 0 or a negative error. */
+/* On from an offset that lmm_trace_state() gave. 0 or a negative error. */
 int lmm_trace_seek(struct lmm_trace *tr, uint64_t offset_bytes);
 
 #endif

@@ -2,6 +2,11 @@
 /* The state as bytes: cut anywhere it goes on as if nothing had happened, and no bytes can hurt it. */
 #include "tape.h"
 
+#include <errno.h>
+#include <unistd.h>
+
+#include "trace/writer.h"
+
 static uint64_t dice_state;
 
 static uint64_t dice(uint64_t n)
@@ -443,6 +448,129 @@ static void test_damaged_state(void **state)
 	tape_free(&p);
 }
 
+/* ---- files -------------------------------------------------------------------------------------- */
+
+static char path[64];
+
+/* Writes the tape; a checkpoint after `at` entries, damaged if asked for. */
+static void file_write(const struct tape *p, size_t at, int is_damaged)
+{
+	struct lmm_trace_writer *w;
+	struct lmm_analysis *a = lmm_analysis_create();
+	struct lmm_buf buf = { 0 };
+
+	(void)snprintf(path, sizeof(path), "/tmp/lmm-test-%d.lmt", (int)getpid());
+	(void)unlink(path);
+	assert_int_equal(lmm_trace_writer_open(path, NULL, &w), 0);
+	for (size_t i = 0; i < p->n; i++) {
+		struct lmm_item it = p->entries[i].item, c = { .kind = LMM_ITEM_CHECKPOINT };
+
+		if (i == at) {
+			assert_int_equal(lmm_analysis_save(a, &buf), 0);
+			if (is_damaged)
+				buf.data[0] = 99;
+			c.checkpoint.data = buf.data;
+			c.checkpoint.size_bytes = buf.n;
+			assert_int_equal(lmm_trace_writer_item(w, &c), 0);
+		}
+		if (it.kind == LMM_ITEM_EVENTS)
+			it.events.ev = &p->entries[i].ev;
+		assert_int_equal(lmm_analysis_item(a, &it), 0);
+		assert_int_equal(lmm_trace_writer_item(w, &it), 0);
+	}
+	assert_int_equal(lmm_trace_writer_close(w), 0);
+	lmm_buf_free(&buf);
+	lmm_analysis_destroy(a);
+}
+
+static char *file_dump(int recompute, enum lmm_trace_state *how)
+{
+	struct lmm_analysis_file_opts opts = { .recompute = recompute };
+	struct lmm_result *r;
+	char *text;
+
+	assert_int_equal(lmm_analysis_file(path, &opts, &r, how), 0);
+	text = result_dump(r);
+	lmm_result_destroy(r);
+	return text;
+}
+
+/* Live, from the checkpoint, from all records, with a checkpoint of another version: the same. */
+static void test_file(void **state)
+{
+	struct tape p = { 0 };
+	char *live, *text;
+
+	(void)state;
+	session_make(&p);
+	live = play_dump(&p);
+	for (int way = 0; way < 8; way++) {
+		enum lmm_trace_state how = LMM_TRACE_READING;
+		size_t at = way & 1 ? p.n - 1 : p.n / 2;
+
+		file_write(&p, way == 6 ? p.n + 1 : at, (way & 2) != 0);
+		text = file_dump((way & 4) != 0, &how);
+		assert_int_equal(how, LMM_TRACE_COMPLETE);
+		assert_string_equal(live, text);
+		free(text);
+	}
+	(void)unlink(path);
+	free(live);
+	tape_free(&p);
+}
+
+/* A checkpoint is used, not only looked at: what it says stands against the records before it. */
+static void test_file_uses_checkpoint(void **state)
+{
+	struct tape p = { 0 }, q = { 0 };
+	struct lmm_result *r;
+	struct lmm_item *it;
+	struct lmm_trace_writer *w;
+	struct lmm_analysis *a = lmm_analysis_create();
+	struct lmm_buf buf = { 0 };
+	struct lmm_item c = { .kind = LMM_ITEM_CHECKPOINT };
+
+	(void)state;
+	session_make(&p);
+	tape_play(&p, 0, p.n, a);
+	assert_int_equal(lmm_analysis_save(a, &buf), 0);
+	descriptions_put(&q, "other");
+	it = tape_item(&q, LMM_ITEM_DROPPED);
+	it->dropped.events = 123;
+	(void)snprintf(path, sizeof(path), "/tmp/lmm-test-%d.lmt", (int)getpid());
+	(void)unlink(path);
+	assert_int_equal(lmm_trace_writer_open(path, NULL, &w), 0);
+	for (size_t i = 0; i < q.n; i++) {
+		if (i == q.n - 1) {
+			c.checkpoint.data = buf.data;
+			c.checkpoint.size_bytes = buf.n;
+			assert_int_equal(lmm_trace_writer_item(w, &c), 0);
+		}
+		assert_int_equal(lmm_trace_writer_item(w, &q.entries[i].item), 0);
+	}
+	assert_int_equal(lmm_trace_writer_close(w), 0);
+	assert_int_equal(lmm_analysis_file(path, NULL, &r, NULL), 0);
+	assert_string_equal(r->command_name, "llama-server");
+	assert_int_equal(r->requests_total, 6);
+	assert_int_equal(r->records.dropped_detail, 123);
+	assert_true(r->records.stored > 123);
+	lmm_result_destroy(r);
+	/* going through the records, what was dropped is counted but cannot be seen */
+	assert_int_equal(lmm_analysis_file(path, &(struct lmm_analysis_file_opts){ .recompute = 1 },
+					   &r, NULL),
+			 0);
+	assert_string_equal(r->command_name, "other");
+	assert_int_equal(r->records.stored, 123);
+	lmm_result_destroy(r);
+	(void)unlink(path);
+	assert_int_equal(lmm_analysis_file(path, NULL, &r, NULL), -ENOENT);
+	assert_null(r);
+	lmm_buf_free(&buf);
+	lmm_analysis_destroy(a);
+	tape_free(&p);
+	tape_free(&q);
+}
+
 /* The state of a long run is not larger than that of a short one. */
 static void test_size_is_bounded(void **state)
 {
@@ -491,6 +619,8 @@ int main(void)
 		cmocka_unit_test(test_checkpoint_item),
 		cmocka_unit_test(test_damaged_state),
 		cmocka_unit_test(test_size_is_bounded),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_file_uses_checkpoint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
