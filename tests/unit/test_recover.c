@@ -743,6 +743,23 @@ static void test_not_ours(void **state)
 	close_session(t);
 }
 
+/* Under some emulators a child spins for ever. */
+static int fork_works(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	for (int i = 0; i < 200; i++) {
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return 1;
+		usleep(10000);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -754,5 +771,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
 	};
 
+	if (!fork_works()) {
+		puts("SKIP: children of fork() do not run here");
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
