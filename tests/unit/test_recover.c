@@ -261,9 +261,12 @@ static int setup(void **state)
 	static struct play t;
 
 	memset(&t, 0, sizeof(t));
-	strcpy(t.dir, "/tmp/lmm-recover-XXXXXX");
-	if (!mkdtemp(t.dir))
-		return -1;
+	strcpy(t.dir, "/dev/shm/lmm-recover-XXXXXX");
+	if (!mkdtemp(t.dir)) {
+		strcpy(t.dir, "/tmp/lmm-recover-XXXXXX");
+		if (!mkdtemp(t.dir))
+			return -1;
+	}
 	snprintf(t.path, sizeof(t.path), "%s/x.lmt", t.dir);
 	setenv("LMMETER_DIR", t.dir, 1);
 	dying_path = t.path;
