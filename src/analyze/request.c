@@ -264,8 +264,12 @@ static void token_take(struct lmm_analysis *a, const struct fact *f)
 	}
 	r->last_token = f->t;
 	lmm__request_set_mark(a, r, MARK_TOKEN, f->t);
-	if (c && !r->is_warm)
+	if (c && !r->is_warm) {
+		/* computed and cleared away before a first token was chosen: a warm-up, or a test of what the memory can */
+		if (!c->is_decided)
+			lmm__context_warm(a, c, r->first);
 		lmm__context_decide(a, c);
+	}
 }
 
 /* Tells the newest tokenize of that stream how many tokens it made. */
@@ -315,7 +319,8 @@ static void hint_take(struct lmm_analysis *a, const struct fact *f)
 		break;
 	case LMM_HINT_PERF_RESET:
 		lmm__steps_flush(a, c);
-		if (c->tokens == 0 && !c->is_decided)
+		/* a chosen token decides */
+		if (!c->is_decided)
 			lmm__context_warm(a, c, f->t);
 		break;
 	case LMM_HINT_WARMUP_ON:

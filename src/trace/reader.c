@@ -327,8 +327,11 @@ void lmm_trace_skim(struct lmm_trace *tr, int is_on)
 
 int lmm_trace_seek(struct lmm_trace *tr, uint64_t offset_bytes)
 {
+	int has_ended = tr->has_ended;
 	int rc = lmm_trace_rewind(tr);
 
+	/* END may stand before that offset */
+	tr->has_ended = has_ended;
 	tr->at = offset_bytes;
 	return rc;
 }

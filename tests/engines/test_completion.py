@@ -97,7 +97,10 @@ def test_phases_add_up_to_the_wall():
            f"unaccounted {req['unaccounted_ns'] / wall * 100:.2f} %")
     t.check(t.close(whole, wall, 0.001), "phases + unaccounted", whole, "wall", wall)
     t.check(t.close(req["wall_ns"], wall, 0.001), "wall_ns", req["wall_ns"], "wall", wall)
-    t.check(req["unaccounted_ns"] <= 0.02 * wall, "unaccounted", req["unaccounted_ns"], "of", wall)
+    # a busy machine takes time away between any two calls: the engine's own figure then says so, too
+    own = float(re.search(r"unaccounted time =.*?/ +([0-9.]+) %", run.err).group(1))
+    t.check(req["unaccounted_ns"] <= max(0.02, own / 100 + 0.005) * wall, "unaccounted", req["unaccounted_ns"], "of", wall,
+            "llama.cpp says", own, "%")
 
 
 def test_each_phase_against_the_recorder():
