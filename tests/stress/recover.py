@@ -46,17 +46,25 @@ def chunks(path):
 class Session:
     """A recording with a folder of its own for the shared memory, so that leftovers show."""
 
+    # an lmmeter with the address sanitizer starts with the counter preloaded, too
+    SANITIZER = {"ASAN_OPTIONS": "verify_asan_link_order=0"}
+
     def __init__(self, command, options=(), env=None):
         self.folder = t.scratch()
         self.shm = tempfile.mkdtemp(prefix="lmmtest.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         self.trace = os.path.join(self.folder, "t.lmt")
         self.env = t.environment([t.COUNTER], {"TEST_COUNTER": os.path.join(self.folder, "counter"),
-                                               "LMMETER_DIR": self.shm, **(env or {})})
+                                               "LMMETER_DIR": self.shm, **self.SANITIZER, **(env or {})})
         self.report_env = {"LMMETER_DIR": self.shm}
         whole = [t.LMMETER, "run", "-q", "-o", self.trace, *options, "--", *command]
         self.lmmeter = subprocess.Popen(whole, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, start_new_session=True)
-        self.engine = t.wait_for(self.child, 10, "the command to start")
+        self.engine = None
+        try:
+            self.engine = t.wait_for(self.child, 10, "the command to start")
+        except t.Failed:
+            self.close()
+            raise
 
     def child(self):
         try:
@@ -97,7 +105,7 @@ class Session:
         return [d for base in os.listdir(self.shm) for d in os.listdir(os.path.join(self.shm, base))]
 
     def close(self):
-        if self.engine_lives():
+        if self.engine and self.engine_lives():
             self.kill_engine()
         self.lmmeter.wait(30)
         shutil.rmtree(self.shm, ignore_errors=True)
@@ -215,6 +223,32 @@ def test_unwritable_file_is_kept_for_later():
         check_whole(s, "later", True)
     finally:
         s.close()
+
+
+def test_embedded():
+    """The collector is a thread of the engine: both end at once."""
+    rng = random.Random(f"{SEED} embedded")
+    library = os.path.join(t.BUILD, "src", "probe", "liblmmeter.so")
+    for _ in range(max(KILLS // 10, 2)):
+        s = Session.__new__(Session)
+        s.folder = t.scratch()
+        s.shm = tempfile.mkdtemp(prefix="lmmtest.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        s.trace = os.path.join(s.folder, "t.lmt")
+        s.report_env = {"LMMETER_DIR": s.shm}
+        # a relative name, and the report asks from elsewhere
+        env = t.environment([t.COUNTER, library], {"TEST_COUNTER": os.path.join(s.folder, "counter"), "LMMETER_DIR": s.shm,
+                                                   "LMMETER_OUT": "t.lmt", "FAKE_OP_NS": "2000"})
+        s.lmmeter = subprocess.Popen(t.fake("tokens=100000"), env=env, cwd=s.folder, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        s.engine = s.lmmeter.pid
+        try:
+            t.wait_for(lambda: truth.counts(s.folder), 10, "operators")  # pylint: disable=cell-var-from-loop
+            time.sleep(rng.uniform(0.02, 0.2))
+            s.kill_lmmeter()
+            got = check_whole(s, "embedded", False)
+            t.check(got["operators"] > 0, got)
+        finally:
+            s.close()
 
 
 def test_abandoned_sessions_are_swept():
