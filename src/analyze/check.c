@@ -102,7 +102,8 @@ static int events_check(const struct lmm_analysis *a)
 
 int lmm__references_check(struct lmm_analysis *a)
 {
-	if (names_check(a) || streams_check(a) || contexts_check(a) || events_check(a))
+	if (a->facts_max == 0 || a->n_facts > a->facts_max || names_check(a) || streams_check(a) ||
+	    contexts_check(a) || events_check(a))
 		return LMM_E_CORRUPT;
 	for (uint32_t i = 0; i < a->n_spans; i++) {
 		if (a->spans[i].t1 <= a->spans[i].t0 || (i && a->spans[i].t0 <= a->spans[i - 1].t1))

@@ -45,7 +45,7 @@ static void take_oldest(struct lmm_analysis *a)
 
 void lmm__fact_push(struct lmm_analysis *a, struct fact *f)
 {
-	if (a->n_facts == LMM_I_FACTS)
+	if (a->n_facts >= a->facts_max)
 		take_oldest(a);
 	f->serial = ++a->serial;
 	a->facts[a->n_facts] = *f;

@@ -738,6 +738,7 @@ static void io_sums(struct io *io, struct lmm_analysis *a)
 	io_ledger(io, a->warm);
 	IO_ARRAY(io, a->contexts, a->n_contexts, LMM_I_CONTEXTS, io_context);
 	io_streams(io, a);
+	a->facts_max = (uint32_t)io_max(io, a->facts_max, LMM_I_FACTS);
 	io_count(io, &a->n_facts, LMM_I_FACTS);
 	for (uint32_t i = 0; i < a->n_facts; i++) {
 		io_u8(io, &a->facts[i].kind);

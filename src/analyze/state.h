@@ -436,7 +436,8 @@ struct lmm_analysis {
 	struct reason reasons[LMM_I_REASONS];
 
 	uint32_t n_bases, n_keys, n_processes, n_models, n_loads, n_device_names, n_queues;
-	uint32_t n_contexts, n_facts, n_tokenizes, n_idles, n_requests, n_done, n_spans, n_reasons;
+	uint32_t n_contexts, n_facts, facts_max, n_tokenizes, n_idles, n_requests, n_done, n_spans,
+		n_reasons;
 	uint32_t next_context; /* serial of the newest one */
 	uint32_t cpu;	       /* text: device of operators */
 	uint32_t clock_error_ns;

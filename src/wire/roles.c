@@ -285,7 +285,7 @@ static void layers_from_neighbours(struct lmm_node *nodes, uint32_t n)
 			next++;
 		after = next < n ? nodes[next].layer : -1;
 		/* behind a layer's last node the next layer begins */
-		if (before < 0 || (i > 0 && after >= 0 && starts(nodes[i - 1].name, "l_out")))
+		if (i > 0 && after >= 0 && starts(nodes[i - 1].name, "l_out"))
 			before = after;
 		for (; i < next; i++)
 			nodes[i].layer = before;

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "analyze/analysis.h"
+#include "analyze/state.h"
 #include "base/bytes.h"
 
 #define TAPE_MAX 65536
@@ -255,9 +255,22 @@ static inline void tape_play(const struct tape *p, size_t from, size_t to, struc
 	}
 }
 
-static inline struct lmm_result *tape_result(const struct tape *p)
+/* 0: as it is; else the second stage is only so many facts behind the first. */
+static uint32_t tape_delay;
+
+static inline struct lmm_analysis *tape_analysis(void)
 {
 	struct lmm_analysis *a = lmm_analysis_create();
+
+	assert_non_null(a);
+	if (tape_delay)
+		a->facts_max = tape_delay;
+	return a;
+}
+
+static inline struct lmm_result *tape_result(const struct tape *p)
+{
+	struct lmm_analysis *a = tape_analysis();
 	struct lmm_result *r;
 
 	assert_non_null(a);

@@ -2,16 +2,29 @@
 /* Operators, graph runs, layers, threads and device commands out of hand-written events. */
 #include "tape.h"
 
-static const struct lmm_tensor_shape q4 = { "q4_1", { 8, 8, 1, 1 } };
-static const struct lmm_tensor_shape f32 = { "f32", { 8, 1, 1, 1 } };
+/* spelt out: a constant is no constant expression for clang */
+#define Q4                                                                                         \
+	{                                                                                          \
+		"q4_1",                                                                            \
+		{                                                                                  \
+			8, 8, 1, 1                                                                 \
+		}                                                                                  \
+	}
+#define F32                                                                                        \
+	{                                                                                          \
+		"f32",                                                                             \
+		{                                                                                  \
+			8, 1, 1, 1                                                                 \
+		}                                                                                  \
+	}
 
 #define NODE(n, o, w, l, r, b, f)                                                                  \
 	{                                                                                          \
 		.name = (n), .op = (o), .weight = (w), .layer = (l), .role = LMM_ROLE_##r,         \
 		.n_src = 2, .runs = 1, .bytes_read = (b), .bytes_written = 1, .flops = (f),        \
-		.out = f32,                                                                        \
-		.src = { q4,                                                                       \
-			 f32 }                                                                     \
+		.out = F32,                                                                        \
+		.src = { Q4,                                                                       \
+			 F32 }                                                                     \
 	}
 
 /* 0: embedding; 1-5 layer 0; 6-7 layer 1; 8-9 behind all layers */

@@ -520,6 +520,41 @@ static void test_late_batch(void **state)
 	tape_free(&late);
 }
 
+/* Prompts of one length: each request takes the tokenize before its own first step; a cached prompt counts whole. */
+static void test_which_tokenize(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "llama-server", 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		uint64_t t = 10000 + 1000 * i;
+
+		p.stream = 1;
+		tape_span(&p, t, t + 100, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+		tape_count(&p, t + 100, LMM_PHASE_TOKENIZE, 8, 0);
+		p.stream = 0;
+		tape_in(&p, t + 500, LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+		tape_step(&p, t + 501, LMM_PHASE_PREFILL, i, i == 2 ? 3 : 8, 1, 0, i);
+		tape_seq(&p, t + 502, i, i, i == 2 ? 3 : 8, 1, i == 2 ? 5 : 0);
+		tape_out(&p, t + 900, LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
+		tape_token(&p, t + 900, i, i);
+	}
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(r->requests[i].seq, i);
+		assert_ns(r->requests[i].start_ns, 10000 + 1000 * i);
+		assert_ns(r->requests[i].ttft_ns, 900);
+		assert_int_equal(r->requests[i].prompt_tokens, 8);
+		assert_int_equal(r->requests[i].cached_tokens, i == 2 ? 5 : 0);
+	}
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* A slot that waits its turn between the chunks of its prompt. */
 static void test_waits_for_its_turn(void **state)
 {
@@ -916,6 +951,7 @@ int main(void)
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_server_totals),
 		cmocka_unit_test(test_late_batch),
+		cmocka_unit_test(test_which_tokenize),
 		cmocka_unit_test(test_waits_for_its_turn),
 		cmocka_unit_test(test_thread_pool),
 		cmocka_unit_test(test_speculative),

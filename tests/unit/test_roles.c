@@ -137,6 +137,7 @@ static void test_experts(void **state)
 	static const struct expected x[] = {
 		{ "GET_ROWS", "embd", "token_embd.weight", -1, LMM_ROLE_EMBEDDING, "embd" },
 		{ "SCALE", "inp_scaled", "", -1, LMM_ROLE_EMBEDDING, "inp_scaled" },
+		{ "CONT", "node_2", "", -1, LMM_ROLE_EMBEDDING, "cont" },
 		{ "RMS_NORM", "norm-0", "", 0, LMM_ROLE_NORM, "norm" },
 		{ "MUL", "attn_norm-0", "blk.0.attn_norm.weight", 0, LMM_ROLE_NORM, "attn_norm" },
 		{ "MUL_MAT", "node_5", "blk.0.attn_q.weight", 0, LMM_ROLE_ATTENTION, "mul_mat" },
@@ -163,6 +164,7 @@ static void test_experts(void **state)
 		  "ffn_moe_gate" },
 		{ "MUL_MAT_ID", "node_30", "", 0, LMM_ROLE_MLP, "mul_mat_id" },
 		{ "ADD", "l_out-0", "", 0, LMM_ROLE_MLP, "l_out" },
+		{ "CONT", "node_33", "", 1, LMM_ROLE_NORM, "cont" }, /* for the norm behind it */
 		{ "RMS_NORM", "norm-1", "", 1, LMM_ROLE_NORM, "norm" },
 		{ "SSM_SCAN", "mamba_ssm_scan-1", "blk.1.ssm_a", 1, LMM_ROLE_OTHER,
 		  "mamba_ssm_scan" },
