@@ -143,31 +143,47 @@ static int phase_begin(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct 
 	return rc;
 }
 
+static void draw_step_args(struct lmm_slice *slice, const struct lmm_tl_phase *p,
+			   const struct lmm_event *e)
+{
+	lmm__tl_arg_u64(slice, "tokens", (uint32_t)e->a);
+	lmm__tl_arg_u64(slice, "outputs", e->a >> 32);
+	lmm__tl_arg_u64(slice, "context", (uint32_t)e->b);
+	lmm__tl_arg_u64(slice, "call", e->b >> 32);
+	if (p->n_seqs > 0)
+		lmm__tl_arg_u64(slice, "sequences", p->n_seqs);
+	if (p->position != LMM_POS_ABSENT)
+		lmm__tl_arg_u64(slice, "position", p->position);
+}
+
+static int is_step_phase(unsigned phase)
+{
+	return phase == LMM_PHASE_PREFILL || phase == LMM_PHASE_DECODE ||
+	       phase == LMM_PHASE_DRAFT || phase == LMM_PHASE_VERIFY;
+}
+
 static int draw_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_tl_phase *p,
 		     uint64_t end_ns)
 {
 	const struct lmm_event *e = &p->step_event;
+	int is_warm = lmm__tl_is_warm(s->process, p->step, p->begin_ns);
 	struct lmm_slice slice = {
 		.begin_ns = p->begin_ns,
 		.end_ns = end_ns,
-		.name = lmm_phase_name(e->phase),
-		.category = lmm__tl_is_warm(s->process, e->id, p->begin_ns) ? "warmup" : "step",
+		.name = lmm_phase_name(p->phase),
+		/* a bracket without a STEP goes on with its step: the program waits for the device */
+		.category = is_warm	  ? "warmup"
+			    : p->has_step ? "step"
+					  : "wait",
 	};
 	int rc;
 
-	lmm__tl_arg_u64(&slice, "step", e->id);
-	lmm__tl_arg_u64(&slice, "tokens", (uint32_t)e->a);
-	lmm__tl_arg_u64(&slice, "outputs", e->a >> 32);
-	lmm__tl_arg_u64(&slice, "context", (uint32_t)e->b);
-	lmm__tl_arg_u64(&slice, "call", e->b >> 32);
-	if (p->n_seqs > 0)
-		lmm__tl_arg_u64(&slice, "sequences", p->n_seqs);
-	if (p->position != LMM_POS_ABSENT)
-		lmm__tl_arg_u64(&slice, "position", p->position);
+	lmm__tl_arg_u64(&slice, "step", p->step);
+	if (p->has_step)
+		draw_step_args(&slice, p, e);
 	rc = lmm__tl_track(tl, &s->steps_track, LMM_TRACK_STEPS, s->process, s->tid, "steps");
 	return rc < 0 ? rc : lmm__tl_slice(tl, &s->steps_track, &slice);
 }
-
 static int phase_pop(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 {
 	struct lmm_tl_phase *p = &s->phases[s->depth - 1];
@@ -177,7 +193,7 @@ static int phase_pop(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 	/* one that took no time is drawn all the same, so that slices can be counted */
 	if (rc == 0 && p->part == 0)
 		rc = draw_piece(tl, s, p, t_ns);
-	if (rc == 0 && p->has_step)
+	if (rc == 0 && (p->has_step || is_step_phase(p->phase)))
 		rc = draw_step(tl, s, p, t_ns);
 	if (pass)
 		pass->parts = p->part;

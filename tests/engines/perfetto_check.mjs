@@ -305,9 +305,9 @@ function checkKernels(tp, report) {
 }
 
 function checkSteps(tp, report) {
-	const have = byKey(tp.query(`SELECT s.name AS key, SUM(dur) AS total, COUNT(*) AS count, COUNT(*) AS pieces
+	const have = byKey(tp.query(`SELECT s.name AS key, SUM(dur) AS total, SUM(category = 'step') AS count, COUNT(*) AS pieces
 		FROM slice s JOIN track t ON t.id = s.track_id
-		WHERE t.name = 'steps' AND category = 'step' GROUP BY 1`));
+		WHERE t.name = 'steps' AND category IN ('step', 'wait') GROUP BY 1`));
 	const want = new Map();
 	for (const kind of ['prefill', 'decode']) {
 		if (report.steps[kind].count > 0)

@@ -355,7 +355,7 @@ static void test_brackets(void **state)
 	(void)state;
 	check_drawn(ev, LMM_ARRAY_SIZE(ev),
 		    "phases warmup decode 1000-1500\nsteps warmup decode 1000-1500\n"
-		    "phases warmup decode 1600-1700 part 1\n"
+		    "phases warmup decode 1600-1700 part 1\nsteps warmup decode 1600-1700\n"
 		    "phases phase sampling 1900-1950\n");
 }
 
@@ -449,9 +449,10 @@ static void test_losses(void **state)
 	};
 
 	(void)state;
-	check_drawn(ev, LMM_ARRAY_SIZE(ev),
-		    "operators mlp ffn_out 1235-1335\nlayers layer layer 3 1235-1335\n"
-		    "phases phase decode 1000-1400\nphases phase copy_to_cpu 1400-1500\n");
+	check_drawn(
+		ev, LMM_ARRAY_SIZE(ev),
+		"operators mlp ffn_out 1235-1335\nlayers layer layer 3 1235-1335\n"
+		"phases phase decode 1000-1400\nphases phase copy_to_cpu 1400-1500\nsteps wait decode 1000-1500\n");
 }
 
 static void test_device(void **state)
