@@ -264,12 +264,11 @@ static void token_take(struct lmm_analysis *a, const struct fact *f)
 	}
 	r->last_token = f->t;
 	lmm__request_set_mark(a, r, MARK_TOKEN, f->t);
-	if (c && !r->is_warm) {
-		/* computed and cleared away before a first token was chosen: a warm-up, or a test of what the memory can */
-		if (!c->is_decided)
-			lmm__context_warm(a, c, r->first);
-		lmm__context_decide(a, c);
-	}
+	if (!c || r->is_warm || c->is_decided)
+		return;
+	/* computed and cleared away before a first token was chosen: a warm-up, or a test of what the memory can */
+	lmm__context_warm(a, c, c->cleared);
+	lmm__context_decide(a, c);
 }
 
 /* Tells the newest tokenize of that stream how many tokens it made. */
@@ -309,6 +308,7 @@ static void hint_take(struct lmm_analysis *a, const struct fact *f)
 	switch (f->phase) {
 	case LMM_HINT_MEMORY_CLEAR:
 		lmm__requests_close(a, c->serial);
+		c->cleared = f->t;
 		break;
 	case LMM_HINT_CONTEXT_NEW:
 	case LMM_HINT_CONTEXT_FREE:

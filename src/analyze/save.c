@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -435,6 +435,7 @@ static void io_context(struct io *io, struct context *c)
 	io_u8(io, &c->is_warm2);
 	io_u64(io, &c->tokens);
 	io_u64(io, &c->requests);
+	io_u64(io, &c->cleared);
 	io_u32(io, &c->step);
 	io_u8(io, &c->has_step);
 	io_count(io, &n, LMM_I_HELD);

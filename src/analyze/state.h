@@ -296,6 +296,7 @@ struct context {
 	uint8_t is_warm1, is_warm2; /* between WARMUP_ON and WARMUP_OFF, in either stage */
 	uint64_t tokens;
 	uint64_t requests; /* begun */
+	uint64_t cleared;  /* when its memory was, 0: never */
 	uint32_t step;	   /* its newest that has ended */
 	uint8_t has_step;
 	uint32_t n_held;

@@ -812,6 +812,40 @@ static void test_late_perf_reset(void **state)
 	tape_free(&p);
 }
 
+/* What was computed and cleared away before the first token was no request; one that still runs beside it is. */
+static void test_cleared_away(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t step = 1;
+	uint64_t t = 10000;
+
+	(void)state;
+	tape_begin(&p, "llama-server", 0);
+	t = bench_run(&p, t, &step, 0, 3, 0);
+	tape_hint(&p, t, LMM_HINT_MEMORY_CLEAR, LMM_SEQ_NONE, 0, 0);
+	for (unsigned seq = 0; seq < 2; seq++) {
+		/* sequence 0 is not through with its prompt when 1 gets its first token */
+		tape_in(&p, t + 200 * seq, LMM_PHASE_PREFILL, step + seq, LMM_SEQ_NONE);
+		tape_step(&p, t + 200 * seq, LMM_PHASE_PREFILL, step + seq, 9, seq, 0, step + seq);
+		tape_seq(&p, t + 200 * seq, step + seq, seq, 9, seq, 0);
+		tape_out(&p, t + 200 * seq + 200, LMM_PHASE_PREFILL, step + seq, LMM_SEQ_NONE);
+	}
+	tape_token(&p, t + 400, step + 1, 1);
+	tape_end(&p, t + 500);
+	r = tape_result(&p);
+	assert_int_equal(r->warmup_requests, 1);
+	assert_int_equal(r->steps.warmup_steps, 1);
+	assert_int_equal(r->requests_total, 2);
+	assert_int_equal(r->steps.prefill.count, 2);
+	assert_int_equal(r->requests[0].seq, 0);
+	assert_int_equal(r->requests[0].output_tokens, 0);
+	assert_true(r->requests[0].ttft_ns < 0);
+	assert_int_equal(r->requests[1].output_tokens, 1);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* ---- broken recordings -------------------------------------------------------------------------- */
 
 static void test_cut_session(void **state)
@@ -959,6 +993,7 @@ int main(void)
 		cmocka_unit_test(test_not_bench),
 		cmocka_unit_test(test_warmup_switch),
 		cmocka_unit_test(test_late_perf_reset),
+		cmocka_unit_test(test_cleared_away),
 		cmocka_unit_test(test_cut_session),
 		cmocka_unit_test(test_lost_phases),
 		cmocka_unit_test(test_garbage_is_invalid),
