@@ -125,6 +125,20 @@ def test_compute_threads():
             rep["records"]["operators"] + rep["records"]["lost"] >= n.all_after, n, rep["records"])
 
 
+def test_thousands_of_threads():
+    """Every graph starts 31 threads, which end with it: rings are handed on, and what got none is counted."""
+    tokens = 330 if t.LONG else 60
+    run = t.record(t.fake("threads=32", f"tokens={tokens}"), options=["--threads", "all"], env={
+        "TEST_COUNTER": "1", "FAKE_OP_NS": "0"}, timeout=400)
+    t.check(run.status == 0, run.err[-2000:])
+    rep, n = run.report, counted(run)
+    t.check_counts(rep)
+    got = rep["records"]
+    t.note(f"{tokens * 31} threads, operators {got['operators']} of {n.all_before}, lost {got['lost']}")
+    t.check(n.all_before >= got["operators"] and got["operators"] + got["lost"] >= n.all_after, n, got)
+    t.check(shapes(rep) == [(8, tokens)], shapes(rep))
+
+
 def test_forked_children():
     """Children of fork() that go on using the engine are processes of their own and do not touch the parent's stream."""
     run = go("fork=3", "tokens=5")
