@@ -26,6 +26,7 @@ import truth  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "300" if t.LONG else "30"))
 SEED = int(os.environ.get("SEED", str(int(time.time()))))
+OPERATORS_OF_A_RUN = 59  # of the fake engine
 PROCESS, STREAM, MODEL, GRAPH, EVENTS, CHECKPOINT, PROCESS_END, END = 2, 3, 4, 5, 7, 11, 14, 15
 
 
@@ -50,6 +51,7 @@ class Session:
     SANITIZER = {"ASAN_OPTIONS": "verify_asan_link_order=0"}
 
     def __init__(self, command, options=(), env=None):
+        self.max_size = "--max-size" in options
         self.folder = t.scratch()
         self.shm = tempfile.mkdtemp(prefix="lmmtest.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         self.trace = os.path.join(self.folder, "t.lmt")
@@ -126,7 +128,8 @@ def check_whole(s, what, ended_well):
     t.check(n.before >= records["operators"], "more operators than ran:", seen)
     t.check(records["operators"] + records["lost"] >= n.after, "operators are missing:", seen)
     if records["lost"] == 0:
-        t.check(records["invalid"] == 0, seen)
+        # right after --max-size has rewritten the file, the nodes of the run that was going on are not known to a recovery
+        t.check(records["invalid"] <= (4 * OPERATORS_OF_A_RUN if s.max_size else 0), seen)
         if ended_well:
             t.check(records["operators"] == n.after, "every operator, once:", seen)
     again = s.report()
