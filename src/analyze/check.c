@@ -42,7 +42,7 @@ static int streams_check(struct lmm_analysis *a)
 
 		if (!s)
 			continue;
-		if (s->index % LMM_I_STREAMS != i)
+		if (s->index % (LMM_I_STREAMS / LMM_I_WAYS) != i / LMM_I_WAYS)
 			return -1;
 		if (s->process == LMM_I_NONE ? s->run.is_active || s->depth
 					     : s->process >= a->n_processes)

@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 3
+#define STATE_VERSION 4
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -492,6 +492,7 @@ static void io_run(struct io *io, struct lmm_analysis *a, const struct stream *s
 static void io_stream(struct io *io, struct lmm_analysis *a, struct stream *s)
 {
 	io_u32(io, &s->index);
+	io_u64(io, &s->used);
 	io_u32(io, &s->process);
 	io_i32(io, &s->tid);
 	io_count(io, &s->depth, LMM_I_DEPTH);

@@ -20,8 +20,9 @@
 #include "base/compiler.h"
 
 #define LMM_I_PROCESSES	    1024
-#define LMM_I_STREAMS	    4096 /* a stream lives in slot index % this */
-#define LMM_I_GRAPHS	    512	 /* per process */
+#define LMM_I_STREAMS	    4096 /* in sets of LMM_I_WAYS; the set is told by the index */
+#define LMM_I_WAYS	    8
+#define LMM_I_GRAPHS	    512 /* per process */
 #define LMM_I_GRAPH_NODES   65536
 #define LMM_I_NODES	    (1u << 21) /* over all graphs */
 #define LMM_I_BASES	    4096
@@ -228,6 +229,7 @@ struct pending_op {
 
 struct stream {
 	uint32_t index;
+	uint64_t used; /* when events of it last came: the longest idle one of a set makes room */
 	uint32_t process; /* slot, or LMM_I_NONE */
 	int32_t tid;
 	struct frame frames[LMM_I_DEPTH];

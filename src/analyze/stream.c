@@ -8,11 +8,34 @@
 
 /* ---- streams ------------------------------------------------------------------------------------ */
 
+static struct stream **stream_set(struct lmm_analysis *a, uint32_t index)
+{
+	return &a->streams[(size_t)(index % (LMM_I_STREAMS / LMM_I_WAYS)) * LMM_I_WAYS];
+}
+
 struct stream *lmm__stream(struct lmm_analysis *a, uint32_t index)
 {
-	struct stream *s = a->streams[index % LMM_I_STREAMS];
+	struct stream **set = stream_set(a, index);
 
-	return s && s->index == index ? s : NULL;
+	for (unsigned i = 0; i < LMM_I_WAYS; i++) {
+		if (set[i] && set[i]->index == index)
+			return set[i];
+	}
+	return NULL;
+}
+
+/* A free place, else that of the stream that has been silent longest. */
+static struct stream **stream_place(struct lmm_analysis *a, uint32_t index)
+{
+	struct stream **set = stream_set(a, index), **oldest = &set[0];
+
+	for (unsigned i = 0; i < LMM_I_WAYS; i++) {
+		if (!set[i])
+			return &set[i];
+		if (set[i]->used < (*oldest)->used)
+			oldest = &set[i];
+	}
+	return oldest;
 }
 
 /* Of a stream that makes room for another only its counters are kept. */
@@ -28,10 +51,11 @@ static void stream_retire(struct lmm_analysis *a, const struct stream *s)
 
 int lmm__stream_put(struct lmm_analysis *a, const struct lmm_stream *from)
 {
-	struct stream **at = &a->streams[from->stream % LMM_I_STREAMS];
+	struct stream **at;
 
-	if (*at && (*at)->index == from->stream)
+	if (lmm__stream(a, from->stream))
 		return 0; /* said again */
+	at = stream_place(a, from->stream);
 	if (*at) {
 		stream_retire(a, *at);
 	} else {
@@ -41,6 +65,7 @@ int lmm__stream_put(struct lmm_analysis *a, const struct lmm_stream *from)
 		return -ENOMEM;
 	memset(*at, 0, sizeof(**at));
 	(*at)->index = from->stream;
+	(*at)->used = ++a->serial;
 	(*at)->tid = from->tid;
 	(*at)->process = lmm__process_slot(a, from->process);
 	(*at)->step = LMM_STEP_NONE;
@@ -408,6 +433,7 @@ int lmm__events(struct lmm_analysis *a, const struct lmm_events *batch)
 		a->past_invalid += n;
 		return 0;
 	}
+	s->used = ++a->serial;
 	for (uint32_t i = 0; i < batch->n;) {
 		const struct lmm_event *e = &batch->ev[i];
 		uint32_t ops = lmm__ops(a, s, e, batch->n - i);
