@@ -79,6 +79,8 @@ missing_packages() { # build|engine|unit|long|bench …
 			;;
 		long)
 			command -v clang-14 >/dev/null || echo clang-14
+			[ -e "$(clang-14 -print-resource-dir 2>/dev/null)/lib/linux/libclang_rt.asan-$(uname -m).a" ] ||
+				echo libclang-rt-14-dev
 			command -v clang-format-14 >/dev/null || echo clang-format-14
 			command -v clang-tidy-14 >/dev/null || echo clang-tidy-14
 			command -v codespell >/dev/null || echo codespell
