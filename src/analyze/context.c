@@ -114,6 +114,9 @@ void lmm__context_hint(struct lmm_analysis *a, struct stream *s, const struct lm
 	}
 	if (e->phase == LMM_HINT_CONTEXT_NEW || e->phase == LMM_HINT_CONTEXT_FREE) {
 		c = context_find(a, s->process, (uint32_t)e->a);
+		/* made on one thread, used on another whose events came first: this is it */
+		if (c && e->phase == LMM_HINT_CONTEXT_NEW && c->begun && e->t < c->begun)
+			return;
 		if (c) {
 			/* also when the number is used again though nobody freed it */
 			c->is_gone = 1;

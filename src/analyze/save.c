@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 4
+#define STATE_VERSION 5
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -429,6 +429,7 @@ static void io_context(struct io *io, struct context *c)
 	io_u32(io, &c->id);
 	io_u32(io, &c->serial);
 	io_u64(io, &c->used);
+	io_u64(io, &c->begun);
 	io_u8(io, &c->is_decided);
 	io_u8(io, &c->is_gone);
 	io_u8(io, &c->is_warm1);

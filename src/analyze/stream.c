@@ -282,6 +282,8 @@ static void step(struct lmm_analysis *a, struct stream *s, const struct lmm_even
 	s->step = e->id;
 	s->step_phase = e->phase;
 	s->step_context = c ? c->serial : 0;
+	if (c && c->begun == 0)
+		c->begun = e->t;
 	f.t0 = s->depth ? s->frames[s->depth - 1].begin : e->t;
 	f.phase = e->phase;
 	f.step = e->id;

@@ -67,8 +67,9 @@ struct lmm_thread {
 	uint32_t call;	    /* its number */
 	uint32_t recording; /* value of the recording word when this thread last began a phase */
 	uint32_t ring_index;
-	uint64_t left_t;     /* when the last outermost phase was left; 0: unknown */
-	uint16_t window_ctx; /* context whose logits the window is about; 0: unknown */
+	uint64_t left_t;      /* when the last outermost phase was left; 0: unknown */
+	uint8_t window_pends; /* its token is noted with the context */
+	uint16_t window_ctx;  /* context whose logits the window is about; 0: unknown */
 	int32_t window_row;
 	uint64_t window_t; /* when the window last saw a call */
 	uint32_t graph;	   /* graph about to run on this thread; 0: not known */

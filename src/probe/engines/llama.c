@@ -47,7 +47,11 @@ struct context {
 	uint32_t call;
 	uint32_t token_call; /* call and row a token was last chosen from */
 	int32_t token_row;
-	const struct lmm_thread *thread;
+	const struct lmm_thread *thread; /* that used it last; only compared, it may be gone */
+	/* A token that its thread has not told yet, in case another goes on; 0: none. */
+	uint8_t has_pending;
+	uint16_t pending_seq;
+	uint32_t pending_step;
 };
 
 static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -111,6 +115,7 @@ static unsigned context_number(const void *ctx, bool make)
 			contexts[free_slot]->step = LMM_STEP_NONE;
 			contexts[free_slot]->thread = NULL;
 			contexts[free_slot]->roams = 0;
+			contexts[free_slot]->has_pending = 0;
 			contexts[free_slot]->token_call = 0;
 			found = free_slot + 1;
 		}
@@ -148,8 +153,14 @@ static void window_open(struct lmm_thread *th, unsigned seq, struct lmm_entry at
 
 static void window_close_at(struct lmm_thread *th, uint64_t t)
 {
-	if (th->window == 2)
+	struct context *c = th->window_ctx ? contexts[th->window_ctx - 1] : NULL;
+	bool is_told = th->window_pends && c && !c->has_pending;
+
+	if (th->window == 2 && !is_told)
 		lmm_writer_put(&th->w, t, lmm_word(LMM_EV_TOKEN, 0, th->seq, th->step));
+	if (th->window_pends && c)
+		c->has_pending = 0;
+	th->window_pends = 0;
 	th->window = 0;
 	lmm_phase_leave_at(th, th->seq, th->step, t);
 }
@@ -167,6 +178,19 @@ static void window_finish(struct lmm_thread *th, struct lmm_entry at)
 	}
 }
 
+/* The context is used by th now. If it was another thread's, that one may never come back: what it owes is told here. */
+static void context_pass(struct context *c, struct lmm_thread *th)
+{
+	if (c->thread && c->thread != th) {
+		c->roams = 1;
+		if (c->has_pending)
+			lmm_writer_put(&th->w, lmm_now(),
+				       lmm_word(LMM_EV_TOKEN, 0, c->pending_seq, c->pending_step));
+		c->has_pending = 0;
+	}
+	c->thread = th;
+}
+
 /* Takes over where the context's last call left it, on whatever thread that was. The sequence of a row of its batch. */
 static unsigned context_join(struct lmm_thread *th, const void *ctx, int32_t row)
 {
@@ -177,8 +201,7 @@ static unsigned context_join(struct lmm_thread *th, const void *ctx, int32_t row
 	th->window_row = row;
 	if (!c)
 		return LMM_SEQ_NONE;
-	c->roams |= c->thread && c->thread != th;
-	c->thread = th;
+	context_pass(c, th);
 	th->step = c->step;
 	th->call_phase = c->call_phase;
 	th->call_ctx = (uint16_t)number;
@@ -316,8 +339,14 @@ static void window_close_roaming(struct lmm_thread *th)
 {
 	struct context *c = th->window_ctx ? contexts[th->window_ctx - 1] : NULL;
 
-	if (!c || !c->roams || th->depth != 1)
+	if (!c || th->depth != 1)
 		return;
+	if (!c->roams) {
+		c->has_pending = th->window_pends = 1;
+		c->pending_seq = th->seq;
+		c->pending_step = th->step;
+		return;
+	}
 	if (c->token_call == c->call && c->token_row == th->window_row)
 		th->window = 1;
 	c->token_call = c->call;
@@ -500,6 +529,8 @@ static void call_begin(struct lmm_thread *th, const void *ctx, const struct batc
 	if (n)
 		one_each = (unsigned)b->n_tokens == n;
 	window_finish(th, at);
+	if (c)
+		context_pass(c, th);
 	th->in_call = 1;
 	th->passes = 0;
 	th->graph = 0;
@@ -519,8 +550,6 @@ static void call_end(struct lmm_thread *th)
 
 	lmm_phase_leave(th, LMM_SEQ_NONE, th->step);
 	if (c) {
-		c->roams |= c->thread && c->thread != th;
-		c->thread = th;
 		c->call = th->call;
 		c->step = th->step;
 		c->call_phase = th->call_phase;
