@@ -293,7 +293,7 @@ struct context {
 	uint32_t id;
 	uint32_t serial; /* unique; 0: this slot is free */
 	uint64_t used;
-	uint64_t begun; /* first stage: first step; 0: none yet */
+	uint64_t begun;		    /* first stage: first step; 0: none yet */
 	uint8_t is_decided;	    /* not warm-up any more */
 	uint8_t is_gone;	    /* first stage: freed */
 	uint8_t is_warm1, is_warm2; /* between WARMUP_ON and WARMUP_OFF, in either stage */
