@@ -24,6 +24,19 @@ def recorded(threads=1):
     return _cache[threads]
 
 
+def quiet_moment(check):
+    """Some figures are only right when nobody else takes the CPU in between (a preemption of 50 us is 1 % of the time spent
+    sampling): the check may be made on up to three recordings, and one must pass."""
+    for again in (True, True, False):
+        try:
+            return check(recorded())
+        except t.Failed as why:
+            if not again:
+                raise
+            t.note("once more:", why)
+            _cache.clear()
+
+
 def only_request(run):
     reqs = run.report["requests"]
     t.check(len(reqs) == 1, "one request:", [(r["prompt_tokens"], r["output_tokens"]) for r in reqs])
@@ -134,21 +147,22 @@ def own_figures(err):
 
 def test_against_the_engines_own_figures():
     """The engine measures from the call of llama_decode to the end of the wait for its result, we the calls themselves."""
-    run = recorded()
-    theirs = own_figures(run.err)
-    phases = t.phases(run.report)
-    req = t.request_phases(only_request(run))
-    pairs = (("prompt eval time", phases["prefill"]["host_ns"]), ("eval time", phases["decode"]["host_ns"]),
-             ("sampling time", req["softmax"] + req["sampling"]))
-    bad = []
-    for name, ours in pairs:
-        off = ours / theirs[name] - 1
-        t.note(f"{name}: lmmeter {ours / 1e6:.3f} ms, llama.cpp {theirs[name] / 1e6:.3f} ms, difference",
-               f"{(ours - theirs[name]) / 1e3:+.1f} us ({off * 100:+.2f} %)")
-        # llama.cpp counts in whole microseconds, once per call
-        if not t.close(ours, theirs[name], 0.01, 1000 * TOKENS):
-            bad.append(name)
-    t.check(not bad, "more than 1 % off:", bad)
+    def check(run):
+        theirs = own_figures(run.err)
+        phases = t.phases(run.report)
+        req = t.request_phases(only_request(run))
+        pairs = (("prompt eval time", phases["prefill"]["host_ns"]), ("eval time", phases["decode"]["host_ns"]),
+                 ("sampling time", req["softmax"] + req["sampling"]))
+        bad = []
+        for name, ours in pairs:
+            off = ours / theirs[name] - 1
+            t.note(f"{name}: lmmeter {ours / 1e6:.3f} ms, llama.cpp {theirs[name] / 1e6:.3f} ms, difference",
+                   f"{(ours - theirs[name]) / 1e3:+.1f} us ({off * 100:+.2f} %)")
+            # llama.cpp counts in whole microseconds, once per call
+            if not t.close(ours, theirs[name], 0.01, 500 * TOKENS):
+                bad.append(name)
+        t.check(not bad, "more than 1 % off:", bad)
+    quiet_moment(check)
 
 
 def test_two_threads():
