@@ -37,6 +37,7 @@ struct params_blob {
 
 struct context {
 	const void *ctx;
+	uint32_t id; /* what events call it: never used twice, unlike its place here */
 	uint16_t seq_of_row[ROW_MAX];
 	uint32_t n_rows;
 	uint16_t last_seq;
@@ -56,6 +57,7 @@ struct context {
 
 static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct context *contexts[CONTEXT_MAX];
+static uint32_t next_context = 1;
 static _Atomic uint32_t next_step = 1;
 static _Atomic uint32_t next_call = 1;
 
@@ -110,6 +112,7 @@ static unsigned context_number(const void *ctx, bool make)
 			contexts[free_slot] = calloc(1, sizeof(struct context));
 		if (contexts[free_slot]) {
 			contexts[free_slot]->ctx = ctx;
+			contexts[free_slot]->id = next_context++;
 			contexts[free_slot]->n_rows = 0;
 			contexts[free_slot]->last_seq = LMM_SEQ_NONE;
 			contexts[free_slot]->step = LMM_STEP_NONE;
@@ -124,6 +127,11 @@ static unsigned context_number(const void *ctx, bool make)
 	return found;
 }
 
+static uint32_t context_id(unsigned number)
+{
+	return number ? contexts[number - 1]->id : 0;
+}
+
 static void hint(const void *ctx, enum lmm_hint what, unsigned seq, uint64_t detail)
 {
 	struct lmm_thread *th = lmm_thread_self();
@@ -133,8 +141,8 @@ static void hint(const void *ctx, enum lmm_hint what, unsigned seq, uint64_t det
 		lmm_no_ring(1);
 		return;
 	}
-	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HINT, what, seq, th->step), number,
-			    detail);
+	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HINT, what, seq, th->step),
+			    context_id(number), detail);
 }
 
 /* ---- the sampling window ------------------------------------------------------------------------ */
@@ -183,9 +191,10 @@ static void context_pass(struct context *c, struct lmm_thread *th)
 {
 	if (c->thread && c->thread != th) {
 		c->roams = 1;
-		if (c->has_pending)
+		if (c->has_pending) {
 			lmm_writer_put(&th->w, lmm_now(),
 				       lmm_word(LMM_EV_TOKEN, 0, c->pending_seq, c->pending_step));
+		}
 		c->has_pending = 0;
 	}
 	c->thread = th;
@@ -498,9 +507,10 @@ static uint32_t count_outputs(const struct batch *b)
 
 static void put_step(struct lmm_thread *th, uint64_t tokens, uint64_t outputs)
 {
-	lmm_writer_put_wide(
-		&th->w, lmm_now(), lmm_word(LMM_EV_STEP, th->call_phase, LMM_SEQ_NONE, th->step),
-		tokens | outputs << 32, (uint64_t)th->call_ctx | (uint64_t)th->call << 32);
+	lmm_writer_put_wide(&th->w, lmm_now(),
+			    lmm_word(LMM_EV_STEP, th->call_phase, LMM_SEQ_NONE, th->step),
+			    tokens | outputs << 32,
+			    (uint64_t)context_id(th->call_ctx) | (uint64_t)th->call << 32);
 }
 
 static void step_next(struct lmm_thread *th)
