@@ -3,7 +3,7 @@
  * What recording costs a real model, compared within one process: blocks of decoded tokens (or of prefills) run with
  * recording on and off, in random order, so that the machine's drift meets both alike.
  *
- *	ab MODEL THREADS decode|prefill PAIRS on|same
+ *	ab MODEL THREADS decode|prefill PAIRS on|same SECONDS
  *
  * "same" switches nothing: what is then seen is the noise floor (A/A). Prints a line per call: arm, block, ns.
  * Run it under lmmeter; compiled by bench/run against the fetched engine.
@@ -75,8 +75,9 @@ int main(int argc, char **argv)
 	struct llama_context *ctx;
 	int (*set_recording)(int on);
 	int prefill, pairs;
+	double until;
 
-	if (argc < 6)
+	if (argc < 7)
 		return 2;
 	llama_log_set(quiet, NULL);
 	ggml_backend_load_all();
@@ -93,9 +94,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ab: lmmeter's library is not loaded\n");
 		return 1;
 	}
+	until = now_ns() + 1e9 * (double)strtol(argv[6], NULL, 10);
 	block(ctx, 9, -1, prefill); /* warm-up; arm 9 is dropped */
 	srand(12345);
-	for (int i = 0; i < pairs; i++) {
+	for (int i = 0; i < pairs && now_ns() < until; i++) {
 		int first = rand() >> 8 & 1;
 
 		for (int k = 0; k < 2; k++) {

@@ -3,7 +3,7 @@
  * The cost of an operator's record on the engine's own CPU backend: graphs of 512 additions of 64 numbers, which run for
  * some tens of ns each, so that half a nanosecond shows where whole generations scatter by per cents.
  *
- *	tinyops THREADS GRAPHS
+ *	tinyops THREADS GRAPHS SECONDS      (whichever comes first: threads that spin for each other can take ages)
  *
  * Compiled by bench/run against the fetched engine. Prints the smallest and the median ns per operator. Where lmmeter's
  * library is loaded, recording is switched on and off from graph to graph and both are printed.
@@ -79,6 +79,7 @@ int main(int argc, char **argv)
 	static double ns[2][GRAPHS_MAX];
 	int threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 1;
 	int graphs = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 4000, n[2] = { 0, 0 };
+	double until = now_ns() + 1e9 * (argc > 3 ? (double)strtol(argv[3], NULL, 10) : 20);
 	ggml_backend_t backend = backend_make(threads);
 	struct ggml_cgraph *graph = backend ? graph_make(backend) : NULL;
 	struct timespec pause = { 0, 25000000 };
@@ -88,7 +89,7 @@ int main(int argc, char **argv)
 		return 1;
 	ggml_backend_graph_compute(backend, graph);
 	*(void **)&set_recording = dlsym(RTLD_DEFAULT, "lmm_recording_set");
-	for (int i = 0; i < graphs; i++) {
+	for (int i = 0; i < graphs && now_ns() < until; i++) {
 		int on = set_recording && i / BLOCK % 2 == 0;
 		double from;
 
