@@ -20,12 +20,15 @@ struct context *lmm__context(struct lmm_analysis *a, uint32_t serial)
 	return NULL;
 }
 
-static struct context *context_find(struct lmm_analysis *a, uint32_t process, uint32_t id)
+/* The one that had this number at t: what another thread did before it was freed may come later. */
+static struct context *context_find(struct lmm_analysis *a, uint32_t process, uint32_t id,
+				    uint64_t t)
 {
 	for (uint32_t i = 0; i < a->n_contexts; i++) {
 		struct context *c = &a->contexts[i];
 
-		if (c->serial && !c->is_gone && c->process == process && c->id == id)
+		if (c->serial && c->process == process && c->id == id &&
+		    (c->gone == 0 || t < c->gone))
 			return c;
 	}
 	return NULL;
@@ -91,9 +94,9 @@ static struct context *context_new(struct lmm_analysis *a, uint32_t process, uin
 	return c;
 }
 
-struct context *lmm__context_get(struct lmm_analysis *a, uint32_t process, uint32_t id)
+struct context *lmm__context_get(struct lmm_analysis *a, uint32_t process, uint32_t id, uint64_t t)
 {
-	struct context *c = context_find(a, process, id);
+	struct context *c = context_find(a, process, id, t);
 
 	if (!c)
 		return context_new(a, process, id);
@@ -113,20 +116,20 @@ void lmm__context_hint(struct lmm_analysis *a, struct stream *s, const struct lm
 		return;
 	}
 	if (e->phase == LMM_HINT_CONTEXT_NEW || e->phase == LMM_HINT_CONTEXT_FREE) {
-		c = context_find(a, s->process, (uint32_t)e->a);
+		c = context_find(a, s->process, (uint32_t)e->a, e->t);
 		/* made on one thread, used on another whose events came first: this is it */
 		if (c && e->phase == LMM_HINT_CONTEXT_NEW && c->begun && e->t < c->begun)
 			return;
 		if (c) {
 			/* also when the number is used again though nobody freed it */
-			c->is_gone = 1;
+			c->gone = e->t;
 			*serial = c->serial;
 		}
 		if (e->phase == LMM_HINT_CONTEXT_NEW)
 			context_new(a, s->process, (uint32_t)e->a);
 		return;
 	}
-	c = lmm__context_get(a, s->process, (uint32_t)e->a);
+	c = lmm__context_get(a, s->process, (uint32_t)e->a, e->t);
 	*serial = c->serial;
 	if (e->phase == LMM_HINT_WARMUP_ON || e->phase == LMM_HINT_WARMUP_OFF) {
 		c->is_warm1 = e->phase == LMM_HINT_WARMUP_ON;

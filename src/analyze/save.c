@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 5
+#define STATE_VERSION 6
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -430,8 +430,8 @@ static void io_context(struct io *io, struct context *c)
 	io_u32(io, &c->serial);
 	io_u64(io, &c->used);
 	io_u64(io, &c->begun);
+	io_u64(io, &c->gone);
 	io_u8(io, &c->is_decided);
-	io_u8(io, &c->is_gone);
 	io_u8(io, &c->is_warm1);
 	io_u8(io, &c->is_warm2);
 	io_u64(io, &c->tokens);

@@ -294,8 +294,8 @@ struct context {
 	uint32_t serial; /* unique; 0: this slot is free */
 	uint64_t used;
 	uint64_t begun;		    /* first stage: first step; 0: none yet */
+	uint64_t gone;		    /* first stage: when it was freed; 0: it was not */
 	uint8_t is_decided;	    /* not warm-up any more */
-	uint8_t is_gone;	    /* first stage: freed */
 	uint8_t is_warm1, is_warm2; /* between WARMUP_ON and WARMUP_OFF, in either stage */
 	uint64_t tokens;
 	uint64_t requests; /* begun */
@@ -518,7 +518,7 @@ unsigned lmm__role_part(unsigned role);
 
 /* ---- context.c ---------------------------------------------------------------------------------- */
 
-struct context *lmm__context_get(struct lmm_analysis *a, uint32_t process, uint32_t id);
+struct context *lmm__context_get(struct lmm_analysis *a, uint32_t process, uint32_t id, uint64_t t);
 struct context *lmm__context(struct lmm_analysis *a, uint32_t serial); /* NULL: gone */
 void lmm__context_hint(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e,
 		       uint32_t *serial);

@@ -278,7 +278,7 @@ static void step(struct lmm_analysis *a, struct stream *s, const struct lmm_even
 		s->invalid++;
 		return;
 	}
-	c = lmm__context_get(a, s->process, (uint32_t)e->b);
+	c = lmm__context_get(a, s->process, (uint32_t)e->b, e->t);
 	s->step = e->id;
 	s->step_phase = e->phase;
 	s->step_context = c ? c->serial : 0;

@@ -52,21 +52,37 @@ class Session:
 
     def __init__(self, command, options=(), env=None):
         self.max_size = "--max-size" in options
-        self.folder = t.scratch()
-        self.shm = tempfile.mkdtemp(prefix="lmmtest.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
-        self.trace = os.path.join(self.folder, "t.lmt")
-        self.env = t.environment([t.COUNTER], {"TEST_COUNTER": os.path.join(self.folder, "counter"),
-                                               "LMMETER_DIR": self.shm, **self.SANITIZER, **(env or {})})
-        self.report_env = {"LMMETER_DIR": self.shm}
-        whole = [t.LMMETER, "run", "-q", "-o", self.trace, *options, "--", *command]
-        self.lmmeter = subprocess.Popen(whole, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL, start_new_session=True)
+        self.make_folders()
+        self.start([t.LMMETER, "run", "-q", "-o", self.trace, *options, "--", *command], [], {**self.SANITIZER, **(env or {})})
         self.engine = None
         try:
             self.engine = t.wait_for(self.child, 10, "the command to start")
         except t.Failed:
             self.close()
             raise
+
+    @classmethod
+    def embedded(cls, command, env):
+        """The collector is a thread of the engine; its file has a relative name."""
+        s = cls.__new__(cls)
+        s.max_size = False
+        s.make_folders()
+        library = os.path.join(t.BUILD, "src", "probe", "liblmmeter.so")
+        s.start(command, [library], {"LMMETER_OUT": os.path.basename(s.trace), **env})
+        s.engine = s.lmmeter.pid
+        return s
+
+    def make_folders(self):
+        self.folder = t.scratch()
+        self.shm = tempfile.mkdtemp(prefix="lmmtest.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        self.trace = os.path.join(self.folder, "t.lmt")
+        self.report_env = {"LMMETER_DIR": self.shm}
+
+    def start(self, command, preloads, env):
+        env = t.environment([t.COUNTER, *preloads], {"TEST_COUNTER": os.path.join(self.folder, "counter"),
+                                                     "LMMETER_DIR": self.shm, **env})
+        self.lmmeter = subprocess.Popen(command, env=env, cwd=self.folder, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
     def child(self):
         try:
@@ -212,10 +228,11 @@ def test_a_living_recording_is_left_alone():
 
 
 def test_unwritable_file_is_kept_for_later():
-    s = Session(t.fake("tokens=200"), (), {"FAKE_OP_NS": "2000"})
+    s = Session(t.fake("tokens=2000"), (), {"FAKE_OP_NS": "5000"})  # goes on for 0.6 s
     try:
-        time.sleep(0.1)
+        t.wait_for(lambda: truth.counts(s.folder), 10, "operators")
         s.kill_lmmeter()
+        t.check(s.engine_lives(), "the engine ended too early for this test")
         t.wait_for(lambda: not s.engine_lives(), 60, "the engine to end")
         with open(s.trace, "rb") as lock:
             import fcntl  # pylint: disable=import-outside-toplevel
@@ -231,19 +248,8 @@ def test_unwritable_file_is_kept_for_later():
 def test_embedded():
     """The collector is a thread of the engine: both end at once."""
     rng = random.Random(f"{SEED} embedded")
-    library = os.path.join(t.BUILD, "src", "probe", "liblmmeter.so")
     for _ in range(max(KILLS // 10, 2)):
-        s = Session.__new__(Session)
-        s.folder = t.scratch()
-        s.shm = tempfile.mkdtemp(prefix="lmmtest.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
-        s.trace = os.path.join(s.folder, "t.lmt")
-        s.report_env = {"LMMETER_DIR": s.shm}
-        # a relative name, and the report asks from elsewhere
-        env = t.environment([t.COUNTER, library], {"TEST_COUNTER": os.path.join(s.folder, "counter"), "LMMETER_DIR": s.shm,
-                                                   "LMMETER_OUT": "t.lmt", "FAKE_OP_NS": "2000"})
-        s.lmmeter = subprocess.Popen(t.fake("tokens=100000"), env=env, cwd=s.folder, stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        s.engine = s.lmmeter.pid
+        s = Session.embedded(t.fake("tokens=100000"), {"FAKE_OP_NS": "2000"})
         try:
             t.wait_for(lambda: truth.counts(s.folder), 10, "operators")  # pylint: disable=cell-var-from-loop
             time.sleep(rng.uniform(0.02, 0.2))

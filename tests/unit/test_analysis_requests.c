@@ -740,6 +740,43 @@ static void test_bench(void **state)
 	tape_free(&p);
 }
 
+/* Freed by another thread, whose events come before the last step's: that step is still the same request's. */
+static void test_freed_before_its_last_step_came(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "node", 0);
+	p.stream = 0;
+	tape_hint(&p, 9000, LMM_HINT_CONTEXT_NEW, LMM_SEQ_NONE, 1, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		unsigned phase = i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL;
+		uint64_t t = 10000 + 1000 * i;
+
+		if (i == 1) {
+			p.stream = 1;
+			tape_hint(&p, 12000, LMM_HINT_CONTEXT_FREE, LMM_SEQ_NONE, 1, 0);
+			p.stream = 0;
+		}
+		tape_in(&p, t, phase, i, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, phase, i, i ? 1 : 4, 1, 1, i);
+		tape_seq(&p, t + 2, i, 0, i ? 1 : 4, 1, i ? 4 : 0);
+		tape_out(&p, t + 500, phase, i, LMM_SEQ_NONE);
+		tape_in(&p, t + 500, LMM_PHASE_SAMPLING, i, 0);
+		tape_token(&p, t + 600, i, 0);
+		tape_out(&p, t + 700, LMM_PHASE_SAMPLING, i, 0);
+	}
+	tape_end(&p, 13000);
+	r = tape_result(&p);
+	assert_int_equal(r->requests_total, 1);
+	assert_int_equal(r->requests[0].prompt_tokens, 4);
+	assert_int_equal(r->requests[0].output_tokens, 2);
+	assert_int_equal(r->requests[0].decode_steps, 1);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* In any other process two requests without a token are two requests. */
 static void test_not_bench(void **state)
 {
@@ -990,6 +1027,7 @@ int main(void)
 		cmocka_unit_test(test_thread_pool),
 		cmocka_unit_test(test_speculative),
 		cmocka_unit_test(test_bench),
+		cmocka_unit_test(test_freed_before_its_last_step_came),
 		cmocka_unit_test(test_not_bench),
 		cmocka_unit_test(test_warmup_switch),
 		cmocka_unit_test(test_late_perf_reset),
