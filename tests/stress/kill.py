@@ -88,7 +88,8 @@ def one(rng, who, command, env, longest):
     t.check(got["emitted"] == got["stored"] + got["lost"], seen)
     t.check(n.before >= got["operators"], "more operators than ran:", seen)
     t.check(got["operators"] + got["lost"] >= n.after, "operators are missing:", seen)
-    t.check(got["invalid"] == 0, seen)
+    # what was lost may have been the beginning of what is there
+    t.check(got["invalid"] == 0 or got["lost"] > 0, seen)
     left = [name for _, _, names in os.walk(os.path.join(folder, "shm")) for name in names]
     t.check(not left, "left in shared memory:", left, seen)
     return got["operators"]

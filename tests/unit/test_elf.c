@@ -71,19 +71,22 @@ static int open_scratch(void)
 static void test_own_program(void **state)
 {
 	struct lmm_elf *e;
-	int has_libc = 0;
+	int has_libc = 0, fd;
 
 	(void)state;
 	assert_int_equal(lmm_elf_open("/proc/self/exe", &e), 0);
 	assert_int_equal(e->machine, lmm_elf_own_machine());
 	assert_true(e->is_dynamic);
 	assert_non_null(strstr(e->interp, "ld"));
-	assert_int_equal(access(e->interp, R_OK), 0);
+	/* not access(): qemu-user looks for what is opened in the other machine's tree, and for nothing else there */
+	fd = open(e->interp, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	close(fd);
 	for (uint32_t i = 0; i < e->n_needed; i++)
 		has_libc |= strncmp(e->needed[i], "libc.", 5) == 0;
 	assert_true(has_libc);
 	/* called by this very function */
-	assert_int_equal(lmm_elf_find(e, "access"), LMM_ELF_IMPORTED | LMM_ELF_RELOCATED);
+	assert_int_equal(lmm_elf_find(e, "close"), LMM_ELF_IMPORTED | LMM_ELF_RELOCATED);
 	assert_int_equal(lmm_elf_find(e, "no_such_symbol"), 0);
 	lmm_elf_close(e);
 }
@@ -131,7 +134,7 @@ static void test_no_sections(void **state)
 	write_scratch(image, image_bytes);
 	*eh = saved;
 	assert_int_equal(lmm_elf_open(scratch, &e), 0);
-	assert_int_equal(lmm_elf_find(e, "access"), LMM_ELF_IMPORTED | LMM_ELF_RELOCATED);
+	assert_int_equal(lmm_elf_find(e, "close"), LMM_ELF_IMPORTED | LMM_ELF_RELOCATED);
 	lmm_elf_close(e);
 }
 
