@@ -129,11 +129,12 @@ enum lmm_event_type {
 	LMM_EV_COUNT = 0x44,
 	/* Something that helps to tell requests apart: phase: enum lmm_hint; seq; a: context; b: detail. */
 	LMM_EV_HINT = 0x45,
-	/* A device command was handed over. id: command number (unique in its queue's process);
-	 * seq: queue; phase; a: kernel | node << 32; b: step | bytes or work items, saturated, << 32. */
+	/* A device command was handed over. t: before the call; id: command number (unique in its queue);
+	 * seq: queue; phase; a: kernel | node << 32 (of the graph that DEVICE_GRAPH named last on this stream);
+	 * b: step | bytes or work items, saturated, << 32. */
 	LMM_EV_COMMAND = 0x46,
 	/* That command has ended. t: device start; id: command number; seq: queue; a: device duration;
-	 * b: queued→submit | submit→start << 32, device ticks, saturated. */
+	 * b: queued→submit | submit→start << 32, all in device ticks, saturated; phase: enum lmm_completion. */
 	LMM_EV_COMPLETION = 0x47,
 	/* This ring now belongs to another thread. a: thread id. (Shared memory only; a new stream in files.) */
 	LMM_EV_THREAD = 0x48,
@@ -141,7 +142,42 @@ enum lmm_event_type {
 	LMM_EV_LOST = 0x49,
 	/* A worker thread joins a graph run. id: graph; a, b: as in GRAPH_BEGIN of the same epoch. */
 	LMM_EV_EPOCH = 0x4a,
+	/* A device command was handed over whose time is not asked for, to stay inside the budget (or because nothing
+	 * can tell it): as COMMAND, but id is 0 and no COMPLETION follows. */
+	LMM_EV_COMMAND_UNTIMED = 0x4b,
+	/* Commands of this stream that follow work for nodes of graph id. b: step. */
+	LMM_EV_DEVICE_GRAPH = 0x4c,
+	/* One instant on both clocks: t - (b >> 32) on the session's, a on that of device id, in its own ticks; the former
+	 * may be off by b & 0xffffffff ticks to either side. Stands before the COMPLETIONs that it helps to place. */
+	LMM_EV_DEVICE_CLOCK = 0x4d,
+	/* The recording itself read the times of id commands, in the traced process, from a to t. */
+	LMM_EV_HARVEST = 0x4e,
 	LMM_EV_TYPE_END
+};
+
+/* What is known of a command's time. */
+enum lmm_completion {
+	LMM_COMPLETION_OK = 0,
+	LMM_COMPLETION_UNAVAILABLE = 1, /* the driver gives no times for it */
+	LMM_COMPLETION_DISORDERED =
+		2, /* zeros, or not queued <= submitted <= started <= ended; never mended */
+	LMM_COMPLETION_FAILED = 3, /* the command ended with an error */
+};
+
+/* What a device kernel is. Stored in files: append only. */
+enum lmm_kernel_kind {
+	LMM_KERNEL_PROGRAM = 0, /* a kernel of a program */
+	LMM_KERNEL_READ = 1,	/* device to host */
+	LMM_KERNEL_WRITE = 2,
+	LMM_KERNEL_COPY = 3,
+	LMM_KERNEL_FILL = 4,
+	LMM_KERNEL_MAP = 5,
+	LMM_KERNEL_UNMAP = 6,
+	LMM_KERNEL_MARKER =
+		7, /* marker or barrier: it does no work, its time is not the device's */
+	LMM_KERNEL_MIGRATE = 8,
+	LMM_KERNEL_COMMAND_BUFFER = 9, /* a whole submission of recorded kernels */
+	LMM_KERNEL_KIND_COUNT
 };
 
 enum lmm_hint {
@@ -334,6 +370,8 @@ struct lmm_kernel {
 	uint32_t kernel; /* unique in its process */
 	const char *name;
 	const char *device;
+	uint8_t kind;	       /* enum lmm_kernel_kind */
+	uint64_t program_hash; /* kernels of one name in different programs differ in it; 0: none */
 };
 
 struct lmm_queue {
@@ -341,6 +379,8 @@ struct lmm_queue {
 	uint16_t queue;
 	const char *device;
 	uint64_t ticks_per_second; /* of the device clock in COMPLETION events; 0: session clock */
+	uint32_t device_number;	   /* in its process; queues of one device share its clock */
+	uint8_t out_of_order;	   /* 1: commands of the queue may overlap */
 };
 
 struct lmm_checkpoint {

@@ -21,6 +21,7 @@ static int tables_create(struct lmm_analysis *a)
 	a->loads = calloc(LMM_I_LOADS, sizeof(*a->loads));
 	a->device_names = calloc(LMM_I_DEVICE_NAMES, sizeof(*a->device_names));
 	a->queues = calloc(LMM_I_QUEUES, sizeof(*a->queues));
+	a->device_clocks = calloc(LMM_I_DEVICES, sizeof(*a->device_clocks));
 	a->streams = calloc(LMM_I_STREAMS, sizeof(struct stream *));
 	a->flights = calloc(LMM_I_FLIGHT, sizeof(*a->flights));
 	a->main = lmm__ledger_create();
@@ -33,9 +34,9 @@ static int tables_create(struct lmm_analysis *a)
 	a->requests = calloc(LMM_I_REQUESTS, sizeof(*a->requests));
 	a->done = calloc(LMM_RESULT_REQUESTS_MAX, sizeof(*a->done));
 	return a->bases && a->base_slots && a->keys && a->key_slots && a->processes && a->models &&
-	       a->loads && a->device_names && a->queues && a->streams && a->flights && a->main &&
-	       a->warm && a->contexts && a->facts && a->steps && a->tokenizes && a->idles &&
-	       a->requests && a->done;
+	       a->loads && a->device_names && a->queues && a->device_clocks && a->streams &&
+	       a->flights && a->main && a->warm && a->contexts && a->facts && a->steps &&
+	       a->tokenizes && a->idles && a->requests && a->done;
 }
 
 struct lmm_analysis *lmm_analysis_create(void)
@@ -64,6 +65,7 @@ static void contents_free(struct lmm_analysis *a)
 		for (uint32_t g = 0; g < a->processes[i].n_graphs; g++)
 			lmm__graph_free(a->processes[i].graphs[g]);
 		free(a->processes[i].graphs);
+		free(a->processes[i].busy);
 	}
 	for (uint32_t i = 0; a->streams && i < LMM_I_STREAMS; i++)
 		free(a->streams[i]);
@@ -80,6 +82,7 @@ static void contents_free(struct lmm_analysis *a)
 	lmm_hist_free(&a->ttft);
 	lmm_hist_free(&a->tpot);
 	lmm_hist_free(&a->itl);
+	lmm_hist_free(&a->device_errors);
 	lmm__text_free(&a->text);
 }
 
@@ -95,6 +98,7 @@ void lmm__analysis_clear(struct lmm_analysis *a)
 	free(a->loads);
 	free(a->device_names);
 	free(a->queues);
+	free(a->device_clocks);
 	free(a->streams);
 	free(a->flights);
 	free(a->contexts);
@@ -229,6 +233,8 @@ static void device_name_put(struct lmm_analysis *a, const struct lmm_kernel *fro
 	d->kernel = from->kernel;
 	d->name = lmm__text_add(&a->text, from->name);
 	d->device = lmm__text_add(&a->text, from->device);
+	d->program_hash = from->program_hash;
+	d->kind = from->kind < LMM_KERNEL_KIND_COUNT ? from->kind : LMM_KERNEL_PROGRAM;
 }
 
 static void queue_put(struct lmm_analysis *a, const struct lmm_queue *from)
@@ -238,10 +244,13 @@ static void queue_put(struct lmm_analysis *a, const struct lmm_queue *from)
 	if (a->n_queues == LMM_I_QUEUES)
 		return;
 	q = &a->queues[a->n_queues++];
+	memset(q, 0, sizeof(*q));
 	q->process = from->process;
 	q->queue = from->queue;
 	q->device = lmm__text_add(&a->text, from->device);
 	q->ticks_per_second = from->ticks_per_second;
+	q->device_number = from->device_number;
+	q->out_of_order = from->out_of_order != 0;
 }
 
 /* ---- the rest ----------------------------------------------------------------------------------- */

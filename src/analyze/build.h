@@ -31,5 +31,6 @@ int lmm__steps_build(struct builder *b);
 int lmm__layers_build(struct builder *b);
 int lmm__kernels_build(struct builder *b);
 int lmm__threads_build(struct builder *b);
+int lmm__device_build(struct builder *b);
 
 #endif

@@ -9,7 +9,7 @@ enum { HAS_COMMAND = 1, HAS_COMPLETION = 2 };
 static struct flight *flight_at(struct lmm_analysis *a, uint32_t process, uint32_t queue,
 				uint32_t id)
 {
-	uint32_t at = id + queue * 40503u + process * 2654435761u;
+	uint32_t at = id % 4096u + queue * 4096u + process * 2654435761u;
 
 	return &a->flights[at % LMM_I_FLIGHT];
 }
@@ -19,76 +19,144 @@ static int flight_is(const struct flight *f, uint32_t process, uint32_t queue, u
 	return f->has && f->process == process && f->queue == queue && f->id == id;
 }
 
-static const struct queue *queue_find(const struct lmm_analysis *a, uint32_t process,
-				      uint32_t queue)
+static struct queue *queue_find(const struct lmm_analysis *a, uint32_t process, uint32_t queue)
 {
+	uint32_t index = a->processes[process].index;
+
 	for (uint32_t i = 0; i < a->n_queues; i++) {
-		if (a->queues[i].process == process && a->queues[i].queue == queue)
+		if (a->queues[i].process == index && a->queues[i].queue == queue)
 			return &a->queues[i];
 	}
 	return NULL;
 }
 
-static uint32_t kernel_name(const struct lmm_analysis *a, uint32_t process, uint32_t kernel)
+static const struct device_name *kernel_find(const struct lmm_analysis *a, uint32_t process,
+					     uint32_t kernel)
 {
+	uint32_t index = a->processes[process].index;
+
 	/* numbers are given in order: it is where it stands, or nearby if several processes share the list */
 	for (uint32_t i = 0, at = kernel; i < a->n_device_names; i++, at++) {
 		const struct device_name *d = &a->device_names[at % a->n_device_names];
 
-		if (d->process == process && d->kernel == kernel)
-			return d->name;
+		if (d->process == index && d->kernel == kernel)
+			return d;
 	}
+	return NULL;
+}
+
+/* ---- what a command is -------------------------------------------------------------------------- */
+
+struct command {
+	const struct device_name *name; /* NULL: not described */
+	const struct graph_node *node;	/* NULL: of no node */
+	struct queue *queue;		/* NULL: not described */
+	struct ledger *ledger;
+	unsigned phase; /* what it is booked to */
+	uint16_t key;
+};
+
+static int command_look(struct lmm_analysis *a, const struct flight *f, struct command *c)
+{
+	const struct graph *g = lmm__graph_find(a, f->process, f->graph);
+	struct base b = { 0 };
+	struct key k = { 0 };
+
+	c->name = kernel_find(a, f->process, f->kernel);
+	c->node = g && f->node < g->n ? &g->nodes[f->node] : NULL;
+	c->queue = queue_find(a, f->process, f->queue);
+	c->ledger = lmm__ledger_now(a, f->context);
+	c->phase = f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE;
+	if (c->node && c->node->flags & NODE_EMBEDDING)
+		c->phase = LMM_PHASE_EMBEDDING;
+	if (c->node)
+		b = a->bases[c->node->base];
+	if (c->name)
+		b.name = c->name->name;
+	k.base = lmm__base(a, &b);
+	k.phase = (uint8_t)c->phase;
+	k.device = c->queue ? c->queue->device : 0;
+	k.ticks_per_second = c->queue ? c->queue->ticks_per_second : 0;
+	c->key = lmm__key(a, &k);
+	if (lmm__ledger_grow_kernels(c->ledger, a->n_keys)) {
+		a->failed = 1;
+		return -1;
+	}
+	c->ledger->kernels[c->key].bytes += c->node ? c->node->bytes : 0;
+	c->ledger->kernels[c->key].flops += c->node ? c->node->flops : 0;
 	return 0;
 }
 
-/* Device ticks as ticks of the session. */
-static uint64_t session_ticks(const struct lmm_analysis *a, uint64_t d, uint64_t ticks_per_second)
-{
-	double ns;
+/* ---- booking ------------------------------------------------------------------------------------ */
 
-	if (ticks_per_second == 0)
-		return d;
-	ns = (double)d * 1e9 / (double)ticks_per_second / lmm_clock_fit_rate(&a->fit);
-	return ns < 9e18 ? (uint64_t)ns : 0;
+static unsigned kind_of(const struct command *c)
+{
+	return c->name ? c->name->kind : LMM_KERNEL_PROGRAM;
+}
+
+/* Puts it on the host's timeline, if that can be told. */
+static void command_place(struct lmm_analysis *a, const struct flight *f, const struct command *c,
+			  uint64_t ticks)
+{
+	struct busy b = { .step = f->step, .phase = (uint8_t)c->phase };
+	uint64_t error = 0;
+
+	b.t0 = lmm__device_time(a, c->queue, f->process, f->started, &error);
+	if (b.t0 == 0)
+		return;
+	b.t1 = b.t0 + ticks;
+	lmm_hist_add(&a->device_errors, error);
+	if (b.t0 + error < f->t)
+		a->device_early++;
+	lmm__device_gap(a, c->queue, f, kind_of(c), &b, error, c->ledger);
+	/* a marker's time is that of others */
+	if (kind_of(c) != LMM_KERNEL_MARKER && b.t1 > b.t0)
+		c->ledger->device_busy += lmm__busy_add(a, f->process, &b, error);
 }
 
 static void flight_book(struct lmm_analysis *a, const struct flight *f)
 {
-	uint32_t index = a->processes[f->process].index;
-	const struct queue *q = queue_find(a, index, f->queue);
-	const struct graph *g = lmm__graph_find(a, f->process, f->graph);
-	const struct graph_node *n = g && f->node < g->n ? &g->nodes[f->node] : NULL;
-	struct ledger *l = lmm__ledger_now(a, f->context);
-	unsigned phase = f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE;
-	struct base b = { 0 };
-	struct key k = { 0 };
-	uint32_t name;
+	struct command c;
 	uint64_t ticks;
-	uint16_t id;
 
-	if (n)
-		b = a->bases[n->base];
-	name = kernel_name(a, index, f->kernel);
-	if (name)
-		b.name = name;
-	k.base = lmm__base(a, &b);
-	k.phase = (uint8_t)phase;
-	if (n && n->flags & NODE_EMBEDDING)
-		k.phase = LMM_PHASE_EMBEDDING;
-	k.device = q ? q->device : 0;
-	k.ticks_per_second = q ? q->ticks_per_second : 0;
-	id = lmm__key(a, &k);
-	if (lmm__ledger_grow_kernels(l, a->n_keys)) {
-		a->failed = 1;
+	if (command_look(a, f, &c))
 		return;
+	c.ledger->timed++;
+	ticks = c.queue ? lmm__device_span(a, c.queue, f->duration) : f->duration;
+	lmm_hist_add(&c.ledger->kernels[c.key].hist, f->duration);
+	if (kind_of(&c) != LMM_KERNEL_MARKER) {
+		c.ledger->phases[c.phase].device += ticks;
+		lmm__layer_add(c.ledger, c.node ? c.node->layer : 0,
+			       c.node ? c.node->part : LAYER_OTHER,
+			       f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE, ticks);
 	}
-	ticks = session_ticks(a, f->duration, k.ticks_per_second);
-	lmm_hist_add(&l->kernels[id].hist, f->duration);
-	l->kernels[id].bytes += n ? n->bytes : 0;
-	l->kernels[id].flops += n ? n->flops : 0;
-	l->phases[k.phase].device += ticks;
-	lmm__layer_add(l, n ? n->layer : 0, n ? n->part : LAYER_OTHER, phase, ticks);
+	if (c.queue)
+		command_place(a, f, &c, ticks);
 }
+
+/* It ended, and that is all that is known. */
+static void flight_without_times(struct lmm_analysis *a, const struct flight *f)
+{
+	struct queue *q = queue_find(a, f->process, f->queue);
+	struct command c;
+
+	if (f->status == LMM_COMPLETION_DISORDERED) {
+		a->past_invalid++;
+		a->device_disordered++;
+	} else if (f->status == LMM_COMPLETION_FAILED) {
+		a->device_failed++;
+	} else {
+		a->device_unavailable++;
+	}
+	if (q)
+		q->has_last = 0;
+	if (command_look(a, f, &c))
+		return;
+	c.ledger->untimed++;
+	c.ledger->kernels[c.key].untimed++;
+}
+
+/* ---- pairing ------------------------------------------------------------------------------------ */
 
 /* Whoever finds the place taken by another pair's half takes it over: that one waits no longer. */
 static struct flight *flight_open(struct lmm_analysis *a, struct stream *s,
@@ -114,21 +182,37 @@ static void flight_add(struct lmm_analysis *a, struct stream *s, struct flight *
 	f->has |= (uint8_t)half;
 	if (f->has != (HAS_COMMAND | HAS_COMPLETION))
 		return;
-	flight_book(a, f);
+	if (f->status == LMM_COMPLETION_OK) {
+		flight_book(a, f);
+	} else {
+		flight_without_times(a, f);
+	}
 	f->has = 0;
+}
+
+static void command_take(struct stream *s, struct flight *f, const struct lmm_event *e)
+{
+	uint32_t step = (uint32_t)e->b;
+
+	f->t = e->t;
+	f->phase = e->phase;
+	f->kernel = (uint32_t)e->a;
+	f->node = (uint32_t)(e->a >> 32);
+	f->graph = s->device_graph;
+	f->step = step;
+	f->context = s->step == step ? s->step_context : 0;
 }
 
 void lmm__command(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	struct flight *f = flight_open(a, s, e);
-	uint32_t step = (uint32_t)e->b;
+	struct queue *q = queue_find(a, s->process, e->seq);
 
-	f->phase = e->phase;
-	f->kernel = (uint32_t)e->a;
-	f->node = (uint32_t)(e->a >> 32);
-	f->graph = s->run.graph_id;
-	f->step = step;
-	f->context = s->step == step ? s->step_context : 0;
+	command_take(s, f, e);
+	if (q) {
+		f->is_behind_hole = q->has_hole;
+		q->has_hole = 0;
+	}
 	flight_add(a, s, f, HAS_COMMAND);
 }
 
@@ -136,11 +220,64 @@ void lmm__completion(struct lmm_analysis *a, struct stream *s, const struct lmm_
 {
 	struct flight *f;
 
-	if (e->a > INT64_MAX) { /* ended before it began */
+	if (e->a > INT64_MAX || e->phase > LMM_COMPLETION_FAILED) { /* ended before it began */
 		s->invalid++;
 		return;
 	}
 	f = flight_open(a, s, e);
+	f->status = e->phase;
+	f->started = e->t;
 	f->duration = e->a;
+	f->waits = e->b;
 	flight_add(a, s, f, HAS_COMPLETION);
+}
+
+void lmm__command_untimed(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+{
+	struct flight f = { .process = s->process, .queue = e->seq };
+	struct queue *q = queue_find(a, s->process, e->seq);
+	struct command c;
+
+	command_take(s, &f, e);
+	if (q)
+		q->has_hole = 1;
+	if (command_look(a, &f, &c))
+		return;
+	c.ledger->untimed++;
+	c.ledger->kernels[c.key].untimed++;
+	if (f.step != LMM_STEP_NONE && f.step != s->untimed_step) {
+		struct fact x = { .t = e->t,
+				  .kind = FACT_UNTIMED,
+				  .stream = s->index,
+				  .process = s->process,
+				  .step = f.step };
+
+		s->untimed_step = f.step;
+		lmm__fact_push(a, &x);
+	}
+}
+
+/* Events of the process were lost: nothing is claimed of what lay between two commands. */
+void lmm__device_lost(struct lmm_analysis *a, uint32_t process)
+{
+	uint32_t index = a->processes[process].index;
+
+	for (uint32_t i = 0; i < a->n_queues; i++) {
+		if (a->queues[i].process == index)
+			a->queues[i].has_hole = 1;
+	}
+}
+
+void lmm__harvest(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+{
+	struct process *p = &a->processes[s->process];
+
+	if (e->a > e->t) {
+		s->invalid++;
+		return;
+	}
+	p->harvest_ticks += e->t - e->a;
+	p->harvested += e->id;
+	p->command_cost_mticks = (uint32_t)e->b;
+	p->device_every = (uint32_t)(e->b >> 32);
 }

@@ -52,6 +52,12 @@ void lmm__fact_push(struct lmm_analysis *a, struct fact *f)
 	sift_up(a->facts, a->n_facts++);
 }
 
+void lmm__facts_until(struct lmm_analysis *a, uint64_t t)
+{
+	while (a->n_facts && a->facts[0].t <= t)
+		take_oldest(a);
+}
+
 void lmm__facts_flush(struct lmm_analysis *a)
 {
 	while (a->n_facts)

@@ -111,6 +111,35 @@ double lmm_hist_quantile(const struct lmm_hist *h, double q)
 	return v > (double)h->max ? (double)h->max : v;
 }
 
+double lmm_hist_variance(const struct lmm_hist *h)
+{
+	double mean, sum = 0, n = 0;
+
+	if (h->count < 2)
+		return 0;
+	mean = (double)h->sum / (double)h->count;
+	for (uint32_t i = 0; i < h->n; i++) {
+		double d = bucket_middle(h->first + i) - mean;
+
+		sum += h->counts[i] * d * d;
+		n += h->counts[i];
+	}
+	return n < 2 ? 0 : sum / (n - 1);
+}
+
+/* Cornish and Fisher's expansion about the normal distribution (Abramowitz and Stegun, 26.7.5). */
+double lmm_student_95(double v)
+{
+	const double z = 1.959964, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
+
+	if (v < 1.5)
+		return 12.7062;
+	if (v < 2.5)
+		return 4.30265;
+	return z + (z3 + z) / (4 * v) + (5 * z5 + 16 * z3 + 3 * z) / (96 * v * v) +
+	       (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * v * v * v);
+}
+
 /* count, sum, min, max, buckets in use, then gap and count of each. */
 void lmm_hist_save(const struct lmm_hist *h, struct lmm_buf *out)
 {

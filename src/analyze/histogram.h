@@ -63,6 +63,10 @@ void lmm_hist_free(struct lmm_hist *h);
 int lmm_hist_merge(struct lmm_hist *into, const struct lmm_hist *from);
 /* The value at quantile q in [0, 1], as ticks: middle of its bucket, bounded by min and max; 0 if empty. */
 double lmm_hist_quantile(const struct lmm_hist *h, double q);
+/* Of the values (n - 1 in the denominator), from the middles of their buckets; 0 with fewer than two. */
+double lmm_hist_variance(const struct lmm_hist *h);
+/* Two-sided 95 % quantile of Student's t, for 1 degree of freedom or more; within 0.5 %. */
+double lmm_student_95(double freedom);
 void lmm_hist_save(const struct lmm_hist *h, struct lmm_buf *out);
 int lmm_hist_load(struct lmm_hist *h, struct lmm_cur *in); /* 0 or LMM_E_CORRUPT */
 

@@ -26,6 +26,8 @@ void lmm__ledger_destroy(struct ledger *l)
 		lmm_hist_free(&l->phases[i].hist);
 	lmm_hist_free(&l->prefill);
 	lmm_hist_free(&l->decode);
+	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++)
+		lmm_hist_free(&l->device_gaps[i].hist);
 	for (uint32_t i = 0; i < l->n_bins; i++)
 		lmm_hist_free(&l->bins[i]);
 	for (uint32_t i = 0; i < l->n_kernels; i++)
@@ -146,6 +148,7 @@ static int kernels_merge(struct ledger *into, const struct ledger *from)
 
 	for (uint32_t i = 0; rc == 0 && i < from->n_kernels; i++) {
 		rc = lmm_hist_merge(&into->kernels[i].hist, &from->kernels[i].hist);
+		into->kernels[i].untimed += from->kernels[i].untimed;
 		into->kernels[i].bytes += from->kernels[i].bytes;
 		into->kernels[i].flops += from->kernels[i].flops;
 	}
@@ -173,6 +176,8 @@ int lmm__ledger_merge(struct ledger *into, const struct ledger *from)
 		rc |= lmm_hist_merge(&into->phases[i].hist, &from->phases[i].hist);
 		into->phases[i].host += from->phases[i].host;
 		into->phases[i].device += from->phases[i].device;
+		into->phases[i].moved_in += from->phases[i].moved_in;
+		into->phases[i].estimated += from->phases[i].estimated;
 	}
 	rc |= lmm_hist_merge(&into->prefill, &from->prefill);
 	rc |= lmm_hist_merge(&into->decode, &from->decode);
@@ -183,6 +188,13 @@ int lmm__ledger_merge(struct ledger *into, const struct ledger *from)
 	into->kernel_ticks += from->kernel_ticks;
 	into->gap += from->gap;
 	into->own += from->own;
+	into->device_busy += from->device_busy;
+	into->timed += from->timed;
+	into->untimed += from->untimed;
+	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
+		rc |= lmm_hist_merge(&into->device_gaps[i].hist, &from->device_gaps[i].hist);
+		into->device_gaps[i].unsure += from->device_gaps[i].unsure;
+	}
 	rc |= bins_merge(into, from);
 	rc |= kernels_merge(into, from);
 	rc |= layers_merge(into, from);

@@ -232,7 +232,7 @@ static void run_enter(struct lmm_analysis *a, struct stream *s, const struct lmm
 	memset(run, 0, sizeof(*run));
 	run->is_active = 1;
 	run->begin = e->t;
-	run->graph_id = e->id;
+	run->graph_id = s->device_graph = e->id;
 	run->graph = lmm__graph_find(a, s->process, e->id);
 	run->context = s->step_context;
 	run->ledger = lmm__ledger_now(a, run->context);

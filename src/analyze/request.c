@@ -175,6 +175,119 @@ static void since_add(struct lmm_analysis *a, const struct fact *f, unsigned pha
 		f->kind == FACT_IDLE || (f->flags & (FACT_LAST | FACT_AGAIN)) == FACT_LAST;
 }
 
+/* ---- what the device did meanwhile -------------------------------------------------------------- */
+
+static void piece_put(struct lmm_analysis *a, const struct fact *f, const struct step *st);
+static struct step *step_of(struct lmm_analysis *a, const struct fact *f);
+
+/* The phase of a device interval gets time that lies in another one's bracket. */
+static void part_book(struct lmm_analysis *a, const struct busy_part *part, struct step *st)
+{
+	/* of a pass that is not counted yet: its own value grows */
+	if (st && lmm__is_step_phase(part->phase) && (st->is_pending || !st->has_ended)) {
+		st->ticks += part->ticks;
+		return;
+	}
+	lmm__ledger_at(a, st ? st->context : 0, st ? st->begin : 0)->phases[part->phase].moved_in +=
+		part->ticks;
+}
+
+/* Takes the part out of the front of a piece. */
+static void part_take(struct lmm_analysis *a, struct fact *f, const struct busy_part *part)
+{
+	struct fact x = *f;
+	struct step *st;
+
+	x.kind = FACT_PIECE;
+	x.flags = 0;
+	x.phase = part->phase;
+	x.step = part->step;
+	x.t = f->t0 + part->ticks;
+	f->t0 = x.t;
+	st = step_of(a, &x);
+	part_book(a, part, st);
+	piece_put(a, &x, st);
+}
+
+/* In a step that was not timed: as in those that were, so much of a bracket of that phase is the device's. */
+static unsigned parts_estimate(struct lmm_analysis *a, const struct fact *f, const struct step *st,
+			       struct busy_part *parts)
+{
+	uint64_t whole = a->away_of[f->phase], length = f->t - f->t0;
+	unsigned n = 0;
+
+	for (unsigned d = 1; d < LMM_PHASE_COUNT && n < LMM_I_PARTS; d++) {
+		uint64_t away = a->away_to[f->phase][d];
+
+		if (away == 0 || whole == 0)
+			continue;
+		parts[n].phase = (uint8_t)d;
+		parts[n].step = f->step;
+		parts[n].ticks = (uint64_t)((double)length * (double)away / (double)whole);
+		lmm__ledger_at(a, st->context, st->begin)->phases[d].estimated += parts[n].ticks;
+		n++;
+	}
+	return n;
+}
+
+static void away_note(struct stream *s, const struct fact *f, uint64_t ticks)
+{
+	for (unsigned i = 0; i < LMM_I_DEPTH; i++) {
+		if (s->away[i].begin == f->b && s->away[i].phase == f->phase) {
+			s->away[i].ticks += ticks;
+			return;
+		}
+	}
+	s->away[s->next_away].begin = f->b;
+	s->away[s->next_away].phase = f->phase;
+	s->away[s->next_away].ticks = ticks;
+	s->next_away = (s->next_away + 1) % LMM_I_DEPTH;
+}
+
+/* How much of the occurrence that ends with f went away in all its pieces. */
+static uint64_t away_of(struct stream *s, const struct fact *f)
+{
+	for (unsigned i = 0; i < LMM_I_DEPTH; i++) {
+		uint64_t ticks = s->away[i].ticks;
+
+		if (s->away[i].begin != f->b || s->away[i].phase != f->phase)
+			continue;
+		memset(&s->away[i], 0, sizeof(s->away[i]));
+		return ticks;
+	}
+	return 0;
+}
+
+/* Shortens a piece by what devices did for others meanwhile, and books that. */
+static void away_take(struct lmm_analysis *a, struct fact *f)
+{
+	struct busy bracket = { .t0 = f->t0, .t1 = f->t, .step = f->step, .phase = f->phase };
+	const struct step *st = step_of(a, f);
+	struct stream *s = lmm__stream(a, f->stream);
+	struct busy_part parts[LMM_I_PARTS];
+	uint64_t own, away = 0, length = lmm__minus(f->t, f->t0);
+	unsigned n;
+
+	if (!a->processes[f->process].busy || f->t <= f->t0)
+		goto last;
+	n = lmm__busy_parts(a, f->process, &bracket, parts, &own);
+	if (st && st->is_untimed && n == 0)
+		n = parts_estimate(a, f, st, parts);
+	else if (st && !st->is_untimed)
+		a->away_of[f->phase] += length;
+	for (unsigned i = 0; i < n; i++) {
+		if (st && !st->is_untimed)
+			a->away_to[f->phase][parts[i].phase] += parts[i].ticks;
+		part_take(a, f, &parts[i]);
+		away += parts[i].ticks;
+	}
+	if (s && away && f->kind == FACT_PIECE)
+		away_note(s, f, away);
+last:
+	if (s && f->kind == FACT_PIECE && f->flags & FACT_LAST)
+		f->a = lmm__minus(f->a, away_of(s, f));
+}
+
 static void tokenize_put(struct lmm_analysis *a, const struct fact *f)
 {
 	const struct stream *s = lmm__stream(a, f->stream);
@@ -196,29 +309,43 @@ static void tokenize_put(struct lmm_analysis *a, const struct fact *f)
 		memcpy(x->since, s->since, sizeof(x->since));
 }
 
+static struct step *step_of(struct lmm_analysis *a, const struct fact *f)
+{
+	return f->step == LMM_STEP_NONE ? NULL : lmm__step_find(a, f->process, f->step);
+}
+
+static void piece_put(struct lmm_analysis *a, const struct fact *f, const struct step *st)
+{
+	uint32_t owners = piece_book(a, f, st);
+
+	since_add(a, f, owners ? LMM_PHASE_WAITING : f->phase);
+}
+
 static void piece_take(struct lmm_analysis *a, const struct fact *fact)
 {
 	struct fact copy = *fact, *f = &copy;
-	struct step *st = f->step == LMM_STEP_NONE ? NULL : lmm__step_find(a, f->process, f->step);
-	uint32_t owners;
+	struct step *st = step_of(a, f);
 
 	lmm__step_name(a, st, f);
 	if (st && st->has_ended && lmm__is_step_phase(f->phase))
 		f->flags |= FACT_AGAIN;
+	away_take(a, f);
 	if (f->flags & FACT_LAST)
 		occurrence_book(a, f, st);
-	owners = piece_book(a, f, st);
-	since_add(a, f, owners ? LMM_PHASE_WAITING : f->phase);
+	piece_put(a, f, st);
 	if (f->flags & FACT_LAST && f->phase == LMM_PHASE_TOKENIZE)
 		tokenize_put(a, f);
 }
 
 /* ---- the rest ----------------------------------------------------------------------------------- */
 
-static void idle_take(struct lmm_analysis *a, const struct fact *f)
+static void idle_take(struct lmm_analysis *a, const struct fact *fact)
 {
+	struct fact copy = *fact, *f = &copy;
 	struct idle *x;
 
+	f->phase = LMM_PHASE_UNACCOUNTED;
+	away_take(a, f);
 	since_add(a, f, LMM_PHASE_UNACCOUNTED);
 	if (a->n_idles == LMM_I_IDLES) {
 		a->n_idles /= 2;
@@ -333,6 +460,14 @@ static void hint_take(struct lmm_analysis *a, const struct fact *f)
 	}
 }
 
+static void untimed_take(struct lmm_analysis *a, const struct fact *f)
+{
+	struct step *st = step_of(a, f);
+
+	if (st)
+		st->is_untimed = 1;
+}
+
 void lmm__fact_take(struct lmm_analysis *a, const struct fact *f)
 {
 	switch (f->kind) {
@@ -356,6 +491,9 @@ void lmm__fact_take(struct lmm_analysis *a, const struct fact *f)
 		break;
 	case FACT_HINT:
 		hint_take(a, f);
+		break;
+	case FACT_UNTIMED:
+		untimed_take(a, f);
 		break;
 	default:
 		break;

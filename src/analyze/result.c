@@ -184,7 +184,7 @@ static int phases_build(struct builder *b)
 		return -ENOMEM;
 	for (unsigned i = 1; i < LMM_PHASE_COUNT; i++) {
 		if (phase_has_share(i))
-			whole += builder_ns(b, sums[i].hist.sum);
+			whole += builder_ns(b, sums[i].hist.sum + sums[i].moved_in);
 	}
 	for (unsigned i = 1; i < LMM_PHASE_COUNT; i++) {
 		int is_warm = sums[i].hist.count == 0 && sums[i].device == 0;
@@ -197,6 +197,8 @@ static int phases_build(struct builder *b)
 		to->phase = (uint8_t)i;
 		to->warmup_only = (uint8_t)is_warm;
 		to->stats = lmm__stats_make(&s->hist, b->rate);
+		to->stats.total_ns += builder_ns(b, s->moved_in);
+		to->estimated_ns = builder_ns(b, s->estimated);
 		to->host_ns = builder_ns(b, s->host);
 		to->device_ns = builder_ns(b, s->device);
 		to->share_percent = -1;
@@ -340,7 +342,7 @@ static double time_inside(const struct builder *b, const struct ledger *l)
 
 	for (unsigned i = LMM_PHASE_EMBEDDING; i < LMM_PHASE_UNACCOUNTED; i++) {
 		if (i != LMM_PHASE_DETOKENIZE)
-			sum += builder_ns(b, l->phases[i].hist.sum);
+			sum += builder_ns(b, l->phases[i].hist.sum + l->phases[i].moved_in);
 	}
 	return sum;
 }
@@ -405,9 +407,10 @@ static int level_build(struct builder *b)
 static int result_build(struct builder *b)
 {
 	static int (*const parts[])(struct builder *) = {
-		session_build,	    processes_build,  models_build,	 phases_build,
-		requests_build,	    lmm__steps_build, lmm__layers_build, lmm__kernels_build,
-		lmm__threads_build, records_build,    overhead_build,	 level_build,
+		session_build,	    processes_build,   models_build,	  phases_build,
+		requests_build,	    lmm__steps_build,  lmm__layers_build, lmm__kernels_build,
+		lmm__threads_build, lmm__device_build, records_build,	  overhead_build,
+		level_build,
 	};
 
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(parts); i++) {

@@ -57,6 +57,7 @@ struct lmm_result_phase {
 	struct lmm_stats stats; /* one value per occurrence: per step, window or call */
 	double host_ns;
 	double device_ns;
+	double estimated_ns; /* part of the total that comes from steps whose commands were not timed */
 	double share_percent; /* of the sum of phases + unaccounted inside requests; < 0: not part of it */
 };
 
@@ -119,9 +120,43 @@ struct lmm_result_kernel {
 	uint8_t phase;
 	uint8_t fused;		 /* runs with the following node fused into it */
 	const char *weight_type; /* "q4_1", "" if it uses no weight */
-	struct lmm_stats stats;
+	struct lmm_stats stats;	 /* of the runs that were timed */
+	uint64_t untimed;	 /* further runs, not timed to stay inside the budget */
+	double estimate_ns;	 /* of all runs; equals stats.total_ns where untimed is 0 */
+	double estimate_half_ns; /* half of its 95 % interval; < 0: not to be told (fewer than two timed runs) */
 	uint64_t bytes; /* read + written, all runs together */
 	uint64_t flops;
+};
+
+/* Why a device had nothing to do. */
+enum lmm_gap_cause {
+	LMM_GAP_HOST = 0, /* the host handed the next command over late */
+	LMM_GAP_READBACK, /* the host was reading results back, sampling, and beginning the next step */
+	LMM_GAP_DRIVER, /* handed over in time: the driver or the device had not begun yet */
+	LMM_GAP_UNKNOWN,
+	LMM_GAP_CAUSES
+};
+
+struct lmm_result_gap {
+	uint8_t cause;
+	struct lmm_stats stats;
+	double unsure_ns; /* part of the total where the error of the clocks could make it another cause */
+};
+
+/* All devices together. Gaps are claimed between timed commands of in-order queues, inside steps, and nowhere else. */
+struct lmm_result_device {
+	uint8_t seen; /* 0: no device command was recorded, the rest is 0 */
+	uint64_t timed, untimed, in_flight;
+	uint64_t unavailable; /* ended, but the driver gives no times */
+	uint64_t failed;
+	uint64_t early; /* seem to have started before they were handed over: the clocks disagree */
+	double busy_ns; /* of the union over all queues, warm-ups left out */
+	double clock_error_ns; /* 95 of 100 stamps were placed on the host's timeline within this */
+	double clock_error_max_ns;
+	uint32_t every;		/* the last steps were timed one in so many */
+	double command_cost_ns; /* of making one command timeable, as calibrated; 0: not calibrated */
+	double harvest_cost_ns; /* of reading its times, as measured */
+	struct lmm_result_gap gaps[LMM_GAP_CAUSES];
 };
 
 /* With --threads all: compute threads side by side. */
@@ -194,6 +229,7 @@ struct lmm_result {
 	/* operators: Σ kernels + gaps + own = span, over all graph runs of first compute threads */
 	double graph_span_ns, graph_kernels_ns, graph_gaps_ns, graph_own_ns;
 
+	struct lmm_result_device device;
 	struct lmm_result_records records;
 	struct lmm_result_overhead overhead;
 	struct lmm_result_level level;

@@ -265,6 +265,51 @@ static void io_graphs(struct io *io, struct lmm_analysis *a, uint32_t process)
 	}
 }
 
+static void io_sample(struct io *io, struct clock_sample *s)
+{
+	io_u64(io, &s->host);
+	io_u64(io, &s->device);
+	io_u64(io, &s->error);
+}
+
+static void io_device_clock(struct io *io, struct device_clock *c)
+{
+	io_u32(io, &c->process);
+	io_u32(io, &c->device);
+	c->n = (uint32_t)io_max(io, c->n, LMM_I_CLOCKS);
+	c->next = (uint32_t)io_max(io, c->next, LMM_I_CLOCKS - 1);
+	io_sample(io, &c->first);
+	for (uint32_t i = 0; i < c->n; i++)
+		io_sample(io, &c->newest[i]);
+}
+
+static void io_busy(struct io *io, struct process *p)
+{
+	uint32_t n = p->busy ? p->busy->n : 0;
+	uint64_t near = 0;
+
+	io_count(io, &n, LMM_I_BUSY);
+	if (n && !p->busy && io->in)
+		p->busy = calloc(1, sizeof(*p->busy));
+	if (n == 0 || !p->busy) {
+		io->bad |= n != 0;
+		return;
+	}
+	for (uint32_t i = 0; i < n && !io->bad; i++) {
+		struct busy *b = &p->busy->at[i];
+
+		io_near(io, &b->t0, near);
+		io_near(io, &b->t1, b->t0);
+		io_u32(io, &b->step);
+		b->phase = (uint8_t)io_max(io, b->phase, LMM_PHASE_COUNT - 1);
+		/* disjoint and in order: lmm__busy_parts() relies on it */
+		if (b->t1 <= b->t0 || (i && b->t0 < near))
+			io->bad = 1;
+		near = b->t1;
+	}
+	p->busy->n = io->bad ? 0 : n;
+}
+
 static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
 {
 	struct process *p = &a->processes[at];
@@ -286,6 +331,11 @@ static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
 	io_u8(io, &p->has_ended);
 	io_u8(io, &p->is_bench);
 	io_u8(io, &p->level);
+	io_u64(io, &p->harvest_ticks);
+	io_u64(io, &p->harvested);
+	io_u64(io, &p->command_cost_mticks);
+	io_u32(io, &p->device_every);
+	io_busy(io, p);
 	io_graphs(io, a, at);
 }
 
@@ -333,6 +383,8 @@ static void io_device_name(struct io *io, struct device_name *d)
 	io_u32(io, &d->kernel);
 	io_u32(io, &d->name);
 	io_u32(io, &d->device);
+	io_u64(io, &d->program_hash);
+	io_u8(io, &d->kind);
 }
 
 static void io_queue(struct io *io, struct queue *q)
@@ -341,6 +393,16 @@ static void io_queue(struct io *io, struct queue *q)
 	io_u32(io, &q->queue);
 	io_u32(io, &q->device);
 	io_u64(io, &q->ticks_per_second);
+	io_u32(io, &q->device_number);
+	q->out_of_order = (uint8_t)io_max(io, q->out_of_order, 1);
+	q->has_last = (uint8_t)io_max(io, q->has_last, 1);
+	io_u8(io, &q->last_kind);
+	io_u8(io, &q->last_phase);
+	q->has_hole = (uint8_t)io_max(io, q->has_hole, 1);
+	io_u32(io, &q->last_id);
+	io_u32(io, &q->last_step);
+	io_u32(io, &q->last_context);
+	io_u64(io, &q->last_end);
 }
 
 static void io_flight(struct io *io, struct flight *f)
@@ -349,6 +411,8 @@ static void io_flight(struct io *io, struct flight *f)
 	if (f->has == 0)
 		return;
 	f->phase = (uint8_t)io_max(io, f->phase, UINT8_MAX);
+	io_u8(io, &f->status);
+	f->is_behind_hole = (uint8_t)io_max(io, f->is_behind_hole, 1);
 	io_u16(io, &f->queue);
 	io_u32(io, &f->process);
 	io_u32(io, &f->id);
@@ -357,7 +421,10 @@ static void io_flight(struct io *io, struct flight *f)
 	io_u32(io, &f->graph);
 	io_u32(io, &f->step);
 	io_u32(io, &f->context);
+	io_u64(io, &f->t);
+	io_u64(io, &f->started);
 	io_u64(io, &f->duration);
+	io_u64(io, &f->waits);
 }
 
 static void io_flights(struct io *io, struct lmm_analysis *a)
@@ -383,6 +450,8 @@ static void io_ledger(struct io *io, struct ledger *l)
 		io_hist(io, &l->phases[i].hist);
 		io_u64(io, &l->phases[i].host);
 		io_u64(io, &l->phases[i].device);
+		io_u64(io, &l->phases[i].moved_in);
+		io_u64(io, &l->phases[i].estimated);
 	}
 	io_hist(io, &l->prefill);
 	io_hist(io, &l->decode);
@@ -393,6 +462,13 @@ static void io_ledger(struct io *io, struct ledger *l)
 	io_u64(io, &l->kernel_ticks);
 	io_u64(io, &l->gap);
 	io_u64(io, &l->own);
+	io_u64(io, &l->device_busy);
+	io_u64(io, &l->timed);
+	io_u64(io, &l->untimed);
+	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
+		io_hist(io, &l->device_gaps[i].hist);
+		io_u64(io, &l->device_gaps[i].unsure);
+	}
 	io_u64(io, &l->bin_width);
 	io_count(io, &bins, LMM_I_BINS);
 	io_count(io, &layers, LMM_I_LAYERS);
@@ -416,6 +492,7 @@ static void io_ledger(struct io *io, struct ledger *l)
 	}
 	for (uint32_t i = 0; i < kernels; i++) {
 		io_hist(io, &l->kernels[i].hist);
+		io_u64(io, &l->kernels[i].untimed);
 		io_u64(io, &l->kernels[i].bytes);
 		io_u64(io, &l->kernels[i].flops);
 	}
@@ -511,6 +588,8 @@ static void io_stream(struct io *io, struct lmm_analysis *a, struct stream *s)
 	io_u32(io, &s->step);
 	io_u8(io, &s->step_phase);
 	io_u32(io, &s->step_context);
+	io_u32(io, &s->device_graph);
+	io_u32(io, &s->untimed_step);
 	io_u64(io, &s->load_ticks);
 	io_u8(io, &s->has_load);
 	io_u64(io, &s->stored);
@@ -524,6 +603,12 @@ static void io_stream(struct io *io, struct lmm_analysis *a, struct stream *s)
 	io_u64(io, &s->wait);
 	io_tallies(io, s->since, LMM_PHASE_COUNT);
 	io_u64(io, &s->last_token);
+	for (unsigned i = 0; i < LMM_I_DEPTH; i++) {
+		io_u64(io, &s->away[i].begin);
+		io_u64(io, &s->away[i].ticks);
+		io_u8(io, &s->away[i].phase);
+	}
+	s->next_away = (uint32_t)io_max(io, s->next_away, LMM_I_DEPTH - 1);
 }
 
 static void io_streams(struct io *io, struct lmm_analysis *a)
@@ -574,6 +659,7 @@ static void io_step(struct io *io, struct step *s)
 	io_u8(io, &s->is_pending);
 	io_u8(io, &s->is_counted);
 	io_u8(io, &s->is_shift);
+	io_u8(io, &s->is_untimed);
 	io_u32(io, &s->process);
 	io_u32(io, &s->id);
 	io_u32(io, &s->context);
@@ -707,6 +793,16 @@ static void io_head(struct io *io, struct lmm_analysis *a)
 	io_hist(io, &a->ttft);
 	io_hist(io, &a->tpot);
 	io_hist(io, &a->itl);
+	io_hist(io, &a->device_errors);
+	io_u64(io, &a->device_early);
+	io_u64(io, &a->device_unavailable);
+	io_u64(io, &a->device_failed);
+	io_u64(io, &a->device_disordered);
+	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
+		io_u64(io, &a->away_of[i]);
+		for (unsigned k = 0; k < LMM_PHASE_COUNT; k++)
+			io_u64(io, &a->away_to[i][k]);
+	}
 	io_count(io, &a->n_reasons, LMM_I_REASONS);
 	for (uint32_t i = 0; i < a->n_reasons; i++)
 		io_u32(io, &a->reasons[i].text);
@@ -730,6 +826,7 @@ static void io_descriptions(struct io *io, struct lmm_analysis *a)
 	IO_ARRAY(io, a->loads, a->n_loads, LMM_I_LOADS, io_load);
 	IO_ARRAY(io, a->device_names, a->n_device_names, LMM_I_DEVICE_NAMES, io_device_name);
 	IO_ARRAY(io, a->queues, a->n_queues, LMM_I_QUEUES, io_queue);
+	IO_ARRAY(io, a->device_clocks, a->n_device_clocks, LMM_I_DEVICES, io_device_clock);
 }
 
 static void io_sums(struct io *io, struct lmm_analysis *a)

@@ -16,6 +16,7 @@
 
 #include "analyze/analysis.h"
 #include "analyze/histogram.h"
+#include "analyze/result.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 
@@ -33,6 +34,10 @@
 #define LMM_I_REASONS	    64
 #define LMM_I_DEVICE_NAMES  8192
 #define LMM_I_QUEUES	    256
+#define LMM_I_DEVICES	    64
+#define LMM_I_CLOCKS	    8	  /* newest samples of a device's clock */
+#define LMM_I_BUSY	    16384 /* intervals of one process in which a device worked */
+#define LMM_I_PARTS	    8
 #define LMM_I_CONTEXTS	    64
 #define LMM_I_HELD	    8
 #define LMM_I_REQUESTS	    256 /* open or not decided */
@@ -40,8 +45,8 @@
 #define LMM_I_FACTS	    4096
 #define LMM_I_TOKENIZES	    512
 #define LMM_I_IDLES	    512
-#define LMM_I_STEPS	    256	 /* direct-mapped */
-#define LMM_I_FLIGHT	    8192 /* direct-mapped */
+#define LMM_I_STEPS	    256	  /* direct-mapped */
+#define LMM_I_FLIGHT	    65536 /* direct-mapped: 16 queues with all that a probe holds in flight */
 #define LMM_I_DEPTH	    8
 #define LMM_I_LEADS	    16
 #define LMM_I_SPANS	    64
@@ -83,6 +88,7 @@ struct key {
 
 struct kernel_sum {
 	struct lmm_hist hist;
+	uint64_t untimed; /* runs whose time was not asked for */
 	uint64_t bytes;
 	uint64_t flops;
 };
@@ -99,6 +105,14 @@ struct phase_sum {
 	struct lmm_hist hist; /* attributed, one value per occurrence */
 	uint64_t host;
 	uint64_t device;
+	/* Booked here though it lies in another phase's bracket, because the device worked for this one; of no occurrence. */
+	uint64_t moved_in;
+	uint64_t estimated; /* part of all of it that was taken from steps that were timed */
+};
+
+struct gap_sum {
+	struct lmm_hist hist;
+	uint64_t unsure; /* part of the sum whose cause lies within the error of the clocks */
 };
 
 struct ledger {
@@ -115,6 +129,9 @@ struct ledger {
 	struct kernel_sum *kernels; /* by key */
 	uint32_t n_kernels;
 	uint64_t span, kernel_ticks, gap, own; /* of whole graph runs */
+	uint64_t device_busy;		       /* of the union over queues */
+	uint64_t timed, untimed;	       /* device commands */
+	struct gap_sum device_gaps[LMM_GAP_CAUSES];
 };
 
 struct tally {
@@ -159,6 +176,11 @@ struct process {
 	uint8_t level;	  /* lowest of its reasons */
 	struct graph **graphs;
 	uint32_t n_graphs;
+	struct busy_list *busy; /* NULL: no device worked yet */
+	/* of reading commands' times inside it, and what the driver asks for making that possible */
+	uint64_t harvest_ticks, harvested;
+	uint64_t command_cost_mticks;
+	uint32_t device_every;
 };
 
 struct model {
@@ -176,21 +198,66 @@ struct load {
 
 struct device_name {
 	uint32_t process, kernel, name, device;
+	uint64_t program_hash;
+	uint8_t kind;
 };
 
 struct queue {
 	uint32_t process, queue, device;
 	uint64_t ticks_per_second;
+	uint32_t device_number;
+	uint8_t out_of_order;
+	/* the command that ended last, for the gap behind it */
+	uint8_t has_last, last_kind, last_phase;
+	uint8_t has_hole; /* a command that was not timed lies behind the newest timed one */
+	uint32_t last_id, last_step, last_context;
+	uint64_t last_end; /* session ticks */
+};
+
+/* One instant on the session's clock and a device's, the former up to error off. */
+struct clock_sample {
+	uint64_t host, device, error;
+};
+
+struct device_clock {
+	uint32_t process, device; /* slot, number in it */
+	uint32_t n, next;	  /* of newest[] */
+	struct clock_sample first;
+	struct clock_sample newest[LMM_I_CLOCKS];
+};
+
+/* A device worked for that step's phase. */
+struct busy {
+	uint64_t t0, t1;
+	uint32_t step;
+	uint8_t phase;
+};
+
+/* Of one process, disjoint and in order of time; the oldest make room. */
+struct busy_list {
+	uint32_t n;
+	struct busy at[LMM_I_BUSY];
+};
+
+/* Time of a bracket that belongs to what the device did meanwhile. */
+struct busy_part {
+	uint64_t ticks;
+	uint32_t step;
+	uint8_t phase;
 };
 
 /* A COMMAND that waits for its COMPLETION, or the other way round. */
 struct flight {
 	uint8_t has; /* 1: command, 2: completion, 0: free */
 	uint8_t phase;
+	uint8_t status; /* enum lmm_completion */
+	uint8_t is_behind_hole;
 	uint16_t queue;
 	uint32_t process, id;
 	uint32_t kernel, node, graph, step, context;
-	uint64_t duration;
+	uint64_t t;		    /* handed over */
+	uint64_t started, duration; /* device ticks */
+	uint64_t waits;		    /* as COMPLETION.b */
 };
 
 /* ---- streams ------------------------------------------------------------------------------------ */
@@ -241,6 +308,8 @@ struct stream {
 	uint32_t step;
 	uint8_t step_phase;
 	uint32_t step_context; /* serial */
+	uint32_t device_graph; /* whose nodes commands are for */
+	uint32_t untimed_step; /* told to the second stage already */
 	uint64_t load_ticks;
 	uint8_t has_load;
 	/* counters */
@@ -251,6 +320,12 @@ struct stream {
 	/* second stage */
 	struct tally since[LMM_PHASE_COUNT]; /* see since_add() */
 	uint64_t last_token;
+	/* by nesting: of the phase that began at `begin`, so much belongs to what the device did */
+	struct {
+		uint64_t begin, ticks;
+		uint8_t phase;
+	} away[LMM_I_DEPTH];
+	uint32_t next_away;
 };
 
 /* ---- facts -------------------------------------------------------------------------------------- */
@@ -264,6 +339,7 @@ enum fact_kind {
 	FACT_TOKEN,
 	FACT_COUNT, /* of TOKENIZE */
 	FACT_HINT,
+	FACT_UNTIMED, /* device commands of the step are not timed */
 };
 
 enum {
@@ -313,6 +389,7 @@ struct step {
 	uint8_t is_pending; /* ticks and whole are not booked yet */
 	uint8_t is_counted; /* as a step */
 	uint8_t is_shift;
+	uint8_t is_untimed; /* its device commands are not (all) timed */
 	uint32_t process, id, context;
 	uint64_t begin, call, tokens, outputs;
 	uint64_t ticks, whole;
@@ -425,6 +502,7 @@ struct lmm_analysis {
 	struct load *loads;
 	struct device_name *device_names;
 	struct queue *queues;
+	struct device_clock *device_clocks;
 	struct stream **streams;
 	struct flight *flights;
 	struct ledger *main;
@@ -439,7 +517,14 @@ struct lmm_analysis {
 	struct span spans[LMM_I_SPANS]; /* when requests ran: disjoint, in order */
 	struct reason reasons[LMM_I_REASONS];
 
-	uint32_t n_bases, n_keys, n_processes, n_models, n_loads, n_device_names, n_queues;
+	uint32_t n_bases, n_keys, n_processes, n_models, n_loads, n_device_names, n_queues,
+		n_device_clocks;
+	struct lmm_hist device_errors; /* of placing device stamps, session ticks */
+	uint64_t device_early; /* commands that seem to have started before they were handed over */
+	uint64_t device_unavailable, device_failed, device_disordered;
+	/* in timed steps: ticks of brackets of phase h, and how many of them were the device's for phase d */
+	uint64_t away_of[LMM_PHASE_COUNT];
+	uint64_t away_to[LMM_PHASE_COUNT][LMM_PHASE_COUNT];
 	uint32_t n_contexts, n_facts, facts_max, n_tokenizes, n_idles, n_requests, n_done, n_spans,
 		n_reasons;
 	uint32_t next_context; /* serial of the newest one */
@@ -510,6 +595,34 @@ void lmm__runs_forget(struct lmm_analysis *a, const struct graph *g);
 /* An embedding operator ran from t0 to t1 within the stream's innermost phase. */
 void lmm__embedding(struct lmm_analysis *a, struct stream *s, uint64_t t0, uint64_t t1);
 
+/* device_clock.c */
+void lmm__device_clock(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+/* Session ticks of a device stamp; *error gets how far off that may be. 0 if nothing is known of its clock. */
+uint64_t lmm__device_time(const struct lmm_analysis *a, const struct queue *q, uint32_t process,
+			  uint64_t stamp, uint64_t *error);
+/* A span of device ticks as session ticks. */
+uint64_t lmm__device_span(const struct lmm_analysis *a, const struct queue *q, uint64_t span);
+
+/*
+ * busy.c: returns how much of [t0, t1) was not busy before. What lies no further than `near` behind an interval of the same
+ * phase and step counts as its continuation: that the device stood still in between cannot be told.
+ */
+uint64_t lmm__busy_add(struct lmm_analysis *a, uint32_t process, const struct busy *b,
+		       uint64_t near);
+/*
+ * What of [t0, t1) devices of the process worked for others than phase and step: at most LMM_I_PARTS parts; *own gets
+ * what they worked for that one. Returns the number of parts.
+ */
+unsigned lmm__busy_parts(const struct lmm_analysis *a, uint32_t process, const struct busy *bracket,
+			 struct busy_part *parts, uint64_t *own);
+
+/* device_gap.c */
+void lmm__device_gap(struct lmm_analysis *a, struct queue *q, const struct flight *f, unsigned kind,
+		     const struct busy *b, uint64_t error, struct ledger *l);
+
+void lmm__command_untimed(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__harvest(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__device_lost(struct lmm_analysis *a, uint32_t process);
 void lmm__command(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
 void lmm__completion(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
 void lmm__layer_add(struct ledger *l, uint32_t layer, unsigned part, unsigned phase,
@@ -533,6 +646,7 @@ struct ledger *lmm__ledger_at(struct lmm_analysis *a, uint32_t serial, uint64_t 
 
 void lmm__fact_push(struct lmm_analysis *a, struct fact *f);
 void lmm__facts_flush(struct lmm_analysis *a);
+void lmm__facts_until(struct lmm_analysis *a, uint64_t t);	   /* those that end by then */
 void lmm__fact_take(struct lmm_analysis *a, const struct fact *f); /* in order of time */
 
 void lmm__request_close(struct lmm_analysis *a, struct request *r, int is_complete);

@@ -69,6 +69,7 @@ int lmm__stream_put(struct lmm_analysis *a, const struct lmm_stream *from)
 	(*at)->tid = from->tid;
 	(*at)->process = lmm__process_slot(a, from->process);
 	(*at)->step = LMM_STEP_NONE;
+	(*at)->untimed_step = LMM_STEP_NONE;
 	return 0;
 }
 
@@ -342,12 +343,13 @@ static void hint(struct lmm_analysis *a, struct stream *s, const struct lmm_even
 		lmm__fact_push(a, &f);
 }
 
-static void lost(struct stream *s, const struct lmm_event *e)
+static void lost(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	s->lost_marked += e->a;
 	for (uint32_t i = 0; i < s->depth; i++)
 		s->frames[i].flags |= FRAME_SUSPECT;
 	lmm__ops_lost(s);
+	lmm__device_lost(a, s->process);
 }
 
 void lmm__stream_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
@@ -403,8 +405,20 @@ void lmm__stream_event(struct lmm_analysis *a, struct stream *s, const struct lm
 	case LMM_EV_COMPLETION:
 		lmm__completion(a, s, e);
 		break;
+	case LMM_EV_COMMAND_UNTIMED:
+		lmm__command_untimed(a, s, e);
+		break;
+	case LMM_EV_DEVICE_GRAPH:
+		s->device_graph = e->id;
+		break;
+	case LMM_EV_DEVICE_CLOCK:
+		lmm__device_clock(a, s, e);
+		break;
+	case LMM_EV_HARVEST:
+		lmm__harvest(a, s, e);
+		break;
 	case LMM_EV_LOST:
-		lost(s, e);
+		lost(a, s, e);
 		break;
 	case LMM_EV_THREAD:
 		break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The result's tables of steps, layers, kernels and threads. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +91,27 @@ static int kernel_compare(const void *x, const void *y)
 	return a->fused < b->fused ? -1 : a->fused > b->fused;
 }
 
+/*
+ * All runs from those that were timed: as many times their mean; the interval is Student's of the mean, less what a sample
+ * without replacement knows already.
+ */
+static void estimate(struct lmm_result_kernel *k, const struct lmm_hist *h)
+{
+	double n = (double)k->stats.count, all = n + (double)k->untimed, variance;
+
+	k->estimate_ns = k->stats.total_ns;
+	if (k->untimed == 0)
+		return;
+	k->estimate_half_ns = -1;
+	if (n < 1)
+		return;
+	k->estimate_ns = k->stats.mean_ns * all;
+	if (n < 2 || h->sum == 0)
+		return;
+	variance = lmm_hist_variance(h) * pow(k->stats.total_ns / (double)h->sum, 2);
+	k->estimate_half_ns = lmm_student_95(n - 1) * all * sqrt(variance / n * (1 - n / all));
+}
+
 int lmm__kernels_build(struct builder *b)
 {
 	const struct lmm_analysis *a = b->a;
@@ -104,7 +126,7 @@ int lmm__kernels_build(struct builder *b)
 		const struct base *base = &a->bases[k->base];
 		struct lmm_result_kernel *to = &r->kernels[r->n_kernels];
 
-		if (l->kernels[i].hist.count == 0)
+		if (l->kernels[i].hist.count + l->kernels[i].untimed == 0)
 			continue;
 		to->name = builder_text(b, base->name);
 		to->op = builder_text(b, base->op);
@@ -116,6 +138,8 @@ int lmm__kernels_build(struct builder *b)
 		to->stats = lmm__stats_make(&l->kernels[i].hist,
 					    k->ticks_per_second ? 1e9 / (double)k->ticks_per_second
 								: b->rate);
+		to->untimed = l->kernels[i].untimed;
+		estimate(to, &l->kernels[i].hist);
 		to->bytes = l->kernels[i].bytes;
 		to->flops = l->kernels[i].flops;
 		r->n_kernels++;

@@ -124,6 +124,12 @@ static int set_environment(const struct lmm_launch *l)
 				     preloadable(l->libs->probe, l->session_dir, "liblmmeter.so",
 						 link, sizeof(link)));
 	}
+	/* read by the OpenCL loader alone; the last one is the next to the application */
+	if (rc == 0) {
+		rc = append_variable("OPENCL_LAYERS",
+				     preloadable(l->libs->probe, l->session_dir, "liblmmeter.so",
+						 link, sizeof(link)));
+	}
 	if (rc == 0 && l->door != LMM_DOOR_PRELOAD && l->libs->audit[0]) {
 		rc = append_variable("LD_AUDIT",
 				     preloadable(l->libs->audit, l->session_dir,

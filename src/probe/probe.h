@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "probe/devices/budget.h"
 #include "wire/desc.h"
 #include "wire/ring.h"
 #include "wire/session.h"
@@ -75,6 +76,14 @@ struct lmm_thread {
 	uint32_t graph;	   /* graph about to run on this thread; 0: not known */
 	uint32_t graph_step;
 	const void *graph_base;
+	/* Device commands. The nodes are the engine's own list, good while the graph runs. */
+	const void *const *nodes;
+	uint32_t n_nodes;
+	uint32_t mark; /* node that is being computed, or LMM_NODE_UNKNOWN */
+	uint32_t graph_said, graph_said_step;
+	uint32_t device_step;
+	uint8_t is_device_timed;
+	struct lmm_budget budget;
 	uint8_t phase[LMM_PHASE_DEPTH];
 };
 
@@ -143,6 +152,10 @@ void lmm_session_describe(enum lmm_desc_kind kind, const struct lmm_buf *payload
 void lmm_session_reason(enum lmm_level level, const char *format, ...) LMM_PRINTF(2, 3);
 void lmm_session_count_no_ring(uint64_t n);
 uint32_t lmm_session_op_every(void);
+/* What timing device commands may cost, in millionths of the step time; 0: no limit. */
+uint32_t lmm_session_device_budget_ppm(void);
+/* True if this process takes part in a session. */
+bool lmm_session_is_joined(void);
 
 /* ---- doors (door.c) ----------------------------------------------------------------------------- */
 
@@ -232,5 +245,7 @@ extern struct lmm_run lmm_run_now;
 /* Says which engine this is, once. */
 void lmm_llama_describe_engine(const void *ra);
 void lmm_llama_after_fork(void);
+/* A program that uses a device, and no engine that is known here. */
+void lmm_engine_describe_unknown(const char *door);
 
 #endif

@@ -216,6 +216,16 @@ uint32_t lmm_session_op_every(void)
 	return session ? atomic_load_explicit(&session->op_every, memory_order_relaxed) : 0;
 }
 
+uint32_t lmm_session_device_budget_ppm(void)
+{
+	return session ? session->device_budget_ppm : 0;
+}
+
+bool lmm_session_is_joined(void)
+{
+	return session != NULL;
+}
+
 /* ---- rings -------------------------------------------------------------------------------------- */
 
 /* A ring's share of the ceiling: what it wants, at most a quarter of what is left. 0 if there is too little. */

@@ -114,6 +114,8 @@ static struct lmm_thread *thread_make(void)
 	atomic_store_explicit(&r->tid, tid, memory_order_relaxed);
 	th->seq = LMM_SEQ_NONE;
 	th->step = LMM_STEP_NONE;
+	th->device_step = LMM_STEP_NONE - 1; /* no step is this one */
+	th->mark = LMM_NODE_UNKNOWN;
 	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_THREAD, 0, LMM_SEQ_NONE, 0),
 			    (uint64_t)tid, 0);
 	if (thread_key_made)

@@ -196,7 +196,8 @@ static void write_layers(struct csv *c, const struct lmm_result *r)
 
 static void write_kernels(struct csv *c, const struct lmm_result *r)
 {
-	fputs("name,op,role,device,phase,fused,weight_type," STATS_HEADER ",bytes,flops\r\n",
+	fputs("name,op,role,device,phase,fused,weight_type," STATS_HEADER
+	      ",untimed,estimate_ns,estimate_half_ns,bytes,flops\r\n",
 	      c->out);
 	for (size_t i = 0; i < r->n_kernels; i++) {
 		const struct lmm_result_kernel *k = &r->kernels[i];
@@ -209,6 +210,9 @@ static void write_kernels(struct csv *c, const struct lmm_result *r)
 		put_bool(c, k->fused);
 		put_string(c, k->weight_type);
 		put_stats(c, &k->stats);
+		put_u64(c, k->untimed);
+		put_ns(c, k->estimate_ns);
+		put_decimal(c, k->estimate_half_ns, 3, k->estimate_half_ns >= 0);
 		put_u64(c, k->bytes);
 		put_u64(c, k->flops);
 		put_end(c);

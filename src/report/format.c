@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "analyze/result.h"
 #include "base/compiler.h"
 #include "lmmeter/trace.h"
 
@@ -330,6 +331,14 @@ struct lmm_human lmm_decimal(double v, unsigned decimals)
 	}
 	h.s[len] = '\0';
 	return h;
+}
+
+const char *lmm_gap_name(unsigned cause)
+{
+	static const char *const names[LMM_GAP_CAUSES] = { "host", "read_back", "driver",
+							   "unknown" };
+
+	return cause < LMM_GAP_CAUSES ? names[cause] : "?";
 }
 
 const char *lmm_level_name(unsigned level)

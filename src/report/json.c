@@ -193,6 +193,7 @@ static void put_phases(struct lmm_json *j, const struct lmm_result *r)
 		}
 		put_ns_or_null(j, "host_ns", p->host_ns, p->host_ns > 0);
 		put_ns_or_null(j, "device_ns", p->device_ns, p->device_ns > 0);
+		lmm_json_ns(j, "estimated_ns", p->estimated_ns);
 		lmm_json_bool(j, "warmup_only", p->warmup_only);
 		lmm_json_object_end(j);
 	}
@@ -312,6 +313,10 @@ static void put_kernels(struct lmm_json *j, const struct lmm_result *r)
 		lmm_json_bool(j, "fused", k->fused);
 		lmm_json_string(j, "weight_type", k->weight_type);
 		put_stats_values(j, &k->stats);
+		lmm_json_u64(j, "untimed", k->untimed);
+		lmm_json_ns(j, "estimate_ns", k->estimate_ns);
+		put_ns_or_null(j, "estimate_half_ns", k->estimate_half_ns,
+			       k->estimate_half_ns >= 0);
 		lmm_json_u64(j, "bytes", k->bytes);
 		lmm_json_u64(j, "flops", k->flops);
 		lmm_json_object_end(j);
@@ -345,6 +350,44 @@ static void put_graphs(struct lmm_json *j, const struct lmm_result *r)
 	lmm_json_ns(j, "kernels_ns", r->graph_kernels_ns);
 	lmm_json_ns(j, "gaps_ns", r->graph_gaps_ns);
 	lmm_json_ns(j, "own_ns", r->graph_own_ns);
+	lmm_json_object_end(j);
+}
+
+static void put_gap_causes(struct lmm_json *j, const struct lmm_result_device *d)
+{
+	lmm_json_array_begin(j, "gaps");
+	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
+		if (d->gaps[i].stats.count == 0)
+			continue;
+		lmm_json_row_begin(j, NULL);
+		lmm_json_string(j, "cause", lmm_gap_name(d->gaps[i].cause));
+		put_stats_values(j, &d->gaps[i].stats);
+		lmm_json_ns(j, "unsure_ns", d->gaps[i].unsure_ns);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
+static void put_device(struct lmm_json *j, const struct lmm_result_device *d)
+{
+	if (!d->seen) {
+		lmm_json_null(j, "device");
+		return;
+	}
+	lmm_json_object_begin(j, "device");
+	lmm_json_ns(j, "busy_ns", d->busy_ns);
+	put_gap_causes(j, d);
+	lmm_json_u64(j, "timed", d->timed);
+	lmm_json_u64(j, "untimed", d->untimed);
+	lmm_json_u64(j, "in_flight", d->in_flight);
+	lmm_json_u64(j, "unavailable", d->unavailable);
+	lmm_json_u64(j, "failed", d->failed);
+	lmm_json_u64(j, "early", d->early);
+	lmm_json_u64(j, "every", d->every);
+	lmm_json_ns(j, "clock_error_ns", d->clock_error_ns);
+	lmm_json_ns(j, "clock_error_max_ns", d->clock_error_max_ns);
+	put_ns_or_null(j, "command_cost_ns", d->command_cost_ns, d->command_cost_ns > 0);
+	lmm_json_ns(j, "harvest_cost_ns", d->harvest_cost_ns);
 	lmm_json_object_end(j);
 }
 
@@ -399,6 +442,7 @@ void lmm_report_json(const struct lmm_result *r, FILE *out)
 	put_kernels(&j, r);
 	put_threads(&j, r);
 	put_graphs(&j, r);
+	put_device(&j, &r->device);
 	put_records(&j, &r->records);
 	put_overhead(&j, &r->overhead);
 	put_level(&j, &r->level);

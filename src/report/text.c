@@ -505,6 +505,7 @@ void lmm_report_text(const struct lmm_result *r, const struct lmm_text_opts *opt
 		lmm__text_steps(&t);
 	lmm__text_layers(&t);
 	lmm__text_kernels(&t);
+	lmm__text_device(&t);
 	lmm__text_threads(&t);
 	print_apart(&t);
 	print_trust(&t);

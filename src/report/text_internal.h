@@ -45,6 +45,7 @@ void lmm__text_stats(const struct lmm_text *t, const char *name, const struct lm
 
 /* text_tables.c */
 void lmm__text_layers(const struct lmm_text *t);
+void lmm__text_device(const struct lmm_text *t);
 void lmm__text_kernels(const struct lmm_text *t);
 void lmm__text_requests(const struct lmm_text *t);
 void lmm__text_steps(const struct lmm_text *t);

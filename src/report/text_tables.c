@@ -121,24 +121,80 @@ void lmm__text_layers(const struct lmm_text *t)
 
 /* ---- operators ---------------------------------------------------------------------------------- */
 
-static int has_many_devices(const struct lmm_result *r)
+/* Operators of the host's, or the kernels of one device: a table each, as their names are of different length. */
+struct table {
+	const char *device; /* "CPU": operators */
+	int is_device;
+	size_t rows;
+	double total_ns;
+};
+
+static void table_look(const struct lmm_result *r, struct table *x)
 {
-	for (size_t i = 1; i < r->n_kernels; i++) {
-		if (strcmp(r->kernels[i].device, r->kernels[0].device) != 0)
-			return 1;
+	x->rows = 0;
+	x->total_ns = 0;
+	for (size_t i = 0; i < r->n_kernels; i++) {
+		if (strcmp(r->kernels[i].device, x->device) != 0)
+			continue;
+		x->rows++;
+		x->total_ns += r->kernels[i].estimate_ns;
 	}
-	return 0;
 }
 
-static void print_kernel(const struct lmm_text *t, const struct lmm_result_kernel *k,
-			 int show_device, double total_ns)
+static void print_head(const struct lmm_text *t, const struct table *x)
+{
+	if (x->is_device) {
+		char head[80];
+
+		(void)snprintf(head, sizeof(head), "Kernels on %.60s", x->device);
+		lmm__text_head(t, head, 0);
+		fprintf(t->out, "\n  %-43s%-10s%-10s%8s%10s%9s%9s\n", "", "role", "phase", "count",
+			"total", "p50", "share");
+		return;
+	}
+	lmm__text_head(t, "Operators", 21);
+	fprintf(t->out, "%-14s %-9s %-9s %-5s%8s%9s%9s%8s%5s\n", "op", "role", "phase", "type",
+		"count", "total", "p50", "share", "GB/s");
+}
+
+/* "±" and how many per cent, where only some runs were timed. */
+static void print_doubt(const struct lmm_text *t, const struct lmm_result_kernel *k)
+{
+	if (k->untimed == 0)
+		return;
+	if (k->estimate_half_ns < 0 || !(k->estimate_ns > 0)) {
+		fputs("  not timed often enough", t->out);
+	} else {
+		fprintf(t->out, " %s%s", t->opts->utf8 ? "\u00b1" : "+-",
+			lmm_human_percent(100 * k->estimate_half_ns / k->estimate_ns).s);
+	}
+}
+
+static void print_device_kernel(const struct lmm_text *t, const struct lmm_result_kernel *k,
+				double total_ns)
+{
+	fputs("  ", t->out);
+	lmm__text_cell(t, k->name, 42);
+	fputc(' ', t->out);
+	lmm__text_cell(t, lmm_role_name(k->role), 9);
+	fputc(' ', t->out);
+	lmm__text_cell(t, lmm_phase_name(k->phase), 10);
+	fprintf(t->out, "%8s%10s%9s%9s", lmm_human_short(k->stats.count + k->untimed).s,
+		lmm_human_ns(k->estimate_ns).s, lmm_human_ns(k->stats.p50_ns).s,
+		lmm_human_percent(total_ns > 0 ? 100 * k->estimate_ns / total_ns : 0).s);
+	print_doubt(t, k);
+	fputc('\n', t->out);
+}
+
+static void print_operator(const struct lmm_text *t, const struct lmm_result_kernel *k,
+			   double total_ns)
 {
 	fputs("  ", t->out);
 	lmm__text_cell(t, k->name, 18);
 	fputc(k->fused ? '+' : ' ', t->out);
 	lmm__text_cell(t, k->op, 14);
 	fputc(' ', t->out);
-	lmm__text_cell(t, show_device ? k->device : lmm_role_name(k->role), 9);
+	lmm__text_cell(t, lmm_role_name(k->role), 9);
 	fputc(' ', t->out);
 	lmm__text_cell(t, lmm_phase_name(k->phase), 9);
 	fputc(' ', t->out);
@@ -151,30 +207,126 @@ static void print_kernel(const struct lmm_text *t, const struct lmm_result_kerne
 	fputc('\n', t->out);
 }
 
-void lmm__text_kernels(const struct lmm_text *t)
+static void print_table(const struct lmm_text *t, const struct table *x)
 {
 	const struct lmm_result *r = t->r;
-	size_t shown = t->opts->kernels || r->n_kernels < TOP_KERNELS ? r->n_kernels : TOP_KERNELS;
-	int show_device = has_many_devices(r);
+	size_t shown = t->opts->kernels || x->rows < TOP_KERNELS ? x->rows : TOP_KERNELS;
 	int has_fused = 0;
-	double total_ns = 0;
 
-	if (r->n_kernels == 0)
-		return;
-	for (size_t i = 0; i < r->n_kernels; i++)
-		total_ns += r->kernels[i].stats.total_ns;
-	lmm__text_head(t, "Operators", 21);
-	fprintf(t->out, "%-14s %-9s %-9s %-5s%8s%9s%9s%8s%5s\n", "op",
-		show_device ? "device" : "role", "phase", "type", "count", "total", "p50", "share",
-		"GB/s");
-	for (size_t i = 0; i < shown; i++) {
-		print_kernel(t, &r->kernels[i], show_device, total_ns);
-		has_fused |= r->kernels[i].fused;
+	print_head(t, x);
+	for (size_t i = 0, n = 0; i < r->n_kernels && n < shown; i++) {
+		const struct lmm_result_kernel *k = &r->kernels[i];
+
+		if (strcmp(k->device, x->device) != 0)
+			continue;
+		n++;
+		if (x->is_device) {
+			print_device_kernel(t, k, x->total_ns);
+		} else {
+			print_operator(t, k, x->total_ns);
+		}
+		has_fused |= k->fused;
 	}
 	if (has_fused)
 		fputs("  + the next operator ran together with it\n", t->out);
-	if (shown < r->n_kernels)
-		fprintf(t->out, "  and %zu more (--kernels)\n", r->n_kernels - shown);
+	if (shown < x->rows)
+		fprintf(t->out, "  and %zu more (--kernels)\n", x->rows - shown);
+}
+
+static int is_first_of_device(const struct lmm_result *r, size_t at)
+{
+	for (size_t i = 0; i < at; i++) {
+		if (strcmp(r->kernels[i].device, r->kernels[at].device) == 0)
+			return 0;
+	}
+	return 1;
+}
+
+void lmm__text_kernels(const struct lmm_text *t)
+{
+	const struct lmm_result *r = t->r;
+
+	for (size_t i = 0; i < r->n_kernels; i++) {
+		struct table x = { .device = r->kernels[i].device };
+
+		if (!is_first_of_device(r, i))
+			continue;
+		x.is_device = r->device.seen && strcmp(x.device, "CPU") != 0;
+		table_look(r, &x);
+		print_table(t, &x);
+	}
+}
+
+/* ---- devices ------------------------------------------------------------------------------------ */
+
+static void print_gap(const struct lmm_text *t, const struct lmm_result_gap *g)
+{
+	static const char *const why[LMM_GAP_CAUSES] = {
+		"the host handed the next command over late",
+		"the host read results back, sampled, and began the next step",
+		"handed over in time, the driver or the device had not begun",
+		"shorter than the error of the clocks",
+	};
+
+	if (g->stats.count == 0)
+		return;
+	fprintf(t->out, "  idle    %10s in %s gaps: %s", lmm_human_ns(g->stats.total_ns).s,
+		lmm_human_count(g->stats.count).s, why[g->cause]);
+	if (g->unsure_ns > 0 && g->cause != LMM_GAP_UNKNOWN) {
+		fprintf(t->out, " (%s of it unsure)",
+			lmm_human_percent(100 * g->unsure_ns / g->stats.total_ns).s);
+	}
+	fputc('\n', t->out);
+}
+
+static void print_commands(const struct lmm_text *t, const struct lmm_result_device *d)
+{
+	char more[200] = "";
+	size_t n = 0;
+
+	if (d->in_flight) {
+		n += (size_t)snprintf(more + n, sizeof(more) - n, "; %s still in flight at the end",
+				      lmm_human_count(d->in_flight).s);
+	}
+	if (d->unavailable) {
+		n += (size_t)snprintf(more + n, sizeof(more) - n,
+				      "; of %s the driver gave no times",
+				      lmm_human_count(d->unavailable).s);
+	}
+	if (d->failed) {
+		(void)snprintf(more + n, sizeof(more) - n, "; %s failed",
+			       lmm_human_count(d->failed).s);
+	}
+	lmm__text_wrap(t, "  number", 10, "%s commands timed, %s not (one step in %s)%s",
+		       lmm_human_count(d->timed).s, lmm_human_count(d->untimed).s,
+		       lmm_human_count(d->every ? d->every : 1).s, more);
+}
+
+void lmm__text_device(const struct lmm_text *t)
+{
+	const struct lmm_result_device *d = &t->r->device;
+
+	if (!d->seen)
+		return;
+	lmm__text_head(t, "Device", 0);
+	fputc('\n', t->out);
+	fprintf(t->out, "  busy    %10s\n", lmm_human_ns(d->busy_ns).s);
+	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++)
+		print_gap(t, &d->gaps[i]);
+	print_commands(t, d);
+	lmm__text_wrap(t, "  clock", 10,
+		       "stamps placed on the host's timeline within %s (95 %%), %s at worst%s%s",
+		       lmm_human_ns(d->clock_error_ns).s, lmm_human_ns(d->clock_error_max_ns).s,
+		       d->early ? "; commands that seem to start too early: " : "",
+		       d->early ? lmm_human_count(d->early).s : "");
+	if (d->command_cost_ns > 0) {
+		lmm__text_wrap(
+			t, "  cost", 10, "%s to make a command timeable, %s to read its times",
+			lmm_human_ns(d->command_cost_ns).s, lmm_human_ns(d->harvest_cost_ns).s);
+	} else {
+		lmm__text_wrap(t, "  cost", 10, "%s to read a command's times",
+			       lmm_human_ns(d->harvest_cost_ns).s);
+	}
 }
 
 /* ---- requests ----------------------------------------------------------------------------------- */

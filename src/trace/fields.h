@@ -87,6 +87,8 @@ static const struct lmm_field lmm_fields_kernel[] = {
 	LMM_U(kernel.kernel),
 	LMM_STR(kernel.name),
 	LMM_STR(kernel.device),
+	LMM_U(kernel.kind),
+	LMM_U(kernel.program_hash),
 };
 
 static const struct lmm_field lmm_fields_queue[] = {
@@ -94,6 +96,8 @@ static const struct lmm_field lmm_fields_queue[] = {
 	LMM_U(queue.queue),
 	LMM_STR(queue.device),
 	LMM_U(queue.ticks_per_second),
+	LMM_U(queue.device_number),
+	LMM_U(queue.out_of_order),
 };
 
 static const struct lmm_field lmm_fields_loss[] = {

@@ -276,12 +276,16 @@ int lmm_desc_item_read(uint32_t kind, const void *payload, size_t bytes, char *a
 		out->kernel.kernel = (uint32_t)lmm_cur_varint(&r.c);
 		out->kernel.name = item_string(&r);
 		out->kernel.device = item_string(&r);
+		out->kernel.kind = (uint8_t)lmm_cur_varint(&r.c);
+		out->kernel.program_hash = lmm_cur_varint(&r.c);
 		break;
 	case LMM_DESC_QUEUE:
 		out->kind = LMM_ITEM_QUEUE;
 		out->queue.queue = (uint16_t)lmm_cur_varint(&r.c);
 		out->queue.device = item_string(&r);
 		out->queue.ticks_per_second = lmm_cur_varint(&r.c);
+		out->queue.device_number = (uint32_t)lmm_cur_varint(&r.c);
+		out->queue.out_of_order = (uint8_t)lmm_cur_varint(&r.c);
 		break;
 	default:
 		return LMM_E_CORRUPT;

@@ -10,8 +10,8 @@
  *		  varint address of the node less that of node 0, zigzag
  *		  op, name, type, varint ne[4], varint nbytes, varint flags (1: the engine computes it)
  *		  varint n_src; per source: varint node index + 1, or 0 and then name, type, varint ne[4], varint nbytes
- *	KERNEL	varint kernel, name, device
- *	QUEUE	varint queue, device, varint ticks_per_second
+ *	KERNEL	varint kernel, name, device, varint kind, varint program_hash
+ *	QUEUE	varint queue, device, varints: ticks_per_second device_number out_of_order
  *
  * Strings that repeat within a GRAPH are written once: a string is varint 0 + the string, or varint k: the k-th of
  * this graph (from 1).

@@ -21,7 +21,7 @@
 #include "lmmeter/trace.h"
 
 #define LMM_SHM_MAGIC	    0x316d68736d6d6cu /* "lmmshm1" */
-#define LMM_SHM_VERSION	    1u
+#define LMM_SHM_VERSION	    2u
 #define LMM_SHM_PROCESS_MAX 4096u /* processes with an engine in one session */
 #define LMM_SHM_RING_MAX    1024u /* recording threads of one process */
 
@@ -40,8 +40,10 @@ struct lmm_shm_session {
 	 * in an earlier recording can see that it must be told again. */
 	_Atomic uint32_t recording;
 	_Atomic uint32_t op_every; /* operators in one of this many steps; 1: all, 0: none */
-	uint32_t ring_bytes;	   /* wanted size of a ring, a power of two */
-	uint64_t memory_bytes;	   /* ceiling for all rings of the session */
+	/* What timing device commands may cost, in millionths of the step time; 0: time all of them. */
+	uint32_t device_budget_ppm;
+	uint32_t ring_bytes;   /* wanted size of a ring, a power of two */
+	uint64_t memory_bytes; /* ceiling for all rings of the session */
 	_Atomic uint64_t memory_used_bytes;
 	_Atomic uint32_t n_processes; /* numbers handed out so far; may pass LMM_SHM_PROCESS_MAX */
 	int32_t collector_pid;
@@ -49,7 +51,7 @@ struct lmm_shm_session {
 	/* Who collects, beyond doubt: process numbers mean something in one name space only, and come round. */
 	uint64_t pid_namespace;	    /* inode */
 	uint64_t collector_started; /* clock ticks since boot */
-	char out_path[3984];	    /* absolute path of the .lmt, for a recovery; "" if none */
+	char out_path[3976];	    /* absolute path of the .lmt, for a recovery; "" if none */
 };
 
 enum lmm_shm_process_state {
@@ -72,7 +74,11 @@ struct lmm_shm_process {
 	_Atomic uint64_t desc_bytes;   /* valid bytes of p<i>.d */
 	_Atomic uint64_t no_ring_lost; /* events of threads that got no ring */
 	_Atomic uint64_t desc_lost;    /* descriptors that could not be written */
-	char name[64];		       /* file name of the executable, NUL-terminated */
+	_Atomic uint64_t
+		device_event_cost_ps; /* of timing one device command, as measured there; 0: not yet */
+	_Atomic uint32_t
+		device_every; /* device commands are timed in one of this many steps; 0: not yet */
+	char name[64];	      /* file name of the executable, NUL-terminated */
 };
 
 _Static_assert(sizeof(struct lmm_shm_session) <= 4096 + 64,

@@ -457,6 +457,7 @@ void lmm_ggml_graph(struct lmm_thread *th, void *cgraph, const void *ra, uint32_
 
 	th->graph = 0;
 	th->graph_base = NULL;
+	th->nodes = NULL;
 	if (n_tokens)
 		*n_tokens = 0;
 	pthread_mutex_lock(&ggml_lock);
@@ -476,6 +477,9 @@ void lmm_ggml_graph(struct lmm_thread *th, void *cgraph, const void *ra, uint32_
 	}
 	th->graph = last.graph;
 	th->graph_base = last.base;
+	th->nodes = (const void *const *)g.nodes;
+	th->n_nodes = g.n;
+	th->mark = LMM_NODE_UNKNOWN;
 	if (n_tokens)
 		*n_tokens = last.n_tokens;
 out:

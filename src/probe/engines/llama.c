@@ -92,6 +92,20 @@ void lmm_llama_describe_engine(const void *ra)
 	lmm_buf_free(&b);
 }
 
+void lmm_engine_describe_unknown(const char *door)
+{
+	struct lmm_buf b = { 0 };
+
+	/* an engine that is known will say so itself, now or later */
+	if (!lmm_recording() || atomic_load(&engine_described) == lmm_recording())
+		return;
+	lmm_buf_put_str(&b, "unknown");
+	lmm_buf_put_str(&b, "");
+	lmm_buf_put_str(&b, door);
+	lmm_session_describe(LMM_DESC_ENGINE, &b);
+	lmm_buf_free(&b);
+}
+
 /* ---- contexts ----------------------------------------------------------------------------------- */
 
 /* Number of a context, 1 … CONTEXT_MAX; 0 when there are too many. */

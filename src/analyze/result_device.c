@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The result's part about devices: how busy they were, what they waited for, and how well that is known. */
+#include "analyze/build.h"
+
+static void costs_build(struct builder *b, struct lmm_result_device *d)
+{
+	const struct lmm_analysis *a = b->a;
+	uint64_t ticks = 0, n = 0, most = 0;
+
+	for (uint32_t i = 0; i < a->n_processes; i++) {
+		const struct process *p = &a->processes[i];
+
+		ticks += p->harvest_ticks;
+		n += p->harvested;
+		if (p->harvested < most || p->harvested == 0)
+			continue;
+		most = p->harvested;
+		d->every = p->device_every;
+		d->command_cost_ns = builder_ns(b, p->command_cost_mticks) / 1000;
+	}
+	if (n)
+		d->harvest_cost_ns = builder_ns(b, ticks) / (double)n;
+}
+
+int lmm__device_build(struct builder *b)
+{
+	const struct lmm_analysis *a = b->a;
+	const struct ledger *l = a->main;
+	struct lmm_result_device *d = &b->r->device;
+
+	for (uint32_t i = 0; i < LMM_I_FLIGHT; i++)
+		d->in_flight += a->flights[i].has == 1; /* COMMAND without COMPLETION */
+	d->timed = l->timed;
+	d->untimed = l->untimed;
+	d->unavailable = a->device_unavailable;
+	d->failed = a->device_failed;
+	d->early = a->device_early;
+	d->seen = d->timed + d->untimed + d->in_flight + a->warm->timed + a->warm->untimed > 0;
+	d->busy_ns = builder_ns(b, l->device_busy);
+	d->clock_error_ns = lmm_hist_quantile(&a->device_errors, 0.95) * b->rate;
+	d->clock_error_max_ns = builder_ns(b, a->device_errors.max);
+	costs_build(b, d);
+	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
+		d->gaps[i].cause = (uint8_t)i;
+		d->gaps[i].stats = lmm__stats_make(&l->device_gaps[i].hist, b->rate);
+		d->gaps[i].unsure_ns = builder_ns(b, l->device_gaps[i].unsure);
+	}
+	return 0;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads the times of commands that have ended, when the application has just waited for them: then the driver answers at
+ * once, and the device has nothing to do that we could hold up.
+ */
+#include <errno.h>
+
+#include "probe/devices/opencl/opencl.h"
+
+#define BATCH 64
+/* A harvest that asks the driver looks so far past a command that has not ended. */
+#define LOOK_AHEAD 256u
+/* The clocks are compared anew after so many ticks, or when a tighter pair of instants turns up. */
+#define CLOCK_AGAIN_TICKS (1u << 25)
+
+struct times {
+	uint64_t queued, submitted, started, ended;
+	uint64_t t0, t1; /* of the call that handed it over */
+	uint32_t id;
+	uint8_t status; /* enum lmm_completion */
+};
+
+static _Atomic uint64_t cost_mticks; /* of one command, smoothed, thousandths */
+
+double lmm_cl_harvest_cost(void)
+{
+	return (double)atomic_load_explicit(&cost_mticks, memory_order_relaxed) / 1000;
+}
+
+static void cost_take(uint64_t ticks, uint32_t n)
+{
+	uint64_t now = ticks * 1000 / n;
+	uint64_t old = atomic_load_explicit(&cost_mticks, memory_order_relaxed);
+
+	atomic_store_explicit(&cost_mticks, old ? old + now / 16 - old / 16 : now,
+			      memory_order_relaxed);
+}
+
+/* ---- one command -------------------------------------------------------------------------------- */
+
+static int stamp(cl_event event, cl_profiling_info what, uint64_t *t)
+{
+	cl_ulong v = 0;
+
+	if (lmm_cl.clGetEventProfilingInfo(event, what, sizeof(v), &v, NULL) != CL_SUCCESS)
+		return -1;
+	*t = v;
+	return 0;
+}
+
+static uint8_t times_read(cl_event event, struct times *x)
+{
+	if (stamp(event, CL_PROFILING_COMMAND_QUEUED, &x->queued) ||
+	    stamp(event, CL_PROFILING_COMMAND_SUBMIT, &x->submitted) ||
+	    stamp(event, CL_PROFILING_COMMAND_START, &x->started) ||
+	    stamp(event, CL_PROFILING_COMMAND_END, &x->ended))
+		return LMM_COMPLETION_UNAVAILABLE;
+	if (!x->started || !x->ended || x->queued > x->submitted || x->submitted > x->started || x->started > x->ended)
+		return LMM_COMPLETION_DISORDERED;
+	return LMM_COMPLETION_OK;
+}
+
+/* 1: ended well; negative: with an error; 0: not yet. */
+static int has_ended(cl_event event)
+{
+	cl_int status = CL_QUEUED;
+
+	if (lmm_cl.clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status), &status,
+				  NULL) != CL_SUCCESS)
+		return -1;
+	return status < 0 ? -1 : status == CL_COMPLETE;
+}
+
+/* Takes the command at a position if it has ended. */
+static int entry_take(struct lmm_cl_queue *q, uint32_t at, bool ask, struct times *x)
+{
+	struct lmm_cl_pending *p = &q->pending[at % LMM_CL_PENDING];
+	int ended = 1;
+
+	/* pairs with the release in pending_put() */
+	if (atomic_load_explicit(&p->ready, memory_order_acquire) != at + 1 || !p->event)
+		return 0;
+	if (ask)
+		ended = has_ended(p->event);
+	if (ended == 0)
+		return 0;
+	x->id = at;
+	x->t0 = p->t0;
+	x->t1 = p->t1;
+	x->started = x->ended = 0;
+	x->status = ended < 0 ? LMM_COMPLETION_FAILED : times_read(p->event, x);
+	lmm_cl.clReleaseEvent(p->event);
+	p->event = NULL;
+	return 1;
+}
+
+/* ---- telling ------------------------------------------------------------------------------------ */
+
+static uint64_t saturated(uint64_t v)
+{
+	return v < UINT32_MAX ? v : UINT32_MAX;
+}
+
+static void times_put(struct lmm_thread *th, const struct lmm_cl_queue *q, const struct times *x)
+{
+	int ok = x->status == LMM_COMPLETION_OK;
+
+	lmm_writer_put_wide(&th->w, ok ? x->started : 0,
+			    lmm_word(LMM_EV_COMPLETION, x->status, q->number, x->id),
+			    ok ? x->ended - x->started : 0,
+			    ok ? saturated(x->submitted - x->queued) |
+					    saturated(x->started - x->submitted) << 32
+			       : 0);
+}
+
+static void clock_put(struct lmm_thread *th, struct lmm_cl_queue *q, uint64_t t0, uint64_t t1,
+		      uint64_t device)
+{
+	uint64_t now = lmm_now(), error = (t1 - t0 + 1) / 2, age = now - (t0 + (t1 - t0) / 2);
+
+	if (error > UINT32_MAX || age > UINT32_MAX)
+		return;
+	/* an older pair is as good until the clocks may have drifted apart */
+	if (q->clock_t && now - q->clock_t < CLOCK_AGAIN_TICKS && error >= q->clock_error)
+		return;
+	q->clock_t = now;
+	q->clock_error = (uint32_t)error;
+	lmm_writer_put_wide(&th->w, now,
+			    lmm_word(LMM_EV_DEVICE_CLOCK, 0, q->number, q->device_number), device,
+			    error | age << 32);
+}
+
+/*
+ * QUEUED was stamped by the driver inside the call, between its two stamps of ours: the shortest call says best what the
+ * device's clock showed when.
+ */
+static void batch_clock(struct lmm_thread *th, struct lmm_cl_queue *q, const struct times *x,
+			unsigned n)
+{
+	const struct times *best = NULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (x[i].status != LMM_COMPLETION_OK || x[i].queued == 0)
+			continue;
+		if (!best || x[i].t1 - x[i].t0 < best->t1 - best->t0)
+			best = &x[i];
+	}
+	if (best)
+		clock_put(th, q, best->t0, best->t1, best->queued);
+}
+
+static void timer_clock(struct lmm_thread *th, struct lmm_cl_queue *q)
+{
+	cl_ulong device = 0, host = 0;
+	uint64_t t0 = lmm_now(), t1;
+
+	if (q->clock_t && t0 - q->clock_t < CLOCK_AGAIN_TICKS)
+		return;
+	if (lmm_cl.clGetDeviceAndHostTimer(q->device, &device, &host) != CL_SUCCESS || !device) {
+		q->has_timer = false;
+		return;
+	}
+	t1 = lmm_now();
+	clock_put(th, q, t0, t1, device);
+}
+
+static void batch_put(struct lmm_thread *th, struct lmm_cl_queue *q, const struct times *x,
+		      unsigned n)
+{
+	batch_clock(th, q, x, n);
+	for (unsigned i = 0; i < n; i++)
+		times_put(th, q, &x[i]);
+}
+
+/* ---- a queue ------------------------------------------------------------------------------------ */
+
+static void tail_move(struct lmm_cl_queue *q)
+{
+	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+	uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+
+	while (tail != head) {
+		const struct lmm_cl_pending *p = &q->pending[tail % LMM_CL_PENDING];
+
+		if (atomic_load_explicit(&p->ready, memory_order_acquire) != tail + 1 || p->event)
+			break;
+		tail++;
+	}
+	/* pairs with the acquire in pending_put() */
+	atomic_store_explicit(&q->tail, tail, memory_order_release);
+}
+
+static uint32_t harvest(struct lmm_thread *th, struct lmm_cl_queue *q, uint32_t upto, bool ask)
+{
+	uint32_t at = atomic_load_explicit(&q->tail, memory_order_relaxed), total = 0, missed = 0;
+	struct times x[BATCH];
+	unsigned n = 0;
+
+	/* a command that is harvested already lies before the tail, or is done */
+	for (; (int32_t)(upto - at) > 0 && missed < LOOK_AHEAD; at++) {
+		if (!entry_take(q, at, ask, &x[n])) {
+			missed += ask;
+			if (ask && q->is_ordered)
+				break;
+			continue;
+		}
+		total++;
+		if (++n == BATCH) {
+			batch_put(th, q, x, n);
+			n = 0;
+		}
+	}
+	batch_put(th, q, x, n);
+	tail_move(q);
+	return total;
+}
+
+static void harvest_measured(struct lmm_cl_queue *q, uint32_t upto, bool ask)
+{
+	struct lmm_thread *th = lmm_thread_self();
+	int saved = errno;
+	uint64_t t0, t1;
+	uint32_t n;
+
+	if (!th || (int32_t)(upto - atomic_load_explicit(&q->tail, memory_order_relaxed)) <= 0)
+		return;
+	if (atomic_flag_test_and_set_explicit(&q->is_harvested, memory_order_acquire))
+		return;
+	t0 = lmm_now();
+	if (q->has_timer)
+		timer_clock(th, q);
+	n = harvest(th, q, upto, ask);
+	atomic_flag_clear_explicit(&q->is_harvested, memory_order_release);
+	t1 = lmm_now();
+	if (n) {
+		cost_take(t1 - t0, n);
+		lmm_cl_harvest_put(th, t0, t1, n);
+	}
+	errno = saved;
+}
+
+void lmm_cl_harvest(struct lmm_cl_queue *q, uint32_t upto)
+{
+	harvest_measured(q, upto, !q->is_ordered);
+}
+
+void lmm_cl_harvest_ended(struct lmm_cl_queue *q)
+{
+	harvest_measured(q, atomic_load_explicit(&q->head, memory_order_acquire), true);
+}
+
+/* Position behind the event in its queue; 0 in *found: it is not there. */
+static uint32_t event_find(const struct lmm_cl_queue *q, cl_event event, bool *found)
+{
+	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+	uint32_t at = atomic_load_explicit(&q->head, memory_order_acquire);
+
+	for (*found = false; at != tail; at--) {
+		const struct lmm_cl_pending *p = &q->pending[(at - 1) % LMM_CL_PENDING];
+
+		if (atomic_load_explicit(&p->ready, memory_order_acquire) == at &&
+		    p->event == event) {
+			*found = true;
+			return at;
+		}
+	}
+	return at;
+}
+
+bool lmm_cl_event_is_held(const struct lmm_cl_queue *q, cl_event event)
+{
+	bool found;
+
+	event_find(q, event, &found);
+	return found;
+}
+
+void lmm_cl_event_ended(cl_event event)
+{
+	cl_command_queue handle = NULL;
+	struct lmm_cl_queue *q;
+	uint32_t upto;
+	bool found;
+
+	if (lmm_cl.clGetEventInfo(event, CL_EVENT_COMMAND_QUEUE, sizeof(handle), &handle, NULL) !=
+		    CL_SUCCESS ||
+	    !handle)
+		return; /* a user event has no queue */
+	q = lmm_cl_queue_find(handle);
+	if (!q)
+		return;
+	upto = event_find(q, event, &found);
+	if (found && q->is_ordered) {
+		lmm_cl_harvest(q, upto);
+	} else {
+		lmm_cl_harvest_ended(q);
+	}
+}

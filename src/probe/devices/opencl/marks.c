@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which node of ggml's graph a command is for. Every backend asks ggml_is_empty(node) of each node before it computes it.
+ * Only the import of the OpenCL backend leads here: the CPU's asks a thousand times per token, and has a better hook.
+ */
+#include <pthread.h>
+
+#include "probe/devices/opencl/opencl.h"
+#include "probe/patch.h"
+
+#define LOOK_AHEAD 64u /* nodes */
+
+static bool (*is_empty)(const void *tensor);
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Further on than one node: views in between are not asked for. What is no node of the graph (a source) marks nothing. */
+static LMM_NOINLINE void mark_search(struct lmm_thread *th, const void *tensor)
+{
+	uint32_t from = th->mark + 1, end = from + LOOK_AHEAD;
+
+	for (uint32_t i = from; i < th->n_nodes && i < end; i++) {
+		if (th->nodes[i] == tensor) {
+			th->mark = i;
+			return;
+		}
+	}
+}
+
+static bool mark(const void *tensor)
+{
+	struct lmm_thread *th = lmm_self;
+
+	if (th && th->graph && th->nodes) {
+		uint32_t next = th->mark + 1;
+
+		if (lmm_likely(next < th->n_nodes && th->nodes[next] == tensor)) {
+			th->mark = next;
+		} else if (next == 0 || th->nodes[th->mark] != tensor) {
+			mark_search(th, tensor);
+		}
+	}
+	return is_empty(tensor);
+}
+
+void lmm_cl_marks_begin(void)
+{
+	pthread_mutex_lock(&lock);
+	lmm_patch_imports("ggml_is_empty", "clEnqueueNDRangeKernel", (void *)mark,
+			  (void **)&is_empty);
+	pthread_mutex_unlock(&lock);
+}

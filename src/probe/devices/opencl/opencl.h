@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OpenCL from outside: what the files of this folder share. Every command of a queue is recorded as it is handed over
+ * (enqueue.c), and, if its step is timed, keeps an event until the application itself has waited for it; then its
+ * times are read (harvest.c). Nothing is ever waited for or flushed here. docs/opencl.md has the whole story.
+ *
+ * A hooked function has three ways in, of which one is at work in a process: the loader's layer (layer.c), which comes first if
+ * the loader knows layers; the symbol lmm_hook_<name>, which the audit door hands out and liblmmeter-opencl.so jumps to.
+ */
+#ifndef LMM_PROBE_DEVICES_OPENCL_OPENCL_H
+#define LMM_PROBE_DEVICES_OPENCL_OPENCL_H
+
+#define CL_TARGET_OPENCL_VERSION 300
+#define CL_USE_DEPRECATED_OPENCL_1_0_APIS
+#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#define CL_USE_DEPRECATED_OPENCL_2_0_APIS
+#define CL_USE_DEPRECATED_OPENCL_2_1_APIS
+#define CL_USE_DEPRECATED_OPENCL_2_2_APIS
+#include <CL/cl.h>
+#include <CL/cl_icd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "probe/probe.h"
+
+/* The functions that calls go on to; entries this implementation lacks are NULL. Set before anything is recorded. */
+extern struct _cl_icd_dispatch lmm_cl;
+/* 1: the loader calls us as a layer; calls that come by another way are passed on unseen. */
+extern _Atomic int lmm_cl_is_layer;
+
+/* Fills lmm_cl by looking the functions up as the code at ra would. 0, or -1 if there is no OpenCL. */
+int lmm_cl_bind(const void *ra);
+
+#define LMM_CL_NOTHING(ret)                                                                        \
+	__builtin_choose_expr(__builtin_types_compatible_p(ret, cl_int), CL_INVALID_OPERATION, NULL)
+
+/* Declares a hook with its ways in; the body follows and calls lmm_cl.<symbol>. */
+#define LMM_CL_HOOK(ret, symbol, params, args)                                                     \
+	static LMM_INLINE ret do_##symbol params;                                                  \
+	ret CL_API_CALL lmm__layer_##symbol params;                                                \
+	ret CL_API_CALL lmm__layer_##symbol params                                                 \
+	{                                                                                          \
+		return do_##symbol args;                                                           \
+	}                                                                                          \
+	LMM_EXPORT ret(*lmm_orig_##symbol) params;                                                 \
+	static struct lmm_door door_##symbol = { .name = #symbol,                                  \
+						 .orig = (void **)&lmm_orig_##symbol };            \
+	LMM_EXPORT ret lmm_hook_##symbol params;                                                   \
+	LMM_EXPORT ret lmm_hook_##symbol params                                                    \
+	{                                                                                          \
+		LMM_REAL(symbol);                                                                  \
+		if (!fn)                                                                           \
+			return LMM_CL_NOTHING(ret);                                                \
+		if (atomic_load_explicit(&lmm_cl_is_layer, memory_order_relaxed) ||                \
+		    LMM_FOREIGN(symbol) || lmm_cl_bind(__builtin_return_address(0)))               \
+			return fn args;                                                            \
+		return do_##symbol args;                                                           \
+	}                                                                                          \
+	static LMM_INLINE ret do_##symbol params
+
+/* ---- queues (objects.c) ------------------------------------------------------------------------- */
+
+#define LMM_CL_PENDING                                                                             \
+	4096u /* timed commands of one queue whose times are not read yet; a power of two */
+#define LMM_CL_ASKED_MAX 16 /* words of a queue's property list that are remembered */
+
+struct lmm_cl_pending {
+	/* position + 1 when filled, so that a reader knows a finished entry from one that is being written */
+	_Atomic uint32_t ready;
+	cl_event event;	 /* ours to release; NULL: done */
+	uint64_t t0, t1; /* before and after the enqueueing call */
+};
+
+struct lmm_cl_queue {
+	_Atomic(cl_command_queue) handle; /* NULL: released */
+	cl_context context;
+	cl_device_id device;
+	uint16_t number;
+	uint16_t device_number;
+	bool is_timed;	  /* its commands can be timed */
+	bool is_ordered;  /* commands end in the order in which they were handed over */
+	bool is_injected; /* the profiling bit is ours, not the application's */
+	bool has_list;	  /* made with a property list: asked[] */
+	uint8_t n_asked;
+	cl_queue_properties asked[LMM_CL_ASKED_MAX];
+	_Atomic uint32_t head;	  /* next position; a command's number */
+	_Atomic uint32_t tail;	  /* positions before are done */
+	atomic_flag is_harvested; /* by one thread at a time; who finds it set goes on */
+	bool has_timer;		  /* clGetDeviceAndHostTimer() works */
+	uint64_t clock_t;	  /* when its device's clock was last said */
+	uint32_t clock_error;
+	struct lmm_cl_pending pending[LMM_CL_PENDING];
+};
+
+/* The queue of that handle; NULL: not one of ours (made before we were there, or too many). */
+struct lmm_cl_queue *lmm_cl_queue_find(cl_command_queue handle);
+/* All that were made, in order; *n gets how many. Entries are never freed. */
+struct lmm_cl_queue *const *lmm_cl_queues(unsigned *n);
+
+/* ---- kernels (objects.c) ------------------------------------------------------------------------ */
+
+/* Number of a kernel object, described when it is first seen. */
+uint32_t lmm_cl_kernel_number(cl_kernel kernel);
+/* Number of a command that is not a kernel: enum lmm_kernel_kind. */
+uint32_t lmm_cl_kind_number(enum lmm_kernel_kind kind);
+
+/* ---- harvest.c ---------------------------------------------------------------------------------- */
+
+/* All commands of the queue up to position `upto` (not included) have ended: reads their times. */
+void lmm_cl_harvest(struct lmm_cl_queue *q, uint32_t upto);
+/* Those that the driver says have ended; asks, never waits. */
+void lmm_cl_harvest_ended(struct lmm_cl_queue *q);
+/* The application has seen this event complete. */
+void lmm_cl_event_ended(cl_event event);
+/* Whether we hold a reference to the event. */
+bool lmm_cl_event_is_held(const struct lmm_cl_queue *q, cl_event event);
+
+/* Smoothed cost of reading one command's times, ticks. */
+double lmm_cl_harvest_cost(void);
+/* Records that n commands were read from t0 to t1, and what timing a command costs (calibrate.c). */
+void lmm_cl_harvest_put(struct lmm_thread *th, uint64_t t0, uint64_t t1, uint32_t n);
+
+/* ---- marks.c ------------------------------------------------------------------------------------ */
+
+/* Makes the node of ggml's graph that is being computed known to commands; again when further objects may have come. */
+void lmm_cl_marks_begin(void);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queues: they get the profiling bit, and the application is told what it would be told without it. Entries are made under a
+ * lock and never freed, so that the hot path finds them without one.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe/devices/opencl/calibrate.h"
+#include "probe/devices/opencl/opencl.h"
+
+#define QUEUES_MAX    64
+#define DEVICES_MAX   16
+#define LIST_MAX      (LMM_CL_ASKED_MAX - 3) /* room for our pair and the end */
+#define RECORDABLE    (1ull << 30)	     /* CL_QUEUE_RECORDABLE_QCOM: refuses profiling */
+#define PROPERTY_LIST 0x1098		     /* CL_QUEUE_PROPERTIES_ARRAY */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lmm_cl_queue *queues[QUEUES_MAX];
+static _Atomic unsigned n_queues;
+static _Atomic(struct lmm_cl_queue *) last_found;
+static cl_device_id devices[DEVICES_MAX];
+static unsigned n_devices;
+
+struct lmm_cl_queue *lmm_cl_queue_find(cl_command_queue handle)
+{
+	struct lmm_cl_queue *q = atomic_load_explicit(&last_found, memory_order_acquire);
+	unsigned n;
+
+	if (lmm_likely(q && atomic_load_explicit(&q->handle, memory_order_relaxed) == handle))
+		return q;
+	/* pairs with the release in entry_add() */
+	n = atomic_load_explicit(&n_queues, memory_order_acquire);
+	for (unsigned i = 0; i < n; i++) {
+		q = queues[i];
+		if (atomic_load_explicit(&q->handle, memory_order_acquire) == handle) {
+			atomic_store_explicit(&last_found, q, memory_order_release);
+			return q;
+		}
+	}
+	return NULL;
+}
+
+struct lmm_cl_queue *const *lmm_cl_queues(unsigned *n)
+{
+	*n = atomic_load_explicit(&n_queues, memory_order_acquire);
+	return queues;
+}
+
+/* ---- making one --------------------------------------------------------------------------------- */
+
+static uint16_t device_number(cl_device_id device)
+{
+	for (unsigned i = 0; i < n_devices; i++) {
+		if (devices[i] == device)
+			return (uint16_t)i;
+	}
+	if (n_devices == DEVICES_MAX)
+		return DEVICES_MAX;
+	devices[n_devices] = device;
+	return (uint16_t)n_devices++;
+}
+
+static void describe(const struct lmm_cl_queue *q)
+{
+	struct lmm_buf b = { 0 };
+	char name[256] = "";
+
+	if (lmm_cl.clGetDeviceInfo(q->device, CL_DEVICE_NAME, sizeof(name), name, NULL))
+		name[0] = 0;
+	name[sizeof(name) - 1] = 0;
+	lmm_buf_put_varint(&b, q->number);
+	lmm_buf_put_str(&b, name[0] ? name : "OpenCL device");
+	lmm_buf_put_varint(&b, 1000000000u); /* stamps of OpenCL are nanoseconds by definition */
+	lmm_buf_put_varint(&b, q->device_number);
+	lmm_buf_put_varint(&b, !q->is_ordered);
+	lmm_session_describe(LMM_DESC_QUEUE, &b);
+	lmm_buf_free(&b);
+}
+
+/* An entry whose queue is gone and whose commands have all been read, or a new one. With the lock held. */
+static struct lmm_cl_queue *entry_add(void)
+{
+	unsigned n = atomic_load(&n_queues);
+	struct lmm_cl_queue *q;
+
+	if (n == QUEUES_MAX)
+		return NULL;
+	q = calloc(1, sizeof(*q));
+	if (!q)
+		return NULL;
+	q->number = (uint16_t)n;
+	queues[n] = q;
+	/* pairs with the acquire in lmm_cl_queue_find() */
+	atomic_store_explicit(&n_queues, n + 1, memory_order_release);
+	return q;
+}
+
+/* A handle that is given out again belongs to a new queue. */
+static void handle_forget(cl_command_queue handle)
+{
+	unsigned n = atomic_load(&n_queues);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (atomic_load(&queues[i]->handle) == handle)
+			atomic_store(&queues[i]->handle, NULL);
+	}
+}
+
+struct wish {
+	cl_context context;
+	cl_device_id device;
+	cl_command_queue_properties bits; /* as the application asked */
+	const cl_queue_properties *list;  /* NULL: made without one */
+	bool is_injected;
+};
+
+static void queue_note(cl_command_queue handle, const struct wish *w)
+{
+	struct lmm_cl_queue *q;
+
+	pthread_mutex_lock(&lock);
+	handle_forget(handle);
+	q = entry_add();
+	if (q) {
+		q->context = w->context;
+		q->device = w->device;
+		q->device_number = device_number(w->device);
+		q->is_injected = w->is_injected;
+		q->is_timed = w->is_injected || (w->bits & CL_QUEUE_PROFILING_ENABLE);
+		q->is_ordered = !(w->bits & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+		q->has_timer = lmm_cl.clGetDeviceAndHostTimer != NULL;
+		q->has_list = w->list != NULL;
+		while (w->list && q->n_asked < LMM_CL_ASKED_MAX) {
+			q->asked[q->n_asked] = w->list[q->n_asked];
+			if (w->list[q->n_asked++] == 0)
+				break;
+		}
+		describe(q);
+		atomic_store_explicit(&q->handle, handle, memory_order_release);
+	}
+	pthread_mutex_unlock(&lock);
+	if (!q) {
+		lmm_session_reason(
+			LMM_LEVEL_KERNELS,
+			"more than %d OpenCL queues: commands of further ones are not seen",
+			QUEUES_MAX);
+	}
+	lmm_cl_calibrate_start();
+	lmm_cl_marks_begin();
+}
+
+/* The recording begins here, for programs in which nothing began it before. */
+static bool is_wanted(void)
+{
+	lmm_probe_start();
+	if (!lmm_session_is_joined())
+		return false;
+	lmm_engine_describe_unknown("opencl");
+	return true;
+}
+
+static void profiling_refused(void)
+{
+	lmm_session_reason(
+		LMM_LEVEL_PHASES,
+		"the OpenCL driver makes no queue with profiling: its kernels are counted and "
+		"not timed");
+}
+
+LMM_CL_HOOK(cl_command_queue, clCreateCommandQueue,
+	    (cl_context context, cl_device_id device, cl_command_queue_properties bits,
+	     cl_int *error),
+	    (context, device, bits, error))
+{
+	struct wish w = { .context = context, .device = device, .bits = bits };
+	cl_command_queue queue = NULL;
+
+	if (!is_wanted())
+		return lmm_cl.clCreateCommandQueue(context, device, bits, error);
+	if (!(bits & (CL_QUEUE_PROFILING_ENABLE | RECORDABLE))) {
+		queue = lmm_cl.clCreateCommandQueue(context, device,
+						    bits | CL_QUEUE_PROFILING_ENABLE, error);
+		w.is_injected = queue != NULL;
+	}
+	if (!queue) {
+		queue = lmm_cl.clCreateCommandQueue(context, device, bits, error);
+		if (queue && !(bits & CL_QUEUE_PROFILING_ENABLE))
+			profiling_refused();
+	}
+	if (queue)
+		queue_note(queue, &w);
+	return queue;
+}
+
+/* Where the bits stand in a property list; the list's length without its end in *n. */
+static const cl_queue_properties *list_bits(const cl_queue_properties *list, unsigned *n)
+{
+	const cl_queue_properties *bits = NULL;
+
+	for (*n = 0; list && *n <= LIST_MAX && list[*n]; *n += 2) {
+		if (list[*n] == CL_QUEUE_PROPERTIES)
+			bits = &list[*n + 1];
+	}
+	return bits;
+}
+
+/* The list with the profiling bit. 0: leave it as it is. */
+static int list_inject(const cl_queue_properties *list, cl_queue_properties *out)
+{
+	unsigned n;
+	const cl_queue_properties *bits = list_bits(list, &n);
+	cl_queue_properties asked = bits ? *bits : 0;
+
+	if (n > LIST_MAX || asked & (CL_QUEUE_PROFILING_ENABLE | CL_QUEUE_ON_DEVICE | RECORDABLE))
+		return 0;
+	if (n)
+		memcpy(out, list, n * sizeof(*out));
+	if (bits) {
+		out[bits - list] |= CL_QUEUE_PROFILING_ENABLE;
+	} else {
+		out[n++] = CL_QUEUE_PROPERTIES;
+		out[n++] = CL_QUEUE_PROFILING_ENABLE;
+	}
+	out[n] = 0;
+	return 1;
+}
+
+LMM_CL_HOOK(cl_command_queue, clCreateCommandQueueWithProperties,
+	    (cl_context context, cl_device_id device, const cl_queue_properties *list,
+	     cl_int *error),
+	    (context, device, list, error))
+{
+	static const cl_queue_properties empty[1];
+	cl_queue_properties injected[LMM_CL_ASKED_MAX];
+	struct wish w = { .context = context, .device = device, .list = list ? list : empty };
+	const cl_queue_properties *bits;
+	cl_command_queue queue = NULL;
+	unsigned n;
+
+	if (!is_wanted())
+		return lmm_cl.clCreateCommandQueueWithProperties(context, device, list, error);
+	bits = list_bits(list, &n);
+	w.bits = bits ? *bits : 0;
+	if (list_inject(list, injected)) {
+		queue = lmm_cl.clCreateCommandQueueWithProperties(context, device, injected, error);
+		w.is_injected = queue != NULL;
+	}
+	if (!queue)
+		queue = lmm_cl.clCreateCommandQueueWithProperties(context, device, list, error);
+	if (queue)
+		queue_note(queue, &w);
+	if (queue && !w.is_injected && !(w.bits & CL_QUEUE_PROFILING_ENABLE))
+		profiling_refused();
+	return queue;
+}
+
+/* ---- what the application is told --------------------------------------------------------------- */
+
+static cl_int answer(const void *value, size_t n, size_t bytes, void *to, size_t *bytes_out)
+{
+	if (to && bytes < n)
+		return CL_INVALID_VALUE;
+	if (to && n)
+		memcpy(to, value, n);
+	if (bytes_out)
+		*bytes_out = n;
+	return CL_SUCCESS;
+}
+
+LMM_CL_HOOK(cl_int, clGetCommandQueueInfo,
+	    (cl_command_queue queue, cl_command_queue_info what, size_t bytes, void *to,
+	     size_t *bytes_out),
+	    (queue, what, bytes, to, bytes_out))
+{
+	struct lmm_cl_queue *q = lmm_cl_queue_find(queue);
+	cl_int rc;
+
+	/* without a list the answer's size is 0, which drivers say by themselves */
+	if (q && q->is_injected && what == PROPERTY_LIST && q->has_list) {
+		return answer(q->asked, q->asked[0] ? q->n_asked * sizeof(q->asked[0]) : 0, bytes,
+			      to, bytes_out);
+	}
+	rc = lmm_cl.clGetCommandQueueInfo(queue, what, bytes, to, bytes_out);
+	if (rc == CL_SUCCESS && q && q->is_injected && what == CL_QUEUE_PROPERTIES && to &&
+	    bytes >= sizeof(cl_command_queue_properties)) {
+		cl_command_queue_properties bits;
+
+		memcpy(&bits, to, sizeof(bits));
+		bits &= ~(cl_command_queue_properties)CL_QUEUE_PROFILING_ENABLE;
+		memcpy(to, &bits, sizeof(bits));
+	}
+	return rc;
+}
+
+LMM_CL_HOOK(cl_int, clReleaseCommandQueue, (cl_command_queue queue), (queue))
+{
+	struct lmm_cl_queue *q = lmm_recording() ? lmm_cl_queue_find(queue) : NULL;
+
+	/* what has ended by now is the last that will be known of it */
+	if (q)
+		lmm_cl_harvest_ended(q);
+	return lmm_cl.clReleaseCommandQueue(queue);
+}
+
+static struct lmm_cl_queue *queue_of(cl_event event)
+{
+	cl_command_queue handle = NULL;
+
+	if (lmm_cl.clGetEventInfo(event, CL_EVENT_COMMAND_QUEUE, sizeof(handle), &handle, NULL))
+		return NULL;
+	return handle ? lmm_cl_queue_find(handle) : NULL;
+}
+
+LMM_CL_HOOK(cl_int, clGetEventProfilingInfo,
+	    (cl_event event, cl_profiling_info what, size_t bytes, void *to, size_t *bytes_out),
+	    (event, what, bytes, to, bytes_out))
+{
+	struct lmm_cl_queue *q = queue_of(event);
+
+	/* without us there would be nothing to know */
+	if (q && q->is_injected)
+		return CL_PROFILING_INFO_NOT_AVAILABLE;
+	return lmm_cl.clGetEventProfilingInfo(event, what, bytes, to, bytes_out);
+}
+
+LMM_CL_HOOK(cl_int, clGetEventInfo,
+	    (cl_event event, cl_event_info what, size_t bytes, void *to, size_t *bytes_out),
+	    (event, what, bytes, to, bytes_out))
+{
+	cl_int rc = lmm_cl.clGetEventInfo(event, what, bytes, to, bytes_out);
+
+	if (rc != CL_SUCCESS || !to)
+		return rc;
+	if (what == CL_EVENT_REFERENCE_COUNT && bytes >= sizeof(cl_uint)) {
+		struct lmm_cl_queue *q = queue_of(event);
+		cl_uint n;
+
+		memcpy(&n, to, sizeof(n));
+		n -= q && n > 1 && lmm_cl_event_is_held(q, event);
+		memcpy(to, &n, sizeof(n));
+	} else if (what == CL_EVENT_COMMAND_EXECUTION_STATUS && bytes >= sizeof(cl_int) &&
+		   lmm_recording()) {
+		cl_int status;
+
+		memcpy(&status, to, sizeof(status));
+		if (status == CL_COMPLETE)
+			lmm_cl_event_ended(event);
+	}
+	return rc;
+}
