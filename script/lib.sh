@@ -49,9 +49,13 @@ has_header() { # header.h [compiler]
 	echo "#include <$1>" | "${2:-cc}" -E - >/dev/null 2>&1
 }
 
+has_library() { # name, as after -l
+	echo 'int main(void) { return 0; }' | cc -x c - "-l$1" -o /dev/null 2>/dev/null
+}
+
 # Prints the Debian packages that are missing for a purpose. Asks for tools and headers, not for packages, so that other
 # distributions that have them pass.
-missing_packages() { # build|engine|unit|long|bench …
+missing_packages() { # build|engine|unit|opencl|pocl|long …
 	local purpose
 
 	for purpose in "$@"; do
@@ -62,6 +66,7 @@ missing_packages() { # build|engine|unit|long|bench …
 			command -v gcc >/dev/null || echo gcc
 			has_header stdio.h gcc || echo libc6-dev
 			has_header zstd.h gcc || echo libzstd-dev
+			has_header CL/cl_icd.h gcc || echo opencl-c-headers
 			;;
 		engine)
 			command -v g++ >/dev/null || echo g++
@@ -76,6 +81,14 @@ missing_packages() { # build|engine|unit|long|bench …
 			command -v bats >/dev/null || echo bats
 			command -v jq >/dev/null || echo jq
 			command -v git >/dev/null || echo git
+			;;
+		opencl)
+			has_header CL/cl_icd.h || echo opencl-c-headers
+			has_library OpenCL || echo ocl-icd-opencl-dev ocl-icd-libopencl1
+			;;
+		pocl)
+			# an OpenCL device for any machine (POCL_DEVICES=basic); it comes with LLVM: 400 MB installed
+			[ -e /etc/OpenCL/vendors/pocl.icd ] || echo pocl-opencl-icd
 			;;
 		long)
 			command -v clang-14 >/dev/null || echo clang-14
