@@ -31,6 +31,7 @@ struct run_opts {
 	int requests, steps, layers, kernels;
 	uint64_t memory_bytes;
 	uint64_t max_size_bytes;
+	uint64_t budget_ppm;
 };
 
 static const char *const threads_choices[] = { "first", "all", NULL };
@@ -49,6 +50,9 @@ static const struct lmm_opt run_table[] = {
 	  "ceiling for all rings together (default 64M)" },
 	{ 0, "max-size", LMM_OPT_SIZE, offsetof(struct run_opts, max_size_bytes), "SIZE", NULL,
 	  "keep FILE below SIZE: oldest step detail goes first, totals stay exact" },
+	{ 0, "budget", LMM_OPT_SHARE, offsetof(struct run_opts, budget_ppm), "SHARE", NULL,
+	  "what timing GPU kernels may cost of a step's time (default 1%): they are timed on as many steps as that allows; "
+	  "off: on all of them" },
 	{ 0, "door", LMM_OPT_CHOICE, offsetof(struct run_opts, door), NULL, door_choices,
 	  "way into the command" },
 	{ 0, "requests", LMM_OPT_FLAG, offsetof(struct run_opts, requests), NULL, NULL,
@@ -70,6 +74,8 @@ static const char *const run_examples[] = {
 	"follow a script and its children; only JSON",
 	"lmmeter run --threads all -- llama-bench -m model.gguf",
 	"show how evenly the compute threads are loaded",
+	"lmmeter run --budget 0.5% -- llama-completion -m model.gguf -ngl 99 -p 'Hello'",
+	"on a GPU, spend less on the times of its kernels",
 	NULL,
 };
 
@@ -262,7 +268,8 @@ static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t 
 				      .command_line = line,
 				      .memory_bytes = o->memory_bytes,
 				      .max_size_bytes = o->max_size_bytes,
-				      .threads_all = (uint8_t)(o->threads == 1) };
+				      .threads_all = (uint8_t)(o->threads == 1),
+				      .device_budget_ppm = (uint32_t)o->budget_ppm };
 	struct lmm_launch l = { .session_dir = r->record.folder.path,
 				.libs = &libs,
 				.door = (enum lmm_door_choice)o->door,
@@ -291,7 +298,7 @@ static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t 
 
 int lmm_cmd_run(int argc, char **argv)
 {
-	struct run_opts o = { 0 };
+	struct run_opts o = { .budget_ppm = 10000 };
 	struct run r = { 0 };
 	struct lmm_result *result = NULL;
 	sigset_t old;

@@ -116,6 +116,29 @@ int lmm_size_parse(const char *text, uint64_t *bytes)
 	return 0;
 }
 
+/* "1%", "0.5 %", "off": millionths; off is 0, and nothing else is. */
+static int parse_share(const char *text, uint64_t *millionths)
+{
+	char *end;
+	double v;
+
+	if (strcmp(text, "off") == 0) {
+		*millionths = 0;
+		return 0;
+	}
+	if (!isdigit((unsigned char)text[0]) && text[0] != '.')
+		return -EINVAL;
+	v = strtod(text, &end);
+	while (*end == ' ')
+		end++;
+	if (*end == '%')
+		end++;
+	if (*end || !(v * 1e4 >= 1) || v > 100)
+		return -EINVAL;
+	*millionths = (uint64_t)(v * 1e4 + 0.5);
+	return 0;
+}
+
 static int parse_choice(const struct lmm_opt *opt, const char *text, int *value)
 {
 	for (int i = 0; opt->choices[i]; i++) {
@@ -145,6 +168,8 @@ static int store_value(const struct lmm_opt *opt, const char *text, void *values
 		return rc < 0 ? rc : (*end ? -EINVAL : 0);
 	case LMM_OPT_SIZE:
 		return lmm_size_parse(text, slot);
+	case LMM_OPT_SHARE:
+		return parse_share(text, slot);
 	case LMM_OPT_CHOICE:
 		return parse_choice(opt, text, slot);
 	}
@@ -320,7 +345,10 @@ static enum lmm_parse take_value(struct parser *p, const struct lmm_opt *opt, co
 		lmm_error("--%s takes one of %s, not '%s'", opt->name, choices, text);
 	} else {
 		lmm_error("--%s takes a %s, not '%s'", opt->name,
-			  opt->kind == LMM_OPT_SIZE ? "size such as 64M" : "number", text);
+			  opt->kind == LMM_OPT_SIZE    ? "size such as 64M"
+			  : opt->kind == LMM_OPT_SHARE ? "share such as 1% (0.0001% to 100%) or off"
+						       : "number",
+			  text);
 	}
 	return LMM_PARSE_USAGE;
 }

@@ -26,6 +26,7 @@ enum lmm_opt_kind {
 	LMM_OPT_STRING, /* const char *, points into argv */
 	LMM_OPT_U64,	/* uint64_t: decimal */
 	LMM_OPT_SIZE,	/* uint64_t bytes: 4096, 64K, 8M, 1G (powers of 1024; KiB, MiB, GiB too) */
+	LMM_OPT_SHARE,	/* uint64_t millionths: 1%, 0.5%; "off" is 0 */
 	LMM_OPT_CHOICE, /* int: index in choices */
 };
 

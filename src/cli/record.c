@@ -177,6 +177,7 @@ static int open_session(struct lmm_record *r, const struct lmm_record_opts *opts
 	char full[PATH_MAX] = "";
 	struct lmm_folder_opts fo = { .memory_bytes = opts->memory_bytes,
 				      .threads_all = opts->threads_all,
+				      .device_budget_ppm = opts->device_budget_ppm,
 				      .out_path = full };
 	struct lmm_collector_opts co = { .sink = record_item,
 					 .sink_ctx = r,

@@ -17,6 +17,7 @@ struct lmm_record_opts {
 	uint64_t memory_bytes;
 	uint64_t max_size_bytes;
 	uint8_t threads_all;
+	uint32_t device_budget_ppm;
 };
 
 struct lmm_record {

@@ -19,6 +19,7 @@
 #define BATCH_EVENTS	   8192u
 #define BATCHES_PER_RING   64u /* of one poll: no ring starves the others */
 #define CLOCK_PERIOD_NS	   1000000000u
+#define CLOCK_FIRST_NS	   4000000u /* two pairs give the rate: the second one comes soon */
 #define LIVENESS_PERIOD_NS 250000000u
 #define DESC_KEEP_BYTES	   (16u << 20) /* of the descriptors read: a recovery reads them again */
 
@@ -70,7 +71,7 @@ struct lmm_collector {
 	uint64_t no_ring_lost;
 	uint64_t newest; /* stamp */
 	uint8_t resumed;
-	uint64_t next_clock_ns;
+	uint64_t next_clock_ns, clock_period_ns;
 	uint64_t next_liveness_ns;
 	char id[33];
 	struct lmm_host host;
@@ -595,7 +596,10 @@ static void clock_poll(struct lmm_collector *c, int now)
 
 	if (!now && t < c->next_clock_ns)
 		return;
-	c->next_clock_ns = t + CLOCK_PERIOD_NS;
+	c->clock_period_ns = c->clock_period_ns ? c->clock_period_ns * 4 : CLOCK_FIRST_NS;
+	if (c->clock_period_ns > CLOCK_PERIOD_NS)
+		c->clock_period_ns = CLOCK_PERIOD_NS;
+	c->next_clock_ns = t + c->clock_period_ns;
 	lmm_clock_pair((enum lmm_clock_kind)c->folder->shm->clock, 8, &item.clock);
 	emit(c, &item);
 }

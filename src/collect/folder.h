@@ -18,7 +18,8 @@ struct lmm_folder_opts {
 	uint64_t memory_bytes; /* ceiling of all rings; 0: 64 MiB */
 	uint32_t ring_bytes;   /* wanted size of one; 0: 2 MiB */
 	uint8_t threads_all;
-	const char *out_path; /* the .lmt, for a recovery; NULL: none */
+	uint32_t device_budget_ppm; /* what timing device commands may cost; 0: no limit */
+	const char *out_path;	    /* the .lmt, for a recovery; NULL: none */
 };
 
 /*

@@ -88,7 +88,7 @@ void lmm_embed_start(const char *out_path, char *dir, size_t dir_bytes)
 {
 	struct lmm_trace_writer_opts wo = { 0 };
 	struct lmm_collector_opts co = { .sink = put_item, .flush = flush_items };
-	struct lmm_folder_opts fo = { 0 };
+	struct lmm_folder_opts fo = { .device_budget_ppm = 10000 }; /* 1 %, as lmmeter run */
 	char name[256], full[PATH_MAX];
 	struct lmm_session session = { .lmmeter = LMM_VERSION_STRING,
 				       .command_name = name,

@@ -74,11 +74,7 @@ struct lmm_shm_process {
 	_Atomic uint64_t desc_bytes;   /* valid bytes of p<i>.d */
 	_Atomic uint64_t no_ring_lost; /* events of threads that got no ring */
 	_Atomic uint64_t desc_lost;    /* descriptors that could not be written */
-	_Atomic uint64_t
-		device_event_cost_ps; /* of timing one device command, as measured there; 0: not yet */
-	_Atomic uint32_t
-		device_every; /* device commands are timed in one of this many steps; 0: not yet */
-	char name[64];	      /* file name of the executable, NUL-terminated */
+	char name[64];		       /* file name of the executable, NUL-terminated */
 };
 
 _Static_assert(sizeof(struct lmm_shm_session) <= 4096 + 64,
