@@ -45,6 +45,47 @@ static const struct device_name *kernel_find(const struct lmm_analysis *a, uint3
 	return NULL;
 }
 
+/* ---- clocks ------------------------------------------------------------------------------------- */
+
+static struct device_clock *clock_find(const struct lmm_analysis *a, uint32_t process,
+				       uint32_t device)
+{
+	for (uint32_t i = 0; i < a->n_device_clocks; i++) {
+		struct device_clock *c = &a->device_clocks[i];
+
+		if (c->process == process && c->device == device)
+			return c;
+	}
+	return NULL;
+}
+
+static void device_clock(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+{
+	struct device_clock *c = clock_find(a, s->process, e->id);
+
+	if (!c && a->n_device_clocks < LMM_I_DEVICES) {
+		c = &a->device_clocks[a->n_device_clocks++];
+		memset(c, 0, sizeof(*c));
+		c->process = s->process;
+		c->device = e->id;
+	}
+	if (c && lmm_device_clock_add(&c->clock, e))
+		s->invalid++;
+}
+
+static double device_rate(const struct lmm_analysis *a, const struct queue *q)
+{
+	return lmm_device_clock_rate(q->ticks_per_second, lmm_clock_fit_rate(&a->fit));
+}
+
+/* A span of device ticks as session ticks. */
+static uint64_t device_span(const struct lmm_analysis *a, const struct queue *q, uint64_t span)
+{
+	double ticks = (double)span * device_rate(a, q);
+
+	return ticks < 9e18 ? (uint64_t)(ticks + 0.5) : INT64_MAX;
+}
+
 /* ---- what a command is -------------------------------------------------------------------------- */
 
 struct command {
@@ -98,10 +139,14 @@ static unsigned kind_of(const struct command *c)
 static void command_place(struct lmm_analysis *a, const struct flight *f, const struct command *c,
 			  uint64_t ticks)
 {
+	const struct device_clock *clock = clock_find(a, f->process, c->queue->device_number);
 	struct busy b = { .step = f->step, .phase = (uint8_t)c->phase };
 	uint64_t error = 0;
 
-	b.t0 = lmm__device_time(a, c->queue, f->process, f->started, &error);
+	if (clock) {
+		b.t0 = lmm_device_clock_place(&clock->clock, f->started, device_rate(a, c->queue),
+					      &error);
+	}
 	if (b.t0 == 0)
 		return;
 	b.t1 = b.t0 + ticks;
@@ -122,7 +167,7 @@ static void flight_book(struct lmm_analysis *a, const struct flight *f)
 	if (command_look(a, f, &c))
 		return;
 	c.ledger->timed++;
-	ticks = c.queue ? lmm__device_span(a, c.queue, f->duration) : f->duration;
+	ticks = c.queue ? device_span(a, c.queue, f->duration) : f->duration;
 	lmm_hist_add(&c.ledger->kernels[c.key].hist, f->duration);
 	if (kind_of(&c) != LMM_KERNEL_MARKER) {
 		c.ledger->phases[c.phase].device += ticks;
@@ -203,7 +248,7 @@ static void command_take(struct stream *s, struct flight *f, const struct lmm_ev
 	f->context = s->step == step ? s->step_context : 0;
 }
 
-void lmm__command(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+static void take_command(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	struct flight *f = flight_open(a, s, e);
 	struct queue *q = queue_find(a, s->process, e->seq);
@@ -216,7 +261,7 @@ void lmm__command(struct lmm_analysis *a, struct stream *s, const struct lmm_eve
 	flight_add(a, s, f, HAS_COMMAND);
 }
 
-void lmm__completion(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+static void take_completion(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	struct flight *f;
 
@@ -232,7 +277,8 @@ void lmm__completion(struct lmm_analysis *a, struct stream *s, const struct lmm_
 	flight_add(a, s, f, HAS_COMPLETION);
 }
 
-void lmm__command_untimed(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+static void take_command_untimed(struct lmm_analysis *a, struct stream *s,
+				 const struct lmm_event *e)
 {
 	struct flight f = { .process = s->process, .queue = e->seq };
 	struct queue *q = queue_find(a, s->process, e->seq);
@@ -268,7 +314,7 @@ void lmm__device_lost(struct lmm_analysis *a, uint32_t process)
 	}
 }
 
-void lmm__harvest(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+static void take_harvest(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	struct process *p = &a->processes[s->process];
 
@@ -280,4 +326,28 @@ void lmm__harvest(struct lmm_analysis *a, struct stream *s, const struct lmm_eve
 	p->harvested += e->id;
 	p->command_cost_mticks = (uint32_t)e->b;
 	p->device_every = (uint32_t)(e->b >> 32);
+}
+
+void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+{
+	switch (e->type) {
+	case LMM_EV_COMMAND:
+		take_command(a, s, e);
+		break;
+	case LMM_EV_COMMAND_UNTIMED:
+		take_command_untimed(a, s, e);
+		break;
+	case LMM_EV_COMPLETION:
+		take_completion(a, s, e);
+		break;
+	case LMM_EV_DEVICE_CLOCK:
+		device_clock(a, s, e);
+		break;
+	case LMM_EV_DEVICE_GRAPH:
+		s->device_graph = e->id;
+		break;
+	default: /* LMM_EV_HARVEST */
+		take_harvest(a, s, e);
+		break;
+	}
 }

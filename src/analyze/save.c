@@ -265,19 +265,21 @@ static void io_graphs(struct io *io, struct lmm_analysis *a, uint32_t process)
 	}
 }
 
-static void io_sample(struct io *io, struct clock_sample *s)
+static void io_sample(struct io *io, struct lmm_clock_sample *s)
 {
 	io_u64(io, &s->host);
 	io_u64(io, &s->device);
 	io_u64(io, &s->error);
 }
 
-static void io_device_clock(struct io *io, struct device_clock *c)
+static void io_device_clock(struct io *io, struct device_clock *d)
 {
-	io_u32(io, &c->process);
-	io_u32(io, &c->device);
-	c->n = (uint32_t)io_max(io, c->n, LMM_I_CLOCKS);
-	c->next = (uint32_t)io_max(io, c->next, LMM_I_CLOCKS - 1);
+	struct lmm_device_clock *c = &d->clock;
+
+	io_u32(io, &d->process);
+	io_u32(io, &d->device);
+	c->n = (uint32_t)io_max(io, c->n, LMM_DEVICE_CLOCK_SAMPLES);
+	c->next = (uint32_t)io_max(io, c->next, LMM_DEVICE_CLOCK_SAMPLES - 1);
 	io_sample(io, &c->first);
 	for (uint32_t i = 0; i < c->n; i++)
 		io_sample(io, &c->newest[i]);

@@ -15,6 +15,7 @@
 #define LMM_ANALYZE_STATE_H
 
 #include "analyze/analysis.h"
+#include "analyze/device_clock.h"
 #include "analyze/histogram.h"
 #include "analyze/result.h"
 #include "base/clock.h"
@@ -35,7 +36,6 @@
 #define LMM_I_DEVICE_NAMES  8192
 #define LMM_I_QUEUES	    256
 #define LMM_I_DEVICES	    64
-#define LMM_I_CLOCKS	    8	  /* newest samples of a device's clock */
 #define LMM_I_BUSY	    16384 /* intervals of one process in which a device worked */
 #define LMM_I_PARTS	    8
 #define LMM_I_CONTEXTS	    64
@@ -214,16 +214,9 @@ struct queue {
 	uint64_t last_end; /* session ticks */
 };
 
-/* One instant on the session's clock and a device's, the former up to error off. */
-struct clock_sample {
-	uint64_t host, device, error;
-};
-
 struct device_clock {
 	uint32_t process, device; /* slot, number in it */
-	uint32_t n, next;	  /* of newest[] */
-	struct clock_sample first;
-	struct clock_sample newest[LMM_I_CLOCKS];
+	struct lmm_device_clock clock;
 };
 
 /* A device worked for that step's phase. */
@@ -595,14 +588,6 @@ void lmm__runs_forget(struct lmm_analysis *a, const struct graph *g);
 /* An embedding operator ran from t0 to t1 within the stream's innermost phase. */
 void lmm__embedding(struct lmm_analysis *a, struct stream *s, uint64_t t0, uint64_t t1);
 
-/* device_clock.c */
-void lmm__device_clock(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
-/* Session ticks of a device stamp; *error gets how far off that may be. 0 if nothing is known of its clock. */
-uint64_t lmm__device_time(const struct lmm_analysis *a, const struct queue *q, uint32_t process,
-			  uint64_t stamp, uint64_t *error);
-/* A span of device ticks as session ticks. */
-uint64_t lmm__device_span(const struct lmm_analysis *a, const struct queue *q, uint64_t span);
-
 /*
  * busy.c: returns how much of [t0, t1) was not busy before. What lies no further than `near` behind an interval of the same
  * phase and step counts as its continuation: that the device stood still in between cannot be told.
@@ -620,11 +605,9 @@ unsigned lmm__busy_parts(const struct lmm_analysis *a, uint32_t process, const s
 void lmm__device_gap(struct lmm_analysis *a, struct queue *q, const struct flight *f, unsigned kind,
 		     const struct busy *b, uint64_t error, struct ledger *l);
 
-void lmm__command_untimed(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
-void lmm__harvest(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
 void lmm__device_lost(struct lmm_analysis *a, uint32_t process);
-void lmm__command(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
-void lmm__completion(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+/* COMMAND, COMMAND_UNTIMED, COMPLETION, DEVICE_CLOCK, DEVICE_GRAPH, HARVEST. */
+void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
 void lmm__layer_add(struct ledger *l, uint32_t layer, unsigned part, unsigned phase,
 		    uint64_t ticks);
 unsigned lmm__role_part(unsigned role);

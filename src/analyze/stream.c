@@ -400,22 +400,12 @@ void lmm__stream_event(struct lmm_analysis *a, struct stream *s, const struct lm
 			s->op.barrier = e->t;
 		break;
 	case LMM_EV_COMMAND:
-		lmm__command(a, s, e);
-		break;
-	case LMM_EV_COMPLETION:
-		lmm__completion(a, s, e);
-		break;
 	case LMM_EV_COMMAND_UNTIMED:
-		lmm__command_untimed(a, s, e);
-		break;
-	case LMM_EV_DEVICE_GRAPH:
-		s->device_graph = e->id;
-		break;
+	case LMM_EV_COMPLETION:
 	case LMM_EV_DEVICE_CLOCK:
-		lmm__device_clock(a, s, e);
-		break;
+	case LMM_EV_DEVICE_GRAPH:
 	case LMM_EV_HARVEST:
-		lmm__harvest(a, s, e);
+		lmm__device_event(a, s, e);
 		break;
 	case LMM_EV_LOST:
 		lost(a, s, e);

@@ -458,6 +458,11 @@ static int draw_event(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct l
 		return lmm__tl_command(tl, s, e);
 	case LMM_EV_COMPLETION:
 		return lmm__tl_completion(tl, s, e);
+	case LMM_EV_DEVICE_CLOCK:
+		return lmm__tl_device_clock(tl, s, e);
+	case LMM_EV_DEVICE_GRAPH:
+		lmm__tl_device_graph(tl, s, e);
+		return 0;
 	case LMM_EV_LOST:
 		/* the operator that runs has no known end */
 		s->op_is_open = 0;
@@ -496,6 +501,7 @@ static int note_queue(struct lmm_tl *tl, const struct lmm_queue *item)
 	if (!q)
 		return -ENOMEM;
 	q->ticks_per_second = item->ticks_per_second;
+	q->device_number = item->device_number;
 	q->device = lmm_strpool_add(&tl->strings, item->device, NULL);
 	return q->device ? 0 : -ENOMEM;
 }
@@ -579,6 +585,7 @@ int lmm_timeline_draw(struct lmm_trace *tr, const struct lmm_result *r,
 	lmm_idmap_free(&tl->graphs, free_graph);
 	lmm_idmap_free(&tl->kernels, NULL);
 	lmm_idmap_free(&tl->queues, NULL);
+	lmm_idmap_free(&tl->clocks, NULL);
 	lmm_strpool_free(&tl->strings);
 	free(tl);
 	return rc;

@@ -4,6 +4,7 @@
 #ifndef LMM_REPORT_TIMELINE_INTERNAL_H
 #define LMM_REPORT_TIMELINE_INTERNAL_H
 
+#include "analyze/device_clock.h"
 #include "base/clock.h"
 #include "report/idmap.h"
 #include "report/strpool.h"
@@ -95,7 +96,8 @@ struct lmm_tl_stream {
 	uint32_t embedding_step; /* step whose embedding was drawn already */
 	uint8_t embedding_drawn;
 
-	const struct lmm_tl_graph *graph; /* NULL: none runs, or an unknown one */
+	const struct lmm_tl_graph *graph;	 /* NULL: none runs, or an unknown one */
+	const struct lmm_tl_graph *device_graph; /* of commands; NULL: none, or an unknown one */
 	uint8_t in_graph, is_worker, op_is_open, op_is_fused;
 	uint32_t run_step;
 	uint32_t op_node;
@@ -109,6 +111,7 @@ struct lmm_tl_stream {
 struct lmm_tl_command {
 	uint32_t id;
 	uint32_t name;
+	uint32_t node_name; /* 0: of no node */
 	uint32_t step;
 	uint8_t phase, is_set;
 };
@@ -116,6 +119,7 @@ struct lmm_tl_command {
 struct lmm_tl_queue {
 	uint32_t device; /* in the string pool */
 	uint64_t ticks_per_second;
+	uint32_t device_number;
 	struct lmm_tl_track lanes[LMM_TL_LANES];
 	struct lmm_tl_command commands[LMM_TL_COMMANDS];
 };
@@ -133,6 +137,7 @@ struct lmm_tl {
 	struct lmm_idmap graphs;    /* (process, graph): struct lmm_tl_graph */
 	struct lmm_idmap kernels;   /* (process, kernel): uint32_t, its name */
 	struct lmm_idmap queues;    /* (process, queue): struct lmm_tl_queue */
+	struct lmm_idmap clocks;    /* (process, device): struct lmm_device_clock */
 	uint32_t n_tracks;
 };
 
@@ -168,6 +173,9 @@ int lmm__tl_run_abandon(struct lmm_tl *tl, struct lmm_tl_stream *s);
 int lmm__tl_op(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
 int lmm__tl_command(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
 int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
+
+int lmm__tl_device_clock(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
+void lmm__tl_device_graph(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
 
 int lmm__tl_requests(struct lmm_tl *tl);
 

@@ -195,7 +195,8 @@ int lmm__tl_run_begin(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct l
 {
 	int rc = lmm__tl_run_abandon(tl, s);
 
-	s->graph = lmm_idmap_get(&tl->graphs, lmm_idmap_key(s->process->process, e->id));
+	s->graph = s->device_graph =
+		lmm_idmap_get(&tl->graphs, lmm_idmap_key(s->process->process, e->id));
 	s->in_graph = 1;
 	s->is_worker = e->type == LMM_EV_EPOCH;
 	s->run_step = (uint32_t)e->b;
@@ -247,9 +248,38 @@ int lmm__tl_command(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm
 	c->step = (uint32_t)e->b;
 	c->phase = e->phase;
 	c->name = name ? *name : 0;
-	if (s->graph && node < s->graph->n_ops)
-		c->name = s->graph->ops[node].name;
+	c->node_name = s->device_graph && node < s->device_graph->n_ops
+			       ? s->device_graph->ops[node].name
+			       : 0;
 	return 0;
+}
+
+void lmm__tl_device_graph(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	s->device_graph = lmm_idmap_get(&tl->graphs, lmm_idmap_key(s->process->process, e->id));
+}
+
+int lmm__tl_device_clock(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	struct lmm_device_clock *c =
+		lmm_idmap_make(&tl->clocks, lmm_idmap_key(s->process->process, e->id), sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	lmm_device_clock_add(c, e); /* what makes no sense is left out */
+	return 0;
+}
+
+/* Where a stamp of the queue's device lies. A device whose clock was never compared is taken to share the session's. */
+static uint64_t device_ns(const struct lmm_tl *tl, const struct lmm_tl_stream *s,
+			  const struct lmm_tl_queue *q, uint64_t stamp)
+{
+	const struct lmm_device_clock *c =
+		lmm_idmap_get(&tl->clocks, lmm_idmap_key(s->process->process, q->device_number));
+	double rate = lmm_device_clock_rate(q->ticks_per_second, lmm_clock_fit_rate(&tl->fit));
+	uint64_t error, ticks = c ? lmm_device_clock_place(c, stamp, rate, &error) : 0;
+
+	return lmm__tl_ns(tl, ticks ? ticks : stamp);
 }
 
 static struct lmm_tl_track *free_lane(struct lmm_tl_queue *q, uint64_t begin_ns)
@@ -273,7 +303,9 @@ int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct 
 	if (!q)
 		return -ENOMEM;
 	c = &q->commands[e->id % LMM_TL_COMMANDS];
-	slice.begin_ns = lmm__tl_ns(tl, e->t);
+	if (e->phase != LMM_COMPLETION_OK)
+		return 0; /* nobody knows when */
+	slice.begin_ns = device_ns(tl, s, q, e->t);
 	if (q->ticks_per_second) {
 		slice.end_ns = slice.begin_ns +
 			       (uint64_t)((double)e->a * 1e9 / (double)q->ticks_per_second);
@@ -281,8 +313,12 @@ int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct 
 		slice.end_ns = lmm__tl_ns(tl, e->t + e->a);
 	}
 	if (c->is_set && c->id == e->id) {
-		if (c->name)
-			slice.name = lmm_strpool_get(&tl->strings, c->name);
+		if (c->name || c->node_name)
+			slice.name =
+				lmm_strpool_get(&tl->strings, c->name ? c->name : c->node_name);
+		if (c->name && c->node_name)
+			lmm__tl_arg_string(&slice, "node",
+					   lmm_strpool_get(&tl->strings, c->node_name));
 		if (lmm__tl_is_warm(s->process, c->step, slice.begin_ns))
 			slice.category = "warmup";
 		lmm__tl_arg_string(&slice, "phase", lmm_phase_name(c->phase));
