@@ -235,10 +235,12 @@ static void flight_add(struct lmm_analysis *a, struct stream *s, struct flight *
 	f->has = 0;
 }
 
-static void command_take(struct stream *s, struct flight *f, const struct lmm_event *e)
+static void command_take(struct lmm_analysis *a, const struct stream *s, struct flight *f,
+			 const struct lmm_event *e)
 {
 	uint32_t step = (uint32_t)e->b;
 
+	a->processes[s->process].commands++;
 	f->t = e->t;
 	f->phase = e->phase;
 	f->kernel = (uint32_t)e->a;
@@ -253,7 +255,7 @@ static void take_command(struct lmm_analysis *a, struct stream *s, const struct 
 	struct flight *f = flight_open(a, s, e);
 	struct queue *q = queue_find(a, s->process, e->seq);
 
-	command_take(s, f, e);
+	command_take(a, s, f, e);
 	if (q) {
 		f->is_behind_hole = q->has_hole;
 		q->has_hole = 0;
@@ -284,7 +286,7 @@ static void take_command_untimed(struct lmm_analysis *a, struct stream *s,
 	struct queue *q = queue_find(a, s->process, e->seq);
 	struct command c;
 
-	command_take(s, &f, e);
+	command_take(a, s, &f, e);
 	if (q)
 		q->has_hole = 1;
 	if (command_look(a, &f, &c))

@@ -177,6 +177,7 @@ struct lmm_result_records {
 struct lmm_result_overhead {
 	double operator_ns;	 /* calibrated cost of recording one operator */
 	double phase_pair_ns;	 /* … and of one begin/end pair */
+	double device_ns;	 /* part of the total that device commands cost */
 	double total_ns;	 /* count × cost, in the traced process */
 	double percent;		 /* of the time inside steps and sampling */
 	double collector_cpu_ns; /* CPU time of the lmmeter process */

@@ -335,6 +335,7 @@ static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
 	io_u8(io, &p->level);
 	io_u64(io, &p->harvest_ticks);
 	io_u64(io, &p->harvested);
+	io_u64(io, &p->commands);
 	io_u64(io, &p->command_cost_mticks);
 	io_u32(io, &p->device_every);
 	io_busy(io, p);

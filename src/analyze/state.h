@@ -178,7 +178,7 @@ struct process {
 	uint32_t n_graphs;
 	struct busy_list *busy; /* NULL: no device worked yet */
 	/* of reading commands' times inside it, and what the driver asks for making that possible */
-	uint64_t harvest_ticks, harvested;
+	uint64_t harvest_ticks, harvested, commands;
 	uint64_t command_cost_mticks;
 	uint32_t device_every;
 };

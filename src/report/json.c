@@ -408,6 +408,7 @@ static void put_overhead(struct lmm_json *j, const struct lmm_result_overhead *o
 	lmm_json_object_begin(j, "overhead");
 	lmm_json_ns(j, "operator_ns", o->operator_ns);
 	lmm_json_ns(j, "phase_pair_ns", o->phase_pair_ns);
+	lmm_json_ns(j, "device_ns", o->device_ns);
 	lmm_json_ns(j, "total_ns", o->total_ns);
 	lmm_json_double(j, "percent", o->percent, 6);
 	lmm_json_ns(j, "collector_cpu_ns", o->collector_cpu_ns);

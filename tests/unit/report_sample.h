@@ -151,7 +151,7 @@ static const struct lmm_result sample_result = {
 	.graph_gaps_ns = 9e6,
 	.graph_own_ns = 1e6,
 	.records = { 27000, 26990, 10, 2, 0, 26000 },
-	.overhead = { 12.345678, 25.5, 3.5e5, 0.0567, 4.5e7,
+	.overhead = { 12.345678, 25.5, 0, 3.5e5, 0.0567, 4.5e7,
 		      "measured in this very process before it began" },
 	.level = { LMM_LEVEL_KERNELS, sample_reasons, 1 },
 };
