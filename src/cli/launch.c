@@ -33,6 +33,7 @@ static int libs_in(const char *dir, const char *sibling, struct lmm_libs *libs)
 		return -ENOENT;
 	join(libs->audit, sizeof(libs->audit), real, "liblmmeter-audit.so");
 	join(libs->threads, sizeof(libs->threads), real, "liblmmeter-threads.so");
+	join(libs->opencl, sizeof(libs->opencl), real, "liblmmeter-opencl.so");
 	return 0;
 }
 
@@ -105,37 +106,43 @@ static int append_variable(const char *variable, const char *value)
 	return rc;
 }
 
-static int set_environment(const struct lmm_launch *l)
+static int append_library(const struct lmm_launch *l, const char *variable, const char *lib,
+			  const char *name)
 {
 	char link[4096];
+
+	return append_variable(variable,
+			       preloadable(lib, l->session_dir, name, link, sizeof(link)));
+}
+
+/* What the door needs. What is preloaded before liblmmeter.so must not be found behind it as the real thing. */
+static int set_doors(const struct lmm_launch *l)
+{
+	const struct lmm_libs *libs = l->libs;
+	int rc = 0;
+
+	if (l->threads_all && libs->threads[0])
+		rc = append_library(l, "LD_PRELOAD", libs->threads, "liblmmeter-threads.so");
+	if (rc == 0 && l->door == LMM_DOOR_PRELOAD && libs->opencl[0])
+		rc = append_library(l, "LD_PRELOAD", libs->opencl, "liblmmeter-opencl.so");
+	if (rc == 0)
+		rc = append_library(l, "LD_PRELOAD", libs->probe, "liblmmeter.so");
+	/* read by the OpenCL loader alone; the last one is the next to the application */
+	if (rc == 0 && l->door == LMM_DOOR_AUTO)
+		rc = append_library(l, "OPENCL_LAYERS", libs->probe, "liblmmeter.so");
+	if (rc == 0 && l->door != LMM_DOOR_PRELOAD && libs->audit[0])
+		rc = append_library(l, "LD_AUDIT", libs->audit, "liblmmeter-audit.so");
+	return rc;
+}
+
+static int set_environment(const struct lmm_launch *l)
+{
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	int rc = setenv(LMM_ENV_SESSION, l->session_dir, 1);
 
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	unsetenv(LMM_ENV_OUT);
-	/* before ours: what it exports must not be found behind us as the real thing */
-	if (rc == 0 && l->threads_all && l->libs->threads[0]) {
-		rc = append_variable("LD_PRELOAD",
-				     preloadable(l->libs->threads, l->session_dir,
-						 "liblmmeter-threads.so", link, sizeof(link)));
-	}
-	if (rc == 0) {
-		rc = append_variable("LD_PRELOAD",
-				     preloadable(l->libs->probe, l->session_dir, "liblmmeter.so",
-						 link, sizeof(link)));
-	}
-	/* read by the OpenCL loader alone; the last one is the next to the application */
-	if (rc == 0) {
-		rc = append_variable("OPENCL_LAYERS",
-				     preloadable(l->libs->probe, l->session_dir, "liblmmeter.so",
-						 link, sizeof(link)));
-	}
-	if (rc == 0 && l->door != LMM_DOOR_PRELOAD && l->libs->audit[0]) {
-		rc = append_variable("LD_AUDIT",
-				     preloadable(l->libs->audit, l->session_dir,
-						 "liblmmeter-audit.so", link, sizeof(link)));
-	}
-	return rc;
+	return rc ? rc : set_doors(l);
 }
 
 static void run_child(const struct lmm_launch *l, char **argv, int tell)

@@ -7,9 +7,11 @@
 #include <sys/types.h>
 
 enum lmm_door_choice {
-	LMM_DOOR_AUTO = 0, /* preload, and audit where the C library has it */
-	LMM_DOOR_PRELOAD = 1,
-	LMM_DOOR_AUDIT = 2, /* the same as auto today; fails where there is none */
+	LMM_DOOR_AUTO =
+		0, /* preload, audit where the C library has it, OpenCL as a layer of its loader */
+	LMM_DOOR_PRELOAD = 1, /* preload alone, OpenCL under its own names */
+	LMM_DOOR_AUDIT =
+		2, /* as auto, but OpenCL through the audit: for programs that dlsym() it from a driver */
 };
 
 /* Where liblmmeter.so and its siblings are. */
@@ -17,6 +19,8 @@ struct lmm_libs {
 	char probe[4096];
 	char audit[4096];   /* "" if it was not built or this system has no LD_AUDIT */
 	char threads[4096]; /* the barrier hook of --threads all */
+	char opencl
+		[4096]; /* OpenCL under its own names, for the preload door; "" if it was not built */
 };
 
 /* Looks in $LMMETER_LIB_DIR, beside the installed lmmeter, and in the build tree. 0 or -ENOENT. */

@@ -15,6 +15,10 @@
 
 static const struct link_map *lib;
 static uintptr_t *lib_cookie;
+/* OpenCL's loaders: what they ask of a driver by name is the driver's own, and must stay so. */
+#define LOADERS_MAX 4
+static uintptr_t *loader_cookies[LOADERS_MAX];
+static unsigned n_loaders;
 static const ElfW(Sym) * symbols;
 static const char *strings;
 static uint32_t n_symbols;
@@ -91,12 +95,25 @@ EXPORT unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie)
 		read_symbols(map);
 		return LA_FLG_BINDTO;
 	}
+	if (base && strncmp(base, "/libOpenCL", 10) == 0 && n_loaders < LOADERS_MAX)
+		loader_cookies[n_loaders++] = cookie;
 	return LA_FLG_BINDTO | LA_FLG_BINDFROM;
 }
 
-/* Engines' names only: everything else costs one comparison of a character or two, once per binding. */
+static int is_loader(const uintptr_t *cookie)
+{
+	for (unsigned i = 0; i < n_loaders; i++) {
+		if (loader_cookies[i] == cookie)
+			return 1;
+	}
+	return 0;
+}
+
+/* Names of engines and device APIs only: everything else costs one comparison of a character or two, once per binding. */
 static int is_engine_symbol(const char *name)
 {
+	if (name[0] == 'c')
+		return name[1] == 'l' && name[2] >= 'A' && name[2] <= 'Z';
 	return strncmp(name, "llama_", 6) == 0 || strncmp(name, "ggml_", 5) == 0;
 }
 
@@ -112,7 +129,8 @@ static __attribute__((used)) uintptr_t symbind(Elf64_Sym *sym, unsigned index, u
 	 * the user's stands before it and must stay there. */
 	if (!(*flags & LA_SYMB_DLSYM))
 		return sym->st_value;
-	if (!lib || !is_engine_symbol(name) || refcook == lib_cookie || defcook == lib_cookie)
+	if (!lib || !is_engine_symbol(name) || refcook == lib_cookie || defcook == lib_cookie ||
+	    is_loader(refcook))
 		return sym->st_value;
 	hook = find("lmm_hook_", 9, name);
 	orig = find("lmm_orig_", 9, name);

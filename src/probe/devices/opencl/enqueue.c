@@ -7,15 +7,6 @@
 /* A program whose steps nobody knows is looked at in pieces of so many commands. */
 #define COMMANDS_WITHOUT_STEP 256u
 
-struct command {
-	struct lmm_thread *th;
-	struct lmm_cl_queue *q; /* NULL: not recorded */
-	cl_event own;
-	uint64_t t;
-	bool is_timed;
-	bool is_sample; /* of what a call costs, timed or not */
-};
-
 static LMM_NOINLINE void step_begin(struct lmm_thread *th, uint64_t t)
 {
 	th->device_step = th->step;
@@ -25,7 +16,7 @@ static LMM_NOINLINE void step_begin(struct lmm_thread *th, uint64_t t)
 }
 
 /* Returns where the driver shall put the event: the application's place, ours, or nowhere. */
-static LMM_INLINE cl_event *command_begin(struct command *c, cl_command_queue queue,
+static LMM_INLINE cl_event *command_begin(struct lmm_cl_command *c, cl_command_queue queue,
 					  cl_event *event)
 {
 	struct lmm_thread *th;
@@ -86,7 +77,7 @@ static LMM_NOINLINE void graph_say(struct lmm_thread *th, uint64_t t)
 			    th->step);
 }
 
-static LMM_INLINE void command_put(const struct command *c, uint32_t id, uint32_t kernel,
+static LMM_INLINE void command_put(const struct lmm_cl_command *c, uint32_t id, uint32_t kernel,
 				   uint64_t amount)
 {
 	struct lmm_thread *th = c->th;
@@ -107,7 +98,7 @@ static LMM_INLINE void command_put(const struct command *c, uint32_t id, uint32_
 		kernel | node << 32, th->step | amount << 32);
 }
 
-static LMM_INLINE void command_end(struct command *c, cl_int rc, const cl_event *asked,
+static LMM_INLINE void command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *asked,
 				   uint32_t kernel, uint64_t amount)
 {
 	uint32_t id = 0;
@@ -136,7 +127,7 @@ static LMM_INLINE void command_end(struct command *c, cl_int rc, const cl_event 
 }
 
 /* The application has waited for this command itself. */
-static void waited(const struct command *c, cl_int rc)
+static void waited(const struct lmm_cl_command *c, cl_int rc)
 {
 	if (rc != CL_SUCCESS || !c->q)
 		return;
@@ -145,6 +136,18 @@ static void waited(const struct command *c, cl_int rc)
 	} else {
 		lmm_cl_harvest_ended(c->q);
 	}
+}
+
+cl_event *lmm_cl_command_begin(struct lmm_cl_command *c, cl_command_queue queue, cl_event *event)
+{
+	return command_begin(c, queue, event);
+}
+
+void lmm_cl_command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *asked, uint32_t kernel,
+			uint64_t amount)
+{
+	if (c->q)
+		command_end(c, rc, asked, kernel, amount);
 }
 
 static uint64_t product(const size_t *n, unsigned k)
@@ -174,7 +177,7 @@ static uint64_t image_bytes(cl_mem image, const size_t *region)
 	LMM_CL_HOOK(cl_int, symbol, params, args)                                                  \
 	{                                                                                          \
 		cl_event *asked = event;                                                           \
-		struct command c;                                                                  \
+		struct lmm_cl_command c;                                                           \
 		cl_int rc;                                                                         \
                                                                                                    \
 		event = command_begin(&c, queue, event);                                           \
@@ -301,7 +304,7 @@ LMM_CL_HOOK(void *, clEnqueueMapBuffer,
 	    (queue, buffer, blocking, flags, offset, bytes, n_wait, wait, event, error))
 {
 	cl_event *asked = event;
-	struct command c;
+	struct lmm_cl_command c;
 	void *at;
 
 	event = command_begin(&c, queue, event);
@@ -321,7 +324,7 @@ LMM_CL_HOOK(void *, clEnqueueMapImage,
 	    (queue, image, blocking, flags, origin, region, row, slice, n_wait, wait, event, error))
 {
 	cl_event *asked = event;
-	struct command c;
+	struct lmm_cl_command c;
 	void *at;
 
 	event = command_begin(&c, queue, event);

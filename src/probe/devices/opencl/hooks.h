@@ -6,6 +6,8 @@
 #define LMM_CL_HOOKS(X)                                                                            \
 	X(clCreateCommandQueue)                                                                    \
 	X(clCreateCommandQueueWithProperties)                                                      \
+	X(clGetExtensionFunctionAddress)                                                           \
+	X(clGetExtensionFunctionAddressForPlatform)                                                \
 	X(clGetCommandQueueInfo)                                                                   \
 	X(clReleaseCommandQueue)                                                                   \
 	X(clCreateProgramWithSource)                                                               \

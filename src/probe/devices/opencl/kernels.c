@@ -160,9 +160,9 @@ LMM_CL_HOOK(cl_program, clCreateProgramWithIL,
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
 /* With the lock held: the number of a kernel of that name and program, described if it is new to this recording. */
-static uint32_t identity_number(const char *name, uint64_t program)
+static uint32_t identity_number(const char *name, uint64_t program, enum lmm_kernel_kind kind)
 {
-	uint64_t hash = lmm_hash_str(program ^ LMM_HASH_SEED, name) | 1;
+	uint64_t hash = lmm_hash_str(program ^ LMM_HASH_SEED ^ kind, name) | 1;
 	uint32_t k = (uint32_t)hash & (KERNELS - 1), now = lmm_recording();
 
 	for (; kernels[k].hash && kernels[k].hash != hash; k = (k + 1) & (KERNELS - 1))
@@ -175,7 +175,7 @@ static uint32_t identity_number(const char *name, uint64_t program)
 	}
 	if (now && kernels[k].recording != now) {
 		kernels[k].recording = now;
-		describe(kernels[k].number, name, LMM_KERNEL_PROGRAM, program);
+		describe(kernels[k].number, name, kind, program);
 	}
 	return kernels[k].number;
 }
@@ -193,20 +193,39 @@ static uint32_t handle_slot(cl_kernel kernel, bool *found)
 	}
 }
 
+int lmm_cl_kernel_name(cl_kernel kernel, char *name, size_t bytes)
+{
+	name[0] = 0;
+	if (lmm_cl.clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, bytes, name, NULL) !=
+	    CL_SUCCESS)
+		return -1;
+	name[bytes - 1] = 0;
+	return 0;
+}
+
+uint32_t lmm_cl_sequence_number(uint64_t hash, const char *name)
+{
+	uint32_t number;
+
+	pthread_mutex_lock(&lock);
+	number = identity_number(name, hash, LMM_KERNEL_COMMAND_BUFFER);
+	pthread_mutex_unlock(&lock);
+	return number;
+}
+
 static LMM_COLD uint32_t handle_learn(cl_kernel kernel)
 {
-	char name[256] = "?";
+	char name[256];
 	cl_program program = NULL;
 	uint32_t number, k;
 	bool found;
 
 	lmm_cl_kind_number(LMM_KERNEL_PROGRAM);
-	if (lmm_cl.clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof(name), name, NULL))
+	if (lmm_cl_kernel_name(kernel, name, sizeof(name)))
 		memcpy(name, "?", 2);
-	name[sizeof(name) - 1] = 0;
 	lmm_cl.clGetKernelInfo(kernel, CL_KERNEL_PROGRAM, sizeof(program), &program, NULL);
 	pthread_mutex_lock(&lock);
-	number = identity_number(name, program_hash(program));
+	number = identity_number(name, program_hash(program), LMM_KERNEL_PROGRAM);
 	k = handle_slot(kernel, &found);
 	if (found || n_handles < HANDLES / 2) {
 		n_handles += !found;

@@ -106,6 +106,27 @@ uint32_t lmm_cl_kernel_number(cl_kernel kernel);
 /* Number of a command that is not a kernel: enum lmm_kernel_kind. */
 uint32_t lmm_cl_kind_number(enum lmm_kernel_kind kind);
 
+/* Number of a recorded sequence of kernels; `hash` and `name` say which. */
+uint32_t lmm_cl_sequence_number(uint64_t hash, const char *name);
+/* What a kernel object is called; 0 or -1. */
+int lmm_cl_kernel_name(cl_kernel kernel, char *name, size_t bytes);
+
+/* ---- enqueue.c ---------------------------------------------------------------------------------- */
+
+/* For commands that come by other functions than those of enqueue.c: the event to hand to the driver instead of `event`. */
+struct lmm_cl_command {
+	struct lmm_thread *th;
+	struct lmm_cl_queue *q; /* NULL: not recorded */
+	cl_event own;
+	uint64_t t;
+	bool is_timed;
+	bool is_sample; /* of what a call costs, timed or not */
+};
+cl_event *lmm_cl_command_begin(struct lmm_cl_command *c, cl_command_queue queue, cl_event *event);
+/* The driver has answered rc; `asked` is the application's place for the event. */
+void lmm_cl_command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *asked, uint32_t kernel,
+			uint64_t amount);
+
 /* ---- harvest.c ---------------------------------------------------------------------------------- */
 
 /* All commands of the queue up to position `upto` (not included) have ended: reads their times. */
