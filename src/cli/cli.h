@@ -17,6 +17,7 @@ int lmm_cmd_run(int argc, char **argv);
 int lmm_cmd_report(int argc, char **argv);
 int lmm_cmd_export(int argc, char **argv);
 int lmm_cmd_doctor(int argc, char **argv);
+int lmm_cmd_overhead(int argc, char **argv);
 
 /* "lmmeter: <text>\n" on stderr. Control characters of the arguments are shown escaped. */
 LMM_PRINTF(1, 2) void lmm_error(const char *format, ...);

@@ -32,6 +32,7 @@ struct run_opts {
 	uint64_t memory_bytes;
 	uint64_t max_size_bytes;
 	uint64_t budget_ppm;
+	int expand;
 };
 
 static const char *const threads_choices[] = { "first", "all", NULL };
@@ -53,6 +54,8 @@ static const struct lmm_opt run_table[] = {
 	{ 0, "budget", LMM_OPT_SHARE, offsetof(struct run_opts, budget_ppm), "SHARE", NULL,
 	  "what timing GPU kernels may cost of a step's time (default 1%): they are timed on as many steps as that allows; "
 	  "off: on all of them" },
+	{ 0, "expand-command-buffers", LMM_OPT_FLAG, offsetof(struct run_opts, expand), NULL, NULL,
+	  "hide OpenCL's command buffers from the command, so that it enqueues every kernel and each is timed" },
 	{ 0, "door", LMM_OPT_CHOICE, offsetof(struct run_opts, door), NULL, door_choices,
 	  "way into the command" },
 	{ 0, "requests", LMM_OPT_FLAG, offsetof(struct run_opts, requests), NULL, NULL,
@@ -273,7 +276,8 @@ static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t 
 	struct lmm_launch l = { .session_dir = r->record.folder.path,
 				.libs = &libs,
 				.door = (enum lmm_door_choice)o->door,
-				.threads_all = o->threads == 1 };
+				.threads_all = o->threads == 1,
+				.expands_command_buffers = o->expand };
 	int rc;
 
 	if (lmm_libs_find(&libs)) {

@@ -142,6 +142,10 @@ static int set_environment(const struct lmm_launch *l)
 
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	unsetenv(LMM_ENV_OUT);
+	if (rc == 0 && l->expands_command_buffers) {
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
+		rc = setenv(LMM_ENV_EXPAND, "1", 1);
+	}
 	return rc ? rc : set_doors(l);
 }
 

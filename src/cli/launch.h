@@ -31,6 +31,7 @@ struct lmm_launch {
 	const struct lmm_libs *libs;
 	enum lmm_door_choice door;
 	int threads_all;
+	int expands_command_buffers;
 	sigset_t mask; /* the signal mask the command gets */
 };
 

@@ -18,6 +18,7 @@ static const struct command_entry commands[] = {
 	{ "report", "show what a recording says: text, JSON or CSV", lmm_cmd_report },
 	{ "export", "turn a recording into a trace for Perfetto or Chrome", lmm_cmd_export },
 	{ "doctor", "say what can be seen of an engine, what not, and why", lmm_cmd_doctor },
+	{ "overhead", "say how much recording slows a command down", lmm_cmd_overhead },
 };
 
 static void print_usage(FILE *out)

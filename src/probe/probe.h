@@ -154,6 +154,8 @@ void lmm_session_count_no_ring(uint64_t n);
 uint32_t lmm_session_op_every(void);
 /* What timing device commands may cost, in millionths of the step time; 0: no limit. */
 uint32_t lmm_session_device_budget_ppm(void);
+/* Command buffers are to be hidden from this program. */
+bool lmm_session_expands_command_buffers(void);
 /* True if this process takes part in a session. */
 bool lmm_session_is_joined(void);
 

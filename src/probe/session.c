@@ -34,6 +34,7 @@ static char session_dir[PATH_BYTES];
 static char out_path[PATH_BYTES];
 static uint64_t reasons_said[64];
 static uint32_t n_reasons_said;
+static bool expands_command_buffers;
 
 static int file_path(char *path, const char *suffix, long number)
 {
@@ -221,6 +222,11 @@ uint32_t lmm_session_device_budget_ppm(void)
 	return session ? session->device_budget_ppm : 0;
 }
 
+bool lmm_session_expands_command_buffers(void)
+{
+	return expands_command_buffers;
+}
+
 bool lmm_session_is_joined(void)
 {
 	return session != NULL;
@@ -399,8 +405,12 @@ static void remember(char *to, const char *variable)
 /* All that a process without an engine pays. */
 __attribute__((constructor)) static void probe_loaded(void)
 {
+	char expand[PATH_BYTES] = "";
+
 	remember(session_dir, LMM_ENV_SESSION);
 	remember(out_path, LMM_ENV_OUT);
+	remember(expand, LMM_ENV_EXPAND);
+	expands_command_buffers = expand[0] == '1';
 	if (session_dir[0] || out_path[0])
 		pthread_atfork(NULL, NULL, after_fork_in_child);
 }

@@ -26,8 +26,11 @@
 #define LMM_SHM_RING_MAX    1024u /* recording threads of one process */
 
 /* Environment of the traced processes. */
-#define LMM_ENV_SESSION "LMMETER_SESSION" /* the folder */
-#define LMM_ENV_OUT	"LMMETER_OUT" /* embedded mode: write this file, with no lmmeter process */
+#define LMM_ENV_SESSION "LMMETER_SESSION"		 /* the folder */
+#define LMM_ENV_EXPAND	"LMMETER_EXPAND_COMMAND_BUFFERS" /* 1: hide them from the program */
+#define LMM_ENV_REPEAT                                                                             \
+	"LMMETER_REPEAT" /* NAME:K: enqueue kernels of that name K further times; for `lmmeter verify` */
+#define LMM_ENV_OUT "LMMETER_OUT" /* embedded mode: write this file, with no lmmeter process */
 
 struct lmm_shm_session {
 	uint64_t magic;

@@ -14,14 +14,14 @@ load common
 		lm "$how"
 		[ "$status" = 0 ]
 		[ -z "$err" ]
-		for command in run report export doctor; do
+		for command in run report export doctor overhead; do
 			[[ $out == *"  $command  "* ]]
 		done
 	done
 }
 
 @test "every command has --help with examples, and help COMMAND is the same" {
-	for command in run report export doctor; do
+	for command in run report export doctor overhead; do
 		lm "$command" --help
 		[ "$status" = 0 ]
 		[ -z "$err" ]

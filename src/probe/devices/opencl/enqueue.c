@@ -190,11 +190,28 @@ static uint64_t image_bytes(cl_mem image, const size_t *region)
 	}
 #define KIND(kind) lmm_cl_kind_number(LMM_KERNEL_##kind)
 
-ENQUEUE(clEnqueueNDRangeKernel, 0, lmm_cl_kernel_number(kernel), product(global, dimensions),
-	(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *offset,
-	 const size_t *global, const size_t *local, cl_uint n_wait, const cl_event *wait,
-	 cl_event *event),
-	(queue, kernel, dimensions, offset, global, local, n_wait, wait, event))
+LMM_CL_HOOK(cl_int, clEnqueueNDRangeKernel,
+	    (cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *offset,
+	     const size_t *global, const size_t *local, cl_uint n_wait, const cl_event *wait,
+	     cl_event *event),
+	    (queue, kernel, dimensions, offset, global, local, n_wait, wait, event))
+{
+	cl_event *asked = event;
+	struct lmm_cl_command c;
+	cl_int rc;
+
+	event = command_begin(&c, queue, event);
+	rc = lmm_cl.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, n_wait,
+					   wait, event);
+	if (!c.q)
+		return rc;
+	command_end(&c, rc, asked, lmm_cl_kernel_number(kernel), product(global, dimensions));
+	for (uint32_t n = rc == CL_SUCCESS ? lmm_cl_repeats(kernel) : 0; lmm_unlikely(n > 0); n--) {
+		lmm_cl.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, 0,
+					      NULL, NULL);
+	}
+	return rc;
+}
 ENQUEUE(clEnqueueTask, 0, lmm_cl_kernel_number(kernel), 1,
 	(cl_command_queue queue, cl_kernel kernel, cl_uint n_wait, const cl_event *wait,
 	 cl_event *event),

@@ -229,8 +229,10 @@ static const struct {
 
 static void *ours_for(const char *name, void *fn)
 {
-	if (!fn || !name || !lmm_session_is_joined())
+	if (!fn || !name)
 		return fn;
+	if (lmm_session_expands_command_buffers() && strstr(name, "CommandBuffer"))
+		return NULL;
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(functions); i++) {
 		if (strcmp(functions[i].name, name) != 0)
 			continue;
@@ -251,4 +253,57 @@ LMM_CL_HOOK(void *, clGetExtensionFunctionAddressForPlatform,
 	    (cl_platform_id platform, const char *name), (platform, name))
 {
 	return ours_for(name, lmm_cl.clGetExtensionFunctionAddressForPlatform(platform, name));
+}
+
+/* ---- hiding them -------------------------------------------------------------------------------- */
+
+static const char hidden[] = "cl_khr_command_buffer";
+
+/* Takes the names that begin so out of a list of extensions. */
+static void list_cut(char *list)
+{
+	char *at = list;
+
+	while ((at = strstr(at, hidden))) {
+		char *end = at + strcspn(at, " ");
+
+		while (*end == ' ')
+			end++;
+		memmove(at, end, strlen(end) + 1);
+	}
+}
+
+/*
+ * Answers with the driver's list less the hidden names: always shorter than what the application makes room for, having asked
+ * the driver for the size.
+ */
+static void answer_cut(cl_int rc, void *to, size_t bytes)
+{
+	if (rc != CL_SUCCESS || !to || bytes == 0 || !lmm_session_expands_command_buffers())
+		return;
+	if (memchr(to, 0, bytes))
+		list_cut(to);
+}
+
+LMM_CL_HOOK(cl_int, clGetPlatformInfo,
+	    (cl_platform_id platform, cl_platform_info what, size_t bytes, void *to,
+	     size_t *bytes_out),
+	    (platform, what, bytes, to, bytes_out))
+{
+	cl_int rc = lmm_cl.clGetPlatformInfo(platform, what, bytes, to, bytes_out);
+
+	if (what == CL_PLATFORM_EXTENSIONS)
+		answer_cut(rc, to, bytes);
+	return rc;
+}
+
+LMM_CL_HOOK(cl_int, clGetDeviceInfo,
+	    (cl_device_id device, cl_device_info what, size_t bytes, void *to, size_t *bytes_out),
+	    (device, what, bytes, to, bytes_out))
+{
+	cl_int rc = lmm_cl.clGetDeviceInfo(device, what, bytes, to, bytes_out);
+
+	if (what == CL_DEVICE_EXTENSIONS)
+		answer_cut(rc, to, bytes);
+	return rc;
 }

@@ -8,6 +8,8 @@
 	X(clCreateCommandQueueWithProperties)                                                      \
 	X(clGetExtensionFunctionAddress)                                                           \
 	X(clGetExtensionFunctionAddressForPlatform)                                                \
+	X(clGetPlatformInfo)                                                                       \
+	X(clGetDeviceInfo)                                                                         \
 	X(clGetCommandQueueInfo)                                                                   \
 	X(clReleaseCommandQueue)                                                                   \
 	X(clCreateProgramWithSource)                                                               \
@@ -52,7 +54,6 @@
 	X(clRetainEvent)                                                                           \
 	X(clReleaseEvent)                                                                          \
 	X(clGetKernelInfo)                                                                         \
-	X(clGetDeviceInfo)                                                                         \
 	X(clGetImageInfo)                                                                          \
 	X(clGetDeviceAndHostTimer)
 

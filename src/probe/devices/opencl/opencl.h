@@ -106,6 +106,8 @@ uint32_t lmm_cl_kernel_number(cl_kernel kernel);
 /* Number of a command that is not a kernel: enum lmm_kernel_kind. */
 uint32_t lmm_cl_kind_number(enum lmm_kernel_kind kind);
 
+/* How many further times the kernel is to be enqueued: 0 but in a calibration run of `lmmeter verify`. */
+uint32_t lmm_cl_repeats(cl_kernel kernel);
 /* Number of a recorded sequence of kernels; `hash` and `name` say which. */
 uint32_t lmm_cl_sequence_number(uint64_t hash, const char *name);
 /* What a kernel object is called; 0 or -1. */
