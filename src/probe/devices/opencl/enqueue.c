@@ -92,7 +92,7 @@ static LMM_INLINE void command_put(const struct lmm_cl_command *c, uint32_t id, 
 	}
 	if (amount > UINT32_MAX)
 		amount = UINT32_MAX;
-	lmm_writer_put_wide(
+	lmm_writer_put_wide_inline(
 		&th->w, c->t,
 		lmm_word(type, at ? th->phase[at - 1] : LMM_PHASE_NONE, c->q->number, id),
 		kernel | node << 32, th->step | amount << 32);
