@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What devices do: clocks, phases by what the device worked for, gaps, steps that were not timed, the budget. */
+#include "tape.h"
+
+#include "analyze/device_clock.h"
+#include "probe/devices/budget.c" /* pure, and in no library that tests link */
+
+#define OFFSET 1000000000000u /* of the device's clock */
+
+/* ---- clocks ------------------------------------------------------------------------------------- */
+
+/* Host ns to device ns: ppm faster, and an offset. */
+static uint64_t device_at(uint64_t host, double ppm)
+{
+	return OFFSET + (uint64_t)((double)host * (1 + ppm / 1e6));
+}
+
+static void sample(struct lmm_device_clock *c, uint64_t host, double ppm, int64_t wrong,
+		   uint32_t error)
+{
+	struct lmm_event e = { .t = (uint64_t)((int64_t)host + wrong) + 500,
+			       .a = device_at(host, ppm),
+			       .b = error | 500ull << 32 };
+
+	assert_int_equal(lmm_device_clock_add(c, &e), 0);
+}
+
+static void test_clock(void **state)
+{
+	static const double ppm[] = { 0, 50, -50 };
+
+	(void)state;
+	for (size_t k = 0; k < LMM_ARRAY_SIZE(ppm); k++) {
+		struct lmm_device_clock c = { 0 };
+		uint64_t error, random = 7;
+
+		assert_int_equal(lmm_device_clock_place(&c, OFFSET, 1, &error), 0);
+		for (uint64_t host = 1000000000; host < 5000000000; host += 100000000) {
+			random = random * 6364136223846793005u + 1442695040888963407u;
+			sample(&c, host, ppm[k], (int64_t)(random >> 33) % 300 - 150, 200);
+			/* between this pair and the one before, as commands of the last step lie */
+			for (uint64_t back = 0; host > 1000000000 && back <= 100000000;
+			     back += 9999999) {
+				uint64_t at = lmm_device_clock_place(
+					&c, device_at(host - back, ppm[k]), 1, &error);
+
+				assert_true(at + error >= host - back && at <= host - back + error);
+				assert_true(error <= 300);
+			}
+		}
+	}
+}
+
+/* A stamp before all pairs is placed with the doubt that its distance asks for. */
+static void test_clock_drifts(void **state)
+{
+	struct lmm_device_clock c = { 0 };
+	uint64_t error, at;
+
+	(void)state;
+	sample(&c, 2000000000, 80, 0, 100);
+	at = lmm_device_clock_place(&c, device_at(1000000000, 80), 1, &error);
+	assert_true(error >= 80000 && error <= 200000);
+	assert_true(at + error >= 1000000000 && at <= 1000000000 + error);
+}
+
+/* ---- a session ---------------------------------------------------------------------------------- */
+
+static void queue(struct tape *p, unsigned number, int out_of_order)
+{
+	struct lmm_item *it = tape_item(p, LMM_ITEM_QUEUE);
+
+	it->queue = (struct lmm_queue){ .queue = (uint16_t)number,
+					.device = "gpu",
+					.ticks_per_second = 1000000000,
+					.out_of_order = (uint8_t)out_of_order };
+}
+
+static void kernel(struct tape *p, uint32_t number, const char *name, enum lmm_kernel_kind kind)
+{
+	struct lmm_item *it = tape_item(p, LMM_ITEM_KERNEL);
+
+	it->kernel = (struct lmm_kernel){
+		.kernel = number, .name = name, .device = "", .kind = (uint8_t)kind
+	};
+}
+
+static void session(struct tape *p)
+{
+	tape_begin(p, "engine", 0);
+	queue(p, 0, 0);
+	queue(p, 1, 0);
+	kernel(p, 1, "read", LMM_KERNEL_READ);
+	kernel(p, 7, "marker", LMM_KERNEL_MARKER);
+	kernel(p, 40, "mul", LMM_KERNEL_PROGRAM);
+}
+
+static void command(struct tape *p, uint64_t t, unsigned type, unsigned phase, uint32_t step,
+		    unsigned q, uint32_t id, uint32_t k)
+{
+	struct lmm_event *e = tape_event(p, t, type);
+
+	e->id = id;
+	e->seq = (uint16_t)q;
+	e->phase = (uint8_t)phase;
+	e->a = k | (uint64_t)LMM_NODE_UNKNOWN << 32;
+	e->b = step;
+}
+
+static void clock_said(struct tape *p, uint64_t t, uint32_t error)
+{
+	struct lmm_event *e = tape_event(p, t, LMM_EV_DEVICE_CLOCK);
+
+	e->a = t + OFFSET;
+	e->b = error;
+}
+
+/* It ran from t0 to t1 on the host's timeline. */
+static void ran(struct tape *p, unsigned q, uint32_t id, uint64_t t0, uint64_t t1)
+{
+	struct lmm_event *e = tape_event(p, t0 + OFFSET, LMM_EV_COMPLETION);
+
+	e->id = id;
+	e->seq = (uint16_t)q;
+	e->a = t1 - t0;
+}
+
+/*
+ * One decode step of an asynchronous engine: it hands a kernel over within 100 ns, then waits in the copy until 900 ns, and
+ * is done at 1,000. The kernel runs from 50 to 850, the transfer from 860 to 890.
+ */
+static void step(struct tape *p, uint64_t t, uint32_t number, uint32_t *id)
+{
+	tape_in(p, t, LMM_PHASE_DECODE, number, LMM_SEQ_NONE);
+	tape_step(p, t + 1, LMM_PHASE_DECODE, number, 1, 1, 0, number);
+	command(p, t + 40, LMM_EV_COMMAND, LMM_PHASE_DECODE, number, 0, *id, 40);
+	tape_in(p, t + 100, LMM_PHASE_COPY_TO_CPU, number, LMM_SEQ_NONE);
+	command(p, t + 110, LMM_EV_COMMAND, LMM_PHASE_COPY_TO_CPU, number, 0, *id + 1, 1);
+	clock_said(p, t + 895, 0);
+	ran(p, 0, *id, t + 50, t + 850);
+	ran(p, 0, *id + 1, t + 860, t + 890);
+	*id += 2;
+	tape_out(p, t + 900, LMM_PHASE_COPY_TO_CPU, number, LMM_SEQ_NONE);
+	tape_out(p, t + 1000, LMM_PHASE_DECODE, number, LMM_SEQ_NONE);
+}
+
+static void test_phases_by_device(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t id = 1;
+
+	(void)state;
+	session(&p);
+	step(&p, 10000, 1, &id);
+	step(&p, 11000, 2, &id);
+	tape_end(&p, 13000);
+	r = tape_result(&p);
+	/* of the copy's 800 ns the device spent 750 on the decode */
+	assert_ns(phase_total(r, LMM_PHASE_COPY_TO_CPU), 2 * 50);
+	assert_ns(phase_total(r, LMM_PHASE_DECODE), 2 * 950);
+	assert_ns(result_phase(r, LMM_PHASE_COPY_TO_CPU)->host_ns, 2 * 800);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->device_ns, 2 * 800);
+	assert_ns(result_phase(r, LMM_PHASE_COPY_TO_CPU)->device_ns, 2 * 30);
+	assert_int_equal(result_phase(r, LMM_PHASE_DECODE)->stats.count, 2);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->stats.max_ns, 950);
+	/* the same in the request, whose phases make its wall */
+	assert_int_equal(r->n_requests, 1);
+	assert_ns(request_phase(&r->requests[0], LMM_PHASE_COPY_TO_CPU), 2 * 50);
+	assert_ns(request_phase(&r->requests[0], LMM_PHASE_DECODE) +
+			  request_phase(&r->requests[0], LMM_PHASE_PREFILL) +
+			  request_phase(&r->requests[0], LMM_PHASE_COPY_TO_CPU),
+		  r->requests[0].wall_ns - r->requests[0].unaccounted_ns);
+	assert_ns(r->device.busy_ns, 2 * 830);
+	assert_int_equal(r->device.timed, 4);
+	assert_int_equal(r->device.early, 0);
+	assert_int_equal(r->records.invalid, 0);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+static double gap(const struct lmm_result *r, enum lmm_gap_cause cause)
+{
+	return r->device.gaps[cause].stats.total_ns;
+}
+
+static void test_gaps(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t id = 1;
+
+	(void)state;
+	session(&p);
+	step(&p, 10000, 1, &id); /* between kernel and read: handed over in time, 10 ns */
+	step(&p, 11000, 2, &id); /* after the read of step 1, at 10890: until 11050, 160 ns */
+	tape_in(&p, 12000, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_step(&p, 12001, LMM_PHASE_DECODE, 3, 1, 1, 0, 3);
+	command(&p, 12010, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, 5, 40);
+	command(&p, 12100, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, 6, 40);
+	command(&p, 12110, LMM_EV_COMMAND_UNTIMED, LMM_PHASE_DECODE, 3, 0, 0, 40);
+	command(&p, 12120, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, 7, 40);
+	clock_said(&p, 12500, 0);
+	ran(&p, 0, 5, 12020, 12050);
+	ran(&p, 0, 6, 12130,
+	    12150); /* handed over 50 ns after the one before had ended: the host */
+	ran(&p, 0, 7, 12400, 12450); /* one that was not timed lies between */
+	tape_out(&p, 12600, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_end(&p, 13000);
+	r = tape_result(&p);
+	assert_ns(gap(r, LMM_GAP_DRIVER), 10 + 10);
+	assert_ns(gap(r, LMM_GAP_READBACK), 160 + 130);
+	assert_ns(gap(r, LMM_GAP_HOST), 80);
+	assert_ns(gap(r, LMM_GAP_UNKNOWN), 0);
+	assert_ns(r->device.gaps[LMM_GAP_HOST].unsure_ns, 0);
+	assert_int_equal(r->device.untimed, 1);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* What the clocks cannot tell is not claimed. */
+static void test_gaps_within_error(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	session(&p);
+	tape_in(&p, 12000, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_step(&p, 12001, LMM_PHASE_DECODE, 3, 1, 1, 0, 3);
+	command(&p, 12010, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, 1, 40);
+	command(&p, 12060, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, 2, 40);
+	command(&p, 12070, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, 3, 40);
+	clock_said(&p, 12500, 40);
+	ran(&p, 0, 1, 12020, 12050);
+	ran(&p, 0, 2, 12080, 12100); /* 30 ns: within the error */
+	ran(&p, 0, 3, 12200, 12300); /* 100 ns, handed over 30 ns before: which it was is unsure */
+	tape_out(&p, 12600, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_end(&p, 13000);
+	r = tape_result(&p);
+	assert_ns(gap(r, LMM_GAP_UNKNOWN), 30);
+	assert_ns(gap(r, LMM_GAP_DRIVER), 100);
+	assert_ns(r->device.gaps[LMM_GAP_DRIVER].unsure_ns, 100);
+	assert_ns(r->device.clock_error_max_ns, 40);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* Two queues at once are one busy device; markers do no work. */
+static void test_union(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	session(&p);
+	for (uint32_t i = 1; i <= 3; i++) {
+		command(&p, 10000 + i, LMM_EV_COMMAND, LMM_PHASE_NONE, LMM_STEP_NONE, i % 2, i,
+			i == 3 ? 7 : 40);
+	}
+	clock_said(&p, 12000, 0);
+	ran(&p, 1, 1, 10100, 10300);
+	ran(&p, 0, 2, 10200, 10500);
+	ran(&p, 1, 3, 10300, 11900);
+	tape_end(&p, 13000);
+	r = tape_result(&p);
+	assert_ns(r->device.busy_ns, 400);
+	assert_int_equal(r->device.in_flight, 0);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* A step that is not timed is split as the others were, and says that it is an estimate. */
+static void test_estimate(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	const struct lmm_result_kernel *mul = NULL;
+	uint32_t id = 1, n = 1;
+
+	(void)state;
+	session(&p);
+	for (; n <= 4; n++)
+		step(&p, 10000 + 1000 * n, n, &id);
+	tape_in(&p, 15000, LMM_PHASE_DECODE, n, LMM_SEQ_NONE);
+	tape_step(&p, 15001, LMM_PHASE_DECODE, n, 1, 1, 0, n);
+	command(&p, 15040, LMM_EV_COMMAND_UNTIMED, LMM_PHASE_DECODE, n, 0, 0, 40);
+	tape_in(&p, 15100, LMM_PHASE_COPY_TO_CPU, n, LMM_SEQ_NONE);
+	tape_out(&p, 15900, LMM_PHASE_COPY_TO_CPU, n, LMM_SEQ_NONE);
+	tape_out(&p, 16000, LMM_PHASE_DECODE, n, LMM_SEQ_NONE);
+	tape_end(&p, 17000);
+	r = tape_result(&p);
+	assert_ns(phase_total(r, LMM_PHASE_COPY_TO_CPU), 5 * 50);
+	assert_ns(phase_total(r, LMM_PHASE_DECODE), 5 * 950);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->estimated_ns, 750);
+	for (size_t i = 0; i < r->n_kernels; i++) {
+		if (strcmp(r->kernels[i].name, "mul") == 0)
+			mul = &r->kernels[i];
+	}
+	assert_non_null(mul);
+	assert_int_equal(mul->stats.count, 4);
+	assert_int_equal(mul->untimed, 1);
+	assert_ns(mul->estimate_ns, 5 * 800);
+	/* they were all alike */
+	assert_true(mul->estimate_half_ns >= 0 && mul->estimate_half_ns < 40);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* Saved in the middle and read again it says the same. */
+static void test_saved(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_analysis *a, *b;
+	struct lmm_buf buf = { 0 };
+	struct lmm_result *r, *whole;
+	uint32_t id = 1;
+
+	(void)state;
+	session(&p);
+	for (uint32_t n = 1; n <= 5; n++)
+		step(&p, 10000 + 1000 * n, n, &id);
+	tape_end(&p, 17000);
+	whole = tape_result(&p);
+	for (size_t cut = 0; cut < p.n; cut++) {
+		a = tape_analysis();
+		b = tape_analysis();
+		tape_play(&p, 0, cut, a);
+		buf.n = 0;
+		assert_int_equal(lmm_analysis_save(a, &buf), 0);
+		assert_int_equal(lmm_analysis_load(b, buf.data, buf.n), 0);
+		tape_play(&p, cut, p.n, b);
+		r = lmm_analysis_result(b);
+		assert_non_null(r);
+		assert_ns(phase_total(r, LMM_PHASE_DECODE), phase_total(whole, LMM_PHASE_DECODE));
+		assert_ns(gap(r, LMM_GAP_READBACK), gap(whole, LMM_GAP_READBACK));
+		assert_ns(r->device.busy_ns, whole->device.busy_ns);
+		lmm_result_destroy(r);
+		lmm_analysis_destroy(a);
+		lmm_analysis_destroy(b);
+	}
+	lmm_buf_free(&buf);
+	lmm_result_destroy(whole);
+	tape_free(&p);
+}
+
+/* Far more intervals than are remembered: the phases are still right, as whoever needs the oldest is served first. */
+static void test_many(void **state)
+{
+	enum { STEPS = 12000 };
+	struct tape p = { 0 };
+	struct lmm_analysis *a;
+	struct lmm_result *r;
+	uint32_t id = 1;
+	size_t from;
+
+	(void)state;
+	session(&p);
+	a = tape_analysis();
+	tape_play(&p, 0, p.n, a);
+	for (uint32_t n = 1; n <= STEPS; n++) {
+		from = p.n = 0;
+		step(&p, 10000 + 1000ull * n, n, &id);
+		tape_play(&p, from, p.n, a);
+	}
+	r = lmm_analysis_result(a);
+	assert_ns(phase_total(r, LMM_PHASE_COPY_TO_CPU), STEPS * 50.0);
+	assert_ns(phase_total(r, LMM_PHASE_DECODE), STEPS * 950.0);
+	lmm_result_destroy(r);
+	lmm_analysis_destroy(a);
+	tape_free(&p);
+}
+
+/* ---- the budget --------------------------------------------------------------------------------- */
+
+/* What timing costs in the end, as a share of all steps: steps of `ticks`, `commands` each. */
+static double spent(double cost, uint32_t commands, uint64_t ticks, uint32_t budget_ppm)
+{
+	struct lmm_budget b = { 0 };
+	uint64_t now = 1000, timed = 0, whole = 0;
+
+	for (uint32_t step = 1; step <= 20000; step++) {
+		int is_timed = lmm_budget_step(&b, now, step, cost, budget_ppm);
+		uint64_t took = ticks + (is_timed ? (uint64_t)(commands * cost) : 0);
+
+		b.commands = commands;
+		now += took;
+		if (step <= 10)
+			continue; /* nothing is known of the first */
+		whole += took;
+		timed += is_timed ? (uint64_t)(commands * cost) : 0;
+	}
+	return (double)timed / (double)whole;
+}
+
+static void test_budget(void **state)
+{
+	static const double costs[] = { 50, 500, 7500, 20000 };
+
+	(void)state;
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(costs); i++) {
+		/* 600 commands in 10 ms */
+		assert_true(spent(costs[i], 600, 10000000, 1000) <= 0.001 * 1.1);
+		assert_true(spent(costs[i], 600, 10000000, 10000) <= 0.01 * 1.1);
+		/* and it is spent, not saved */
+		assert_true(spent(costs[i], 600, 10000000, 1000) >= 0.001 * 0.5);
+	}
+	/* cheap enough: all of them */
+	assert_true(spent(90, 600, 100000000, 10000) > 0.00053);
+	/* no limit, or nothing known of the cost: all of them */
+	assert_true(spent(20000, 600, 10000000, 0) > 0.5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_clock_drifts),
+		cmocka_unit_test(test_phases_by_device),
+		cmocka_unit_test(test_gaps),
+		cmocka_unit_test(test_gaps_within_error),
+		cmocka_unit_test(test_union),
+		cmocka_unit_test(test_estimate),
+		cmocka_unit_test(test_saved),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_budget),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
