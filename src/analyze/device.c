@@ -150,9 +150,13 @@ static void command_place(struct lmm_analysis *a, const struct flight *f, const 
 	if (b.t0 == 0)
 		return;
 	b.t1 = b.t0 + ticks;
-	lmm_hist_add(&a->device_errors, error);
-	if (b.t0 + error < f->t)
+	/* nothing starts before it is handed over: what the pairs promised does not hold here (QUEUED of some drivers is no
+	 * stamp of the call), and the doubt is larger than they say */
+	if (b.t0 + error < f->t) {
 		a->device_early++;
+		error = f->t - b.t0;
+	}
+	lmm_hist_add(&a->device_errors, error);
 	lmm__device_gap(a, c->queue, f, kind_of(c), &b, error, c->ledger);
 	/* a marker's time is that of others */
 	if (kind_of(c) != LMM_KERNEL_MARKER && b.t1 > b.t0)

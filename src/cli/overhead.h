@@ -47,6 +47,13 @@ struct lmm_reference_call;
 int lmm_overhead_times_add(struct lmm_overhead_times *t, const struct lmm_reference_call *calls,
 			   size_t n);
 
+/* The calls of one process, n of `all` were kept. 0 goes on; anything else ends it. */
+typedef int (*lmm_reference_fn)(void *arg, const struct lmm_reference_call *calls, size_t n,
+				uint64_t all);
+
+/* Goes through the files folder/prefix*. What is damaged is left out. 0, what fn returned, or a negative errno. */
+int lmm_reference_each(const char *folder, const char *prefix, lmm_reference_fn fn, void *arg);
+
 /* Adds the files folder/prefix*. What is damaged is left out. 0 or a negative errno. */
 int lmm_overhead_times_read(struct lmm_overhead_times *t, const char *folder, const char *prefix);
 
@@ -142,6 +149,27 @@ struct lmm_overhead_bench {
  * 0, or -1 after an lmm_error(). */
 int lmm_overhead_open(struct lmm_overhead_bench *b, const char *keep_dir);
 void lmm_overhead_close(struct lmm_overhead_bench *b);
+
+/* How the command is to be run. */
+struct lmm_overhead_arm {
+	const char *name;   /* unique among the runs */
+	int with;	    /* under `lmmeter run` */
+	const char *budget; /* for its --budget; NULL: as it comes */
+	const char *repeat; /* LMMETER_REPEAT; NULL */
+	/* Gets what the command and lmmeter say on standard error; NULL: it is dropped. */
+	void (*hear)(void *arg, const char *bytes, size_t n);
+	/*
+	 * After a good end, while the files are there: the ruler's have names in b->folder that begin with ruler, trace is
+	 * a path (nothing may be there: no engine was seen). 0, or -1 after an lmm_error().
+	 */
+	int (*take)(void *arg, const struct lmm_overhead_bench *b, const char *ruler,
+		    const char *trace);
+	void *arg; /* of both */
+};
+
+/* *wall_ns: from start to end. 0; -EINTR: a signal came; -1 after an lmm_error(). */
+int lmm_overhead_run_arm(struct lmm_overhead_bench *b, const struct lmm_overhead_arm *arm,
+			 double *wall_ns);
 
 /* Runs the command once; name is unique among the runs. 0; -EINTR: a signal came; -1 after an lmm_error(). */
 int lmm_overhead_run_once(struct lmm_overhead_bench *b, const char *name, int with,

@@ -115,6 +115,12 @@ static void on_pass(struct walk *w, const struct lmm_reference_call *call)
 	c->decode_from_ns = call->from_ns;
 }
 
+static int is_read(const struct lmm_reference_call *call)
+{
+	return call->kind == LMM_REFERENCE_READ || call->kind == LMM_REFERENCE_SAMPLE ||
+	       call->kind == LMM_REFERENCE_APPLY;
+}
+
 static void on_call(struct walk *w, const struct lmm_reference_call *call)
 {
 	struct context *c = call->context ? context_of(w, call->context) : w->last;
@@ -129,6 +135,8 @@ static void on_call(struct walk *w, const struct lmm_reference_call *call)
 			c->synced_ns = call->to_ns;
 		break;
 	case LMM_REFERENCE_READ:
+	case LMM_REFERENCE_SAMPLE:
+	case LMM_REFERENCE_APPLY:
 		if (c && call->to_ns)
 			prefill_close(w, c, call->to_ns, 1);
 		break;
@@ -147,7 +155,7 @@ int lmm_overhead_times_add(struct lmm_overhead_times *t, const struct lmm_refere
 		return -ENOMEM;
 	w->times = t;
 	for (size_t i = 0; i < n; i++)
-		w->only_read |= calls[i].kind == LMM_REFERENCE_READ;
+		w->only_read |= is_read(&calls[i]);
 	for (size_t i = 0; i < n; i++)
 		on_call(w, &calls[i]);
 	for (unsigned i = 0; i < w->n; i++) {
@@ -174,7 +182,7 @@ void lmm_overhead_times_sum(struct lmm_overhead_times *t, struct lmm_overhead_ru
 
 /* ---- files -------------------------------------------------------------------------------------- */
 
-static int add_file(struct lmm_overhead_times *t, int fd)
+static int read_file(int fd, lmm_reference_fn fn, void *arg)
 {
 	const struct lmm_reference *f;
 	struct stat st;
@@ -190,18 +198,13 @@ static int add_file(struct lmm_overhead_times *t, int fd)
 		return -errno;
 	if (f->magic == LMM_REFERENCE_MAGIC) {
 		n = atomic_load_explicit(&f->n, memory_order_acquire);
-		t->calls += n;
-		if (n > LMM_REFERENCE_MAX) {
-			t->not_kept += n - LMM_REFERENCE_MAX;
-			n = LMM_REFERENCE_MAX;
-		}
-		rc = lmm_overhead_times_add(t, f->calls, (size_t)n);
+		rc = fn(arg, f->calls, n < LMM_REFERENCE_MAX ? (size_t)n : LMM_REFERENCE_MAX, n);
 	}
 	munmap((void *)(uintptr_t)f, sizeof(*f));
 	return rc;
 }
 
-int lmm_overhead_times_read(struct lmm_overhead_times *t, const char *folder, const char *prefix)
+int lmm_reference_each(const char *folder, const char *prefix, lmm_reference_fn fn, void *arg)
 {
 	DIR *dir = opendir(folder);
 	const struct dirent *e;
@@ -218,9 +221,23 @@ int lmm_overhead_times_read(struct lmm_overhead_times *t, const char *folder, co
 		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		rc = add_file(t, fd);
+		rc = read_file(fd, fn, arg);
 		close(fd);
 	}
 	closedir(dir);
 	return rc;
+}
+
+static int add_calls(void *arg, const struct lmm_reference_call *calls, size_t n, uint64_t all)
+{
+	struct lmm_overhead_times *t = arg;
+
+	t->calls += all;
+	t->not_kept += all - n;
+	return lmm_overhead_times_add(t, calls, n);
+}
+
+int lmm_overhead_times_read(struct lmm_overhead_times *t, const char *folder, const char *prefix)
+{
+	return lmm_reference_each(folder, prefix, add_calls, t);
 }

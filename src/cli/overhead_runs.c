@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,7 +136,7 @@ static int open_folder(struct lmm_overhead_bench *b, const char *keep_dir)
 	if (keep_dir)
 		return open_keep(b, keep_dir);
 	if (!path_join(b->folder, sizeof(b->folder), tmp && tmp[0] == '/' ? tmp : "/tmp",
-		       "lmmeter-overhead.XXXXXX") &&
+		       "lmmeter-runs.XXXXXX") &&
 	    mkdtemp(b->folder))
 		return 0;
 	lmm_error("cannot make a temporary folder: %s; set TMPDIR", lmm_strerror(-errno));
@@ -194,24 +196,63 @@ static void on_signal(struct lmm_overhead_bench *b, pid_t child, int sig)
 	b->signal = sig;
 }
 
-static int wait_for(struct lmm_overhead_bench *b, pid_t child)
+/* What is there of it; 0 at its end. */
+static int hear(const struct lmm_overhead_bench *b, const struct lmm_overhead_arm *arm, int fd)
 {
-	int status = 0;
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
+		arm->hear(arm->arg, bytes, (size_t)n);
+		if (b->show && write(STDERR_FILENO, bytes, (size_t)n) < 0)
+			return 0;
+	}
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+/* Until there is something to hear or a signal; its number, or 0. */
+static int wait_for_signal(const struct lmm_overhead_bench *b, const struct lmm_overhead_arm *arm,
+			   int signals, int *ear)
+{
+	struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
+				{ .fd = *ear, .events = POLLIN } };
+	struct signalfd_siginfo info;
+
+	if (poll(fds, LMM_ARRAY_SIZE(fds), -1) < 0)
+		return 0;
+	if (fds[1].revents && !hear(b, arm, *ear)) {
+		close(*ear);
+		*ear = -1;
+	}
+	if (!fds[0].revents || read(signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return 0;
+	return (int)info.ssi_signo;
+}
+
+/* ear: the read end of its standard error, closed here; -1. The status, or -1. */
+static int wait_for(struct lmm_overhead_bench *b, const struct lmm_overhead_arm *arm, pid_t child,
+		    int ear)
+{
+	int status = -1, signals;
 	sigset_t set;
+	pid_t got;
 
 	our_signals(&set);
-	for (;;) {
-		pid_t got = waitpid(child, &status, WNOHANG);
-		int sig;
+	signals = signalfd(-1, &set, SFD_CLOEXEC);
+	while ((got = waitpid(child, &status, signals < 0 ? 0 : WNOHANG)) == 0) {
+		int sig = wait_for_signal(b, arm, signals, &ear);
 
-		if (got == child)
-			return status;
-		if (got < 0 && errno != EINTR)
-			return -1;
-		sig = sigwaitinfo(&set, NULL);
 		if (sig > 0 && sig != SIGCHLD)
 			on_signal(b, child, sig);
 	}
+	/* a child of its own may hold the other end for long: what is said by now is all */
+	if (ear >= 0) {
+		hear(b, arm, ear);
+		close(ear);
+	}
+	if (signals >= 0)
+		close(signals);
+	return got == child ? status : -1;
 }
 
 /* One that came while no command ran. */
@@ -231,7 +272,7 @@ static int signal_pending(struct lmm_overhead_bench *b)
 
 /* ---- a process ---------------------------------------------------------------------------------- */
 
-static int set_environment(const struct lmm_overhead_bench *b, const char *name)
+static int set_environment(const struct lmm_overhead_bench *b, const char *name, const char *repeat)
 {
 	const char *user = getenv("LD_PRELOAD"); /* NOLINT(concurrency-mt-unsafe) */
 	size_t bytes = strlen(b->ruler) + (user ? strlen(user) : 0) + 2;
@@ -245,32 +286,44 @@ static int set_environment(const struct lmm_overhead_bench *b, const char *name)
 	/* NOLINTBEGIN(concurrency-mt-unsafe): a child of one thread */
 	unsetenv(LMM_ENV_OUT);
 	unsetenv(LMM_ENV_SESSION);
-	rc = setenv("LD_PRELOAD", preload, 1) || setenv(LMM_REFERENCE_ENV, file, 1);
+	unsetenv(LMM_ENV_REPEAT);
+	rc = setenv("LD_PRELOAD", preload, 1) || setenv(LMM_REFERENCE_ENV, file, 1) ||
+	     (repeat && setenv(LMM_ENV_REPEAT, repeat, 1));
 	/* NOLINTEND(concurrency-mt-unsafe) */
 	free(preload);
 	return rc;
 }
 
-static int set_streams(const struct lmm_overhead_bench *b)
+/* say: where its standard error goes; -1. */
+static int set_streams(const struct lmm_overhead_bench *b, int say)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
 		return -1;
-	if (b->show)
-		return dup2(STDERR_FILENO, STDOUT_FILENO); /* stdout is for our result */
-	return dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0 ? -1 : 0;
+	/* stdout is for our result */
+	if (dup2(b->show ? STDERR_FILENO : null, STDOUT_FILENO) < 0)
+		return -1;
+	if (say < 0 && b->show)
+		return 0;
+	return dup2(say < 0 ? null : say, STDERR_FILENO) < 0 ? -1 : 0;
 }
 
-static void run_child(const struct lmm_overhead_bench *b, const char *ruler_file, char **argv,
-		      int tell)
+struct child {
+	const char *ruler_file, *repeat;
+	char **argv;
+	int say; /* -1 */
+	pid_t pid;
+};
+
+static void run_child(const struct lmm_overhead_bench *b, const struct child *c, int tell)
 {
 	int error;
 
 	setpgid(0, 0);
-	if (set_environment(b, ruler_file) == 0 && set_streams(b) >= 0) {
+	if (set_environment(b, c->ruler_file, c->repeat) == 0 && set_streams(b, c->say) >= 0) {
 		pthread_sigmask(SIG_SETMASK, &b->mask, NULL);
-		execvp(argv[0], argv);
+		execvp(c->argv[0], c->argv);
 	}
 	error = errno;
 	if (write(tell, &error, sizeof(error)) < 0)
@@ -278,21 +331,20 @@ static void run_child(const struct lmm_overhead_bench *b, const char *ruler_file
 	_exit(127);
 }
 
-/* 0 and *child, or the negative errno of what failed. */
-static int start(const struct lmm_overhead_bench *b, const char *ruler_file, char **argv,
-		 pid_t *child)
+/* 0 and c->pid, or the negative errno of what failed. */
+static int start(const struct lmm_overhead_bench *b, struct child *c)
 {
 	int tell[2], error = 0;
 	ssize_t n;
 
 	if (pipe2(tell, O_CLOEXEC))
 		return -errno;
-	*child = fork();
-	if (*child == 0)
-		run_child(b, ruler_file, argv, tell[1]);
+	c->pid = fork();
+	if (c->pid == 0)
+		run_child(b, c, tell[1]);
 	error = errno;
 	close(tell[1]);
-	if (*child < 0) {
+	if (c->pid < 0) {
 		close(tell[0]);
 		return -error;
 	}
@@ -302,25 +354,62 @@ static int start(const struct lmm_overhead_bench *b, const char *ruler_file, cha
 	close(tell[0]);
 	if (n != (ssize_t)sizeof(error))
 		return 0;
-	waitpid(*child, NULL, 0);
+	waitpid(c->pid, NULL, 0);
 	return -error;
 }
 
+/* As start(), with a pipe behind its standard error if somebody hears; *ear is the read end, or -1. */
+static int start_heard(const struct lmm_overhead_bench *b, const struct lmm_overhead_arm *arm,
+		       struct child *c, int *ear)
+{
+	int ends[2] = { -1, -1 }, rc;
+
+	*ear = -1;
+	if (arm->hear && pipe2(ends, O_CLOEXEC))
+		return -errno;
+	if (arm->hear && fcntl(ends[0], F_SETFL, O_NONBLOCK)) {
+		rc = -errno;
+		goto err_pipe;
+	}
+	c->say = ends[1];
+	rc = start(b, c);
+	if (rc)
+		goto err_pipe;
+	*ear = ends[0];
+	if (ends[1] >= 0)
+		close(ends[1]);
+	return 0;
+
+err_pipe:
+	if (ends[0] >= 0) {
+		close(ends[0]);
+		close(ends[1]);
+	}
+	return rc;
+}
+
 /* `lmmeter run -q -o trace -- command…`; freed by the caller. */
-static char **with_lmmeter(struct lmm_overhead_bench *b, char *trace)
+static char **with_lmmeter(struct lmm_overhead_bench *b, const char *budget, char *trace)
 {
 	static char run[] = "run", quiet[] = "-q", output[] = "-o", end[] = "--";
-	char *head[] = { b->self, run, quiet, output, trace, end };
-	size_t n = 0;
+	static char budget_option[] = "--budget", budget_value[32];
+	char *head[8] = { b->self, run, quiet, output, trace };
+	size_t n = 0, heads = 5;
 	char **argv;
 
+	if (budget) {
+		(void)snprintf(budget_value, sizeof(budget_value), "%s", budget);
+		head[heads++] = budget_option;
+		head[heads++] = budget_value;
+	}
+	head[heads++] = end;
 	while (b->argv[n])
 		n++;
-	argv = calloc(LMM_ARRAY_SIZE(head) + n + 1, sizeof(*argv));
+	argv = calloc(heads + n + 1, sizeof(*argv));
 	if (!argv)
 		return NULL;
-	memcpy(argv, head, sizeof(head));
-	memcpy(argv + LMM_ARRAY_SIZE(head), b->argv, n * sizeof(*argv));
+	memcpy(argv, head, heads * sizeof(*argv));
+	memcpy(argv + heads, b->argv, n * sizeof(*argv));
 	return argv;
 }
 
@@ -402,59 +491,83 @@ static int judge_end(const struct lmm_overhead_bench *b, int status, int with)
 	return -1;
 }
 
-static int measure(struct lmm_overhead_bench *b, const char *name, char **argv, int with,
-		   struct lmm_overhead_run *run)
+/* Runs it to its end. */
+static int run_whole(struct lmm_overhead_bench *b, const struct lmm_overhead_arm *arm,
+		     struct child *c, double *wall_ns)
 {
-	struct lmm_overhead_times times = { 0 };
 	uint64_t begin = lmm_mono_ns();
-	pid_t child = -1;
-	int rc = start(b, name, argv, &child);
-	int status;
+	int ear, status, rc = start_heard(b, arm, c, &ear);
 
 	if (rc)
 		return judge_start(b, rc);
-	status = wait_for(b, child);
-	run->wall_ns = (double)(lmm_mono_ns() - begin);
+	status = wait_for(b, arm, c->pid, ear);
+	*wall_ns = (double)(lmm_mono_ns() - begin);
 	if (b->signal)
 		return -EINTR;
-	if (judge_end(b, status, with))
-		return -1;
-	rc = lmm_overhead_times_read(&times, b->folder, name);
-	if (rc == 0)
-		lmm_overhead_times_sum(&times, run);
-	lmm_overhead_times_free(&times);
-	if (rc)
-		lmm_error("cannot read what the ruler wrote: %s", lmm_strerror(rc));
-	return rc ? -1 : 0;
+	return judge_end(b, status, arm->with);
 }
 
-int lmm_overhead_run_once(struct lmm_overhead_bench *b, const char *name, int with,
-			  struct lmm_overhead_run *run, struct lmm_overhead_cost *cost)
+int lmm_overhead_run_arm(struct lmm_overhead_bench *b, const struct lmm_overhead_arm *arm,
+			 double *wall_ns)
 {
 	char ruler_name[128], trace_name[128], trace[PATH_BYTES];
-	char **argv = b->argv;
+	struct child c = { .ruler_file = ruler_name, .repeat = arm->repeat, .argv = b->argv };
 	int rc;
 
-	memset(run, 0, sizeof(*run));
-	(void)snprintf(ruler_name, sizeof(ruler_name), "%s.calls", name);
-	(void)snprintf(trace_name, sizeof(trace_name), "%s.lmt", name);
+	(void)snprintf(ruler_name, sizeof(ruler_name), "%s.calls", arm->name);
+	(void)snprintf(trace_name, sizeof(trace_name), "%s.lmt", arm->name);
 	if (signal_pending(b))
 		return -EINTR;
 	if (path_join(trace, sizeof(trace), b->folder, trace_name)) {
 		lmm_error("%s: the name is too long", b->folder);
 		return -1;
 	}
-	if (with)
-		argv = with_lmmeter(b, trace);
-	if (!argv) {
+	if (arm->with)
+		c.argv = with_lmmeter(b, arm->budget, trace);
+	if (!c.argv) {
 		lmm_error("out of memory");
 		return -1;
 	}
-	rc = measure(b, ruler_name, argv, with, run);
-	if (with)
-		free(argv);
-	if (with && rc == 0)
-		read_trace(cost, trace);
-	clear_folder(b->folder, b->keep ? ruler_name : name, 0);
+	rc = run_whole(b, arm, &c, wall_ns);
+	if (arm->with)
+		free(c.argv);
+	if (rc == 0 && arm->take)
+		rc = arm->take(arm->arg, b, ruler_name, trace);
+	clear_folder(b->folder, b->keep ? ruler_name : arm->name, 0);
 	return rc;
+}
+
+struct taken {
+	struct lmm_overhead_run *run;
+	struct lmm_overhead_cost *cost; /* NULL: without lmmeter */
+};
+
+static int take(void *arg, const struct lmm_overhead_bench *b, const char *ruler, const char *trace)
+{
+	struct lmm_overhead_times times = { 0 };
+	const struct taken *t = arg;
+	int rc = lmm_overhead_times_read(&times, b->folder, ruler);
+
+	if (rc == 0)
+		lmm_overhead_times_sum(&times, t->run);
+	lmm_overhead_times_free(&times);
+	if (rc) {
+		lmm_error("cannot read what the ruler wrote: %s", lmm_strerror(rc));
+		return -1;
+	}
+	if (t->cost)
+		read_trace(t->cost, trace);
+	return 0;
+}
+
+int lmm_overhead_run_once(struct lmm_overhead_bench *b, const char *name, int with,
+			  struct lmm_overhead_run *run, struct lmm_overhead_cost *cost)
+{
+	struct taken taken = { run, with ? cost : NULL };
+	const struct lmm_overhead_arm arm = {
+		.name = name, .with = with, .take = take, .arg = &taken
+	};
+
+	memset(run, 0, sizeof(*run));
+	return lmm_overhead_run_arm(b, &arm, &run->wall_ns);
 }

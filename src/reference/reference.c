@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <link.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,8 @@ __attribute__((constructor)) static void start(void)
 /* ---- stamps ------------------------------------------------------------------------------------- */
 
 static _Thread_local int depth;
+static _Thread_local int in_pass; /* the outermost call is a forward pass */
+static _Thread_local uint16_t thread_number;
 
 static uint64_t now_ns(void)
 {
@@ -90,29 +93,49 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static struct lmm_reference_call *call_begin(enum lmm_reference_kind kind, const void *context,
-					     int32_t tokens)
+static uint16_t thread_get(void)
+{
+	static _Atomic uint32_t threads;
+	uint32_t n;
+
+	if (!thread_number) {
+		n = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) + 1;
+		thread_number = n < UINT16_MAX ? (uint16_t)n : UINT16_MAX;
+	}
+	return thread_number;
+}
+
+static struct lmm_reference_call *call_keep(enum lmm_reference_kind kind, const void *context,
+					    int32_t tokens)
 {
 	struct lmm_reference_call *c = &nowhere;
 	struct lmm_reference *log;
 	int error = errno;
 	uint64_t i;
 
-	if (depth++)
-		return c;
 	log = log_get();
 	if (log) {
 		i = atomic_fetch_add_explicit(&log->n, 1, memory_order_relaxed);
 		if (i < LMM_REFERENCE_MAX) {
 			c = &log->calls[i];
 			c->context = (uint64_t)(uintptr_t)context;
-			c->kind = (uint32_t)kind;
+			c->kind = (uint16_t)kind;
+			c->thread = thread_get();
 			c->tokens = tokens;
 			c->from_ns = now_ns();
 		}
 	}
 	errno = error;
 	return c;
+}
+
+static struct lmm_reference_call *call_begin(enum lmm_reference_kind kind, const void *context,
+					     int32_t tokens)
+{
+	if (depth++)
+		return &nowhere;
+	in_pass = kind == LMM_REFERENCE_DECODE || kind == LMM_REFERENCE_ENCODE;
+	return call_keep(kind, context, tokens);
 }
 
 static void call_end(struct lmm_reference_call *c)
@@ -243,7 +266,7 @@ EXPORT int32_t llama_sampler_sample(void *sampler, void *ctx, int32_t i)
 	NEXT(llama_sampler_sample);
 	if (!next)
 		return -1;
-	c = call_begin(LMM_REFERENCE_READ, ctx, 0);
+	c = call_begin(LMM_REFERENCE_SAMPLE, ctx, 0);
 	token = next(sampler, ctx, i);
 	call_end(c);
 	return token;
@@ -257,8 +280,21 @@ EXPORT void llama_sampler_apply(void *sampler, void *candidates)
 	NEXT(llama_sampler_apply);
 	if (!next)
 		return;
-	c = call_begin(LMM_REFERENCE_READ, NULL, 0);
+	c = call_begin(LMM_REFERENCE_APPLY, NULL, 0);
 	next(sampler, candidates);
+	call_end(c);
+}
+
+EXPORT void llama_sampler_accept(void *sampler, int32_t token);
+EXPORT void llama_sampler_accept(void *sampler, int32_t token)
+{
+	struct lmm_reference_call *c;
+
+	NEXT(llama_sampler_accept);
+	if (!next)
+		return;
+	c = call_begin(LMM_REFERENCE_ACCEPT, NULL, 0);
+	next(sampler, token);
 	call_end(c);
 }
 
@@ -275,4 +311,144 @@ EXPORT float *llama_get_logits_ith(void *ctx, int32_t i)
 	logits = next(ctx, i);
 	call_end(c);
 	return logits;
+}
+
+EXPORT float *llama_get_logits(void *ctx);
+EXPORT float *llama_get_logits(void *ctx)
+{
+	struct lmm_reference_call *c;
+	float *logits;
+
+	NEXT(llama_get_logits);
+	if (!next)
+		return NULL;
+	c = call_begin(LMM_REFERENCE_READ, ctx, 0);
+	logits = next(ctx);
+	call_end(c);
+	return logits;
+}
+
+EXPORT float *llama_get_sampled_probs_ith(void *ctx, int32_t i);
+EXPORT float *llama_get_sampled_probs_ith(void *ctx, int32_t i)
+{
+	struct lmm_reference_call *c;
+	float *probs;
+
+	NEXT(llama_get_sampled_probs_ith);
+	if (!next)
+		return NULL;
+	c = call_begin(LMM_REFERENCE_ASK, ctx, 0);
+	probs = next(ctx, i);
+	call_end(c);
+	return probs;
+}
+
+EXPORT int32_t llama_tokenize(void *vocab, const char *text, int32_t bytes, int32_t *tokens,
+			      int32_t max, bool special, bool parse);
+EXPORT int32_t llama_tokenize(void *vocab, const char *text, int32_t bytes, int32_t *tokens,
+			      int32_t max, bool special, bool parse)
+{
+	struct lmm_reference_call *c;
+	int32_t n;
+
+	NEXT(llama_tokenize);
+	if (!next)
+		return INT32_MIN;
+	c = call_begin(LMM_REFERENCE_TOKENIZE, NULL, 0);
+	n = next(vocab, text, bytes, tokens, max, special, parse);
+	call_end(c);
+	if (c != &nowhere)
+		c->tokens = n;
+	return n;
+}
+
+EXPORT int32_t llama_token_to_piece(void *vocab, int32_t token, char *buf, int32_t bytes,
+				    int32_t lstrip, bool special);
+EXPORT int32_t llama_token_to_piece(void *vocab, int32_t token, char *buf, int32_t bytes,
+				    int32_t lstrip, bool special)
+{
+	struct lmm_reference_call *c;
+	int32_t n;
+
+	NEXT(llama_token_to_piece);
+	if (!next)
+		return 0;
+	c = call_begin(LMM_REFERENCE_DETOKENIZE, NULL, 0);
+	n = next(vocab, token, buf, bytes, lstrip, special);
+	call_end(c);
+	return n;
+}
+
+EXPORT int32_t llama_detokenize(void *vocab, const int32_t *tokens, int32_t n, char *text,
+				int32_t max, bool remove, bool unparse);
+EXPORT int32_t llama_detokenize(void *vocab, const int32_t *tokens, int32_t n, char *text,
+				int32_t max, bool remove, bool unparse)
+{
+	struct lmm_reference_call *c;
+	int32_t bytes;
+
+	NEXT(llama_detokenize);
+	if (!next)
+		return 0;
+	c = call_begin(LMM_REFERENCE_DETOKENIZE, NULL, 0);
+	bytes = next(vocab, tokens, n, text, max, remove, unparse);
+	call_end(c);
+	return bytes;
+}
+
+/* Inside a pass this is how its results leave the device. */
+EXPORT void ggml_backend_tensor_get_async(void *backend, const void *tensor, void *data,
+					  size_t offset, size_t bytes);
+EXPORT void ggml_backend_tensor_get_async(void *backend, const void *tensor, void *data,
+					  size_t offset, size_t bytes)
+{
+	struct lmm_reference_call *c = &nowhere;
+
+	NEXT(ggml_backend_tensor_get_async);
+	if (!next)
+		return;
+	if (depth == 1 && in_pass)
+		c = call_keep(LMM_REFERENCE_COPY, NULL, 0);
+	depth++;
+	next(backend, tensor, data, offset, bytes);
+	call_end(c);
+}
+
+EXPORT void llama_perf_context_reset(void *ctx);
+EXPORT void llama_perf_context_reset(void *ctx)
+{
+	struct lmm_reference_call *c;
+
+	NEXT(llama_perf_context_reset);
+	if (!next)
+		return;
+	c = call_begin(LMM_REFERENCE_RESET, ctx, 0);
+	next(ctx);
+	call_end(c);
+}
+
+EXPORT void llama_memory_clear(void *memory, bool data);
+EXPORT void llama_memory_clear(void *memory, bool data)
+{
+	struct lmm_reference_call *c;
+
+	NEXT(llama_memory_clear);
+	if (!next)
+		return;
+	c = call_begin(LMM_REFERENCE_CLEAR, NULL, 0);
+	next(memory, data);
+	call_end(c);
+}
+
+EXPORT void llama_set_warmup(void *ctx, bool on);
+EXPORT void llama_set_warmup(void *ctx, bool on)
+{
+	struct lmm_reference_call *c;
+
+	NEXT(llama_set_warmup);
+	if (!next)
+		return;
+	c = call_begin(LMM_REFERENCE_WARMUP, ctx, on);
+	next(ctx, on);
+	call_end(c);
 }

@@ -116,6 +116,19 @@ struct wish {
 	bool is_injected;
 };
 
+/* Keys with a value each, and a 0 behind them. A list that is too long is not remembered: the driver's answer stands. */
+static void list_keep(struct lmm_cl_queue *q, const cl_queue_properties *list)
+{
+	unsigned n = 0;
+
+	while (n <= LIST_MAX && list[n])
+		n += 2;
+	if (n > LIST_MAX)
+		return;
+	memcpy(q->asked, list, (n + 1) * sizeof(*list));
+	q->n_asked = (uint8_t)(n + 1);
+}
+
 static void queue_note(cl_command_queue handle, const struct wish *w)
 {
 	struct lmm_cl_queue *q;
@@ -132,11 +145,8 @@ static void queue_note(cl_command_queue handle, const struct wish *w)
 		q->is_ordered = !(w->bits & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 		q->has_timer = lmm_cl.clGetDeviceAndHostTimer != NULL;
 		q->has_list = w->list != NULL;
-		while (w->list && q->n_asked < LMM_CL_ASKED_MAX) {
-			q->asked[q->n_asked] = w->list[q->n_asked];
-			if (w->list[q->n_asked++] == 0)
-				break;
-		}
+		if (w->list)
+			list_keep(q, w->list);
 		describe(q);
 		atomic_store_explicit(&q->handle, handle, memory_order_release);
 	}
