@@ -112,7 +112,8 @@ struct wish {
 	cl_context context;
 	cl_device_id device;
 	cl_command_queue_properties bits; /* as the application asked */
-	const cl_queue_properties *list;  /* NULL: made without one */
+	bool has_list;			  /* made by the function that takes one */
+	const cl_queue_properties *list;  /* NULL: none */
 	bool is_injected;
 };
 
@@ -144,7 +145,7 @@ static void queue_note(cl_command_queue handle, const struct wish *w)
 		q->is_timed = w->is_injected || (w->bits & CL_QUEUE_PROFILING_ENABLE);
 		q->is_ordered = !(w->bits & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 		q->has_timer = lmm_cl.clGetDeviceAndHostTimer != NULL;
-		q->has_list = w->list != NULL;
+		q->has_list = w->has_list;
 		if (w->list)
 			list_keep(q, w->list);
 		describe(q);
@@ -242,9 +243,8 @@ LMM_CL_HOOK(cl_command_queue, clCreateCommandQueueWithProperties,
 	     cl_int *error),
 	    (context, device, list, error))
 {
-	static const cl_queue_properties empty[1];
 	cl_queue_properties injected[LMM_CL_ASKED_MAX];
-	struct wish w = { .context = context, .device = device, .list = list ? list : empty };
+	struct wish w = { .context = context, .device = device, .list = list, .has_list = true };
 	const cl_queue_properties *bits;
 	cl_command_queue queue = NULL;
 	unsigned n;
@@ -289,8 +289,7 @@ LMM_CL_HOOK(cl_int, clGetCommandQueueInfo,
 
 	/* without a list the answer's size is 0, which drivers say by themselves */
 	if (q && q->is_injected && what == PROPERTY_LIST && q->has_list) {
-		return answer(q->asked, q->asked[0] ? q->n_asked * sizeof(q->asked[0]) : 0, bytes,
-			      to, bytes_out);
+		return answer(q->asked, q->n_asked * sizeof(q->asked[0]), bytes, to, bytes_out);
 	}
 	rc = lmm_cl.clGetCommandQueueInfo(queue, what, bytes, to, bytes_out);
 	if (rc == CL_SUCCESS && q && q->is_injected && what == CL_QUEUE_PROPERTIES && to &&
