@@ -35,6 +35,8 @@ struct lmm_doctor_machine {
 	uint8_t c_library_audits; /* it has LD_AUDIT */
 	struct lmm_libs libs;
 	int libs_error;
+	char opencl[4096];	   /* OpenCL's loader; "": there is none */
+	uint8_t opencl_has_layers; /* it lets lmmeter in as a layer */
 };
 
 enum lmm_doctor_kind {

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/cli.h"
 #include "cli/doctor.h"
 #include "wire/ring.h"
 
@@ -157,6 +163,40 @@ static void find_c_library(struct lmm_doctor_machine *m)
 	(void)snprintf(m->c_library, sizeof(m->c_library), "not glibc");
 }
 
+/* OpenCL's loader, and whether it takes layers: those that do carry the variable's name. */
+static void find_opencl(struct lmm_doctor *d)
+{
+	struct lmm_doctor_machine *m = &d->machine;
+	static const char variable[] = "OPENCL_LAYERS";
+	struct link_map *map = NULL;
+	struct stat st;
+	void *lib = dlopen("libOpenCL.so.1", RTLD_LAZY | RTLD_LOCAL), *text;
+	int fd;
+
+	if (!lib)
+		return;
+	if (dlinfo(lib, RTLD_DI_LINKMAP, &map) == 0 && map)
+		(void)snprintf(m->opencl, sizeof(m->opencl), "%s", map->l_name);
+	dlclose(lib);
+	fd = open(m->opencl, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
+		text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (text != MAP_FAILED) {
+			m->opencl_has_layers = memmem(text, (size_t)st.st_size, variable,
+						      sizeof(variable)) != NULL;
+			munmap(text, (size_t)st.st_size);
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	if (!m->opencl_has_layers) {
+		lmm_doctor_note(d,
+				"OpenCL's loader here (%s) takes no layers: kernels are seen with "
+				"lmmeter run --door preload -- COMMAND",
+				lmm_base_name(m->opencl));
+	}
+}
+
 void lmm_doctor_machine(struct lmm_doctor *d)
 {
 	struct lmm_doctor_machine *m = &d->machine;
@@ -167,6 +207,7 @@ void lmm_doctor_machine(struct lmm_doctor *d)
 	m->stamp_ns = stamp_cost_ns(m->clock);
 	find_folder(d);
 	find_c_library(m);
+	find_opencl(d);
 	m->libs_error = lmm_libs_find(&m->libs);
 	if (m->libs_error) {
 		lmm_doctor_gap(

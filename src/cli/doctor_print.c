@@ -115,6 +115,10 @@ static void print_machine(const struct page *p, const struct lmm_doctor_machine 
 	}
 	row(p, "C library", "%s, %s", m->c_library,
 	    m->c_library_audits ? "has LD_AUDIT" : "has no LD_AUDIT");
+	row(p, "OpenCL", "%s%s", m->opencl[0] ? m->opencl : "no loader was found",
+	    !m->opencl[0]	   ? ""
+	    : m->opencl_has_layers ? ", takes layers"
+				   : ", takes no layers");
 	row(p, "liblmmeter.so", "%s", m->libs_error ? "not found" : m->libs.probe);
 }
 
@@ -256,9 +260,14 @@ static void json_machine(struct lmm_json *j, const struct lmm_doctor_machine *m)
 	lmm_json_string(j, "name", m->c_library);
 	lmm_json_bool(j, "has_audit", m->c_library_audits);
 	lmm_json_object_end(j);
+	lmm_json_object_begin(j, "opencl");
+	string_or_null(j, "loader", m->opencl);
+	lmm_json_bool(j, "has_layers", m->opencl_has_layers);
+	lmm_json_object_end(j);
 	lmm_json_row_begin(j, "library");
 	string_or_null(j, "preload", m->libs.probe);
 	string_or_null(j, "audit", m->libs.audit);
+	string_or_null(j, "opencl", m->libs.opencl);
 	string_or_null(j, "threads", m->libs.threads);
 	lmm_json_object_end(j);
 	lmm_json_object_end(j);
