@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cli/cli.h"
 #include "cli/doctor.h"
+#include "cli/redact.h"
 #include "wire/ring.h"
 
 #define RING_SLOTS 4096u

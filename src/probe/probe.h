@@ -247,6 +247,20 @@ extern struct lmm_run lmm_run_now;
 /* Says which engine this is, once. */
 void lmm_llama_describe_engine(const void *ra);
 void lmm_llama_after_fork(void);
+#ifdef LMM_OPENCL
+/* Devices' part of fork(): the parent's queues and events are the parent's. */
+void lmm_cl_after_fork(void);
+/* The engine has made its context: says so if it uses an OpenCL that we have no way into. */
+void lmm_cl_look_around(void);
+#else
+static inline void lmm_cl_after_fork(void)
+{
+}
+static inline void lmm_cl_look_around(void)
+{
+}
+#endif
+
 /* A program that uses a device, and no engine that is known here. */
 void lmm_engine_describe_unknown(const char *door);
 

@@ -390,6 +390,7 @@ static void after_fork_in_child(void)
 	lmm_doors_reset();
 	lmm_ggml_after_fork();
 	lmm_llama_after_fork();
+	lmm_cl_after_fork();
 	atomic_store(&started, UNSTARTED);
 }
 

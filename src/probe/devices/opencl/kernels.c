@@ -115,6 +115,17 @@ uint32_t lmm_cl_kind_number(enum lmm_kernel_kind kind)
 	return kind;
 }
 
+void lmm_cl_kernels_after_fork(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	for (unsigned k = 0; k < HANDLES; k++)
+		atomic_store_explicit(&handles[k].number, 0, memory_order_relaxed);
+	/* the child is a process of its own, which has been told nothing */
+	for (unsigned k = 0; k < KERNELS; k++)
+		kernels[k].recording = 0;
+	atomic_store(&kinds_recording, 0);
+}
+
 /* ---- programs ----------------------------------------------------------------------------------- */
 
 static void program_note(cl_program program, uint64_t hash)

@@ -110,6 +110,7 @@ uint32_t lmm_cl_kind_number(enum lmm_kernel_kind kind);
 uint32_t lmm_cl_repeats(cl_kernel kernel);
 /* Number of a recorded sequence of kernels; `hash` and `name` say which. */
 uint32_t lmm_cl_sequence_number(uint64_t hash, const char *name);
+void lmm_cl_kernels_after_fork(void);
 /* What a kernel object is called; 0 or -1. */
 int lmm_cl_kernel_name(cl_kernel kernel, char *name, size_t bytes);
 

@@ -3,6 +3,7 @@
  * Queues: they get the profiling bit, and the application is told what it would be told without it. Entries are made under a
  * lock and never freed, so that the hot path finds them without one.
  */
+#include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -358,4 +359,39 @@ LMM_CL_HOOK(cl_int, clGetEventInfo,
 			lmm_cl_event_ended(event);
 	}
 	return rc;
+}
+
+/* ---- the process's life ------------------------------------------------------------------------- */
+
+void lmm_cl_after_fork(void)
+{
+	unsigned n = atomic_load(&n_queues);
+
+	/* what is pending can be told by the parent alone; OpenCL itself asks the child to begin anew */
+	pthread_mutex_init(&lock, NULL);
+	for (unsigned i = 0; i < n; i++)
+		atomic_store(&queues[i]->handle, NULL);
+	atomic_store(&last_found, NULL);
+	lmm_cl_kernels_after_fork();
+}
+
+/* 1: an OpenCL loader or driver is there, by its usual name. */
+static int visit(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const char *base = strrchr(info->dlpi_name, '/');
+
+	(void)size;
+	(void)arg;
+	return base && strncmp(base, "/libOpenCL.so", 13) == 0;
+}
+
+void lmm_cl_look_around(void)
+{
+	if (atomic_load(&n_queues) || atomic_load(&lmm_cl_is_layer) ||
+	    !dl_iterate_phdr(visit, NULL))
+		return;
+	lmm_session_reason(
+		LMM_LEVEL_KERNELS,
+		"OpenCL is loaded, and its loader takes no layers: if kernels run on it, "
+		"--door preload shows them");
 }
