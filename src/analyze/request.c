@@ -209,22 +209,30 @@ static void part_take(struct lmm_analysis *a, struct fact *f, const struct busy_
 	piece_put(a, &x, st);
 }
 
+/* In the tables of what goes away passes are all alike: the first decode step may have to go by the prefill. */
+static unsigned away_class(unsigned phase)
+{
+	return lmm__is_step_phase(phase) ? LMM_PHASE_DECODE : phase;
+}
+
 /* In a step that was not timed: as in those that were, so much of a bracket of that phase is the device's. */
 static unsigned parts_estimate(struct lmm_analysis *a, const struct fact *f, const struct step *st,
 			       struct busy_part *parts)
 {
-	uint64_t whole = a->away_of[f->phase], length = f->t - f->t0;
+	uint64_t whole = a->away_of[away_class(f->phase)], length = f->t - f->t0;
 	unsigned n = 0;
 
 	for (unsigned d = 1; d < LMM_PHASE_COUNT && n < LMM_I_PARTS; d++) {
-		uint64_t away = a->away_to[f->phase][d];
+		uint64_t away = a->away_to[away_class(f->phase)][d];
+		unsigned phase = d == LMM_PHASE_DECODE ? st->phase : d;
 
-		if (away == 0 || whole == 0)
+		if (away == 0 || whole == 0 || phase == f->phase)
 			continue;
-		parts[n].phase = (uint8_t)d;
+		parts[n].phase = (uint8_t)phase;
 		parts[n].step = f->step;
 		parts[n].ticks = (uint64_t)((double)length * (double)away / (double)whole);
-		lmm__ledger_at(a, st->context, st->begin)->phases[d].estimated += parts[n].ticks;
+		lmm__ledger_at(a, st->context, st->begin)->phases[phase].estimated +=
+			parts[n].ticks;
 		n++;
 	}
 	return n;
@@ -271,13 +279,16 @@ static void away_take(struct lmm_analysis *a, struct fact *f)
 	if (!a->processes[f->process].busy || f->t <= f->t0)
 		goto last;
 	n = lmm__busy_parts(a, f->process, &bracket, parts, &own);
-	if (st && st->is_untimed && n == 0)
+	/* of a step that is timed in part only a part is known: then the others know better */
+	if (st && st->is_untimed) {
 		n = parts_estimate(a, f, st, parts);
-	else if (st && !st->is_untimed)
-		a->away_of[f->phase] += length;
+	} else if (st) {
+		a->away_of[away_class(f->phase)] += length;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		if (st && !st->is_untimed)
-			a->away_to[f->phase][parts[i].phase] += parts[i].ticks;
+			a->away_to[away_class(f->phase)][away_class(parts[i].phase)] +=
+				parts[i].ticks;
 		part_take(a, f, &parts[i]);
 		away += parts[i].ticks;
 	}

@@ -18,9 +18,16 @@ int lmm_cmd_report(int argc, char **argv);
 int lmm_cmd_export(int argc, char **argv);
 int lmm_cmd_doctor(int argc, char **argv);
 int lmm_cmd_overhead(int argc, char **argv);
+int lmm_cmd_verify(int argc, char **argv);
 
 /* "lmmeter: <text>\n" on stderr. Control characters of the arguments are shown escaped. */
 LMM_PRINTF(1, 2) void lmm_error(const char *format, ...);
+
+/*
+ * A sentence of a result: its words from column 2 on (or from where the line stands), further lines four deeper, 100 wide.
+ * Names in it are made harmless.
+ */
+LMM_PRINTF(2, 3) void lmm_say(FILE *out, const char *format, ...);
 
 /* For results on stdout: flushes and checks. 0, or -errno; -EPIPE when the reader has gone. */
 int lmm_stdout_finish(void);

@@ -19,6 +19,7 @@ static const struct command_entry commands[] = {
 	{ "export", "turn a recording into a trace for Perfetto or Chrome", lmm_cmd_export },
 	{ "doctor", "say what can be seen of an engine, what not, and why", lmm_cmd_doctor },
 	{ "overhead", "say how much recording slows a command down", lmm_cmd_overhead },
+	{ "verify", "say how true lmmeter's figures are, here and on this engine", lmm_cmd_verify },
 };
 
 static void print_usage(FILE *out)

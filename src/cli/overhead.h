@@ -37,6 +37,7 @@ struct lmm_overhead_times {
 	uint64_t calls, not_kept;
 };
 
+struct lmm_json;
 struct lmm_reference_call;
 
 /*
@@ -226,6 +227,8 @@ struct lmm_overhead_outcome {
 };
 
 void lmm_overhead_print_text(const struct lmm_overhead_outcome *o, FILE *out);
+/* "host": {…}, as in a report's session. */
+void lmm_overhead_put_host(struct lmm_json *j, const struct lmm_host *h);
 /* Schema lmmeter.overhead/1, docs/json.md. */
 void lmm_overhead_print_json(const struct lmm_overhead_outcome *o, FILE *out);
 

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/compiler.h"
+#include "cli/cli.h"
 #include "cli/overhead.h"
 #include "lmmeter/version.h"
 #include "report/format.h"
 #include "report/json_writer.h"
-
-#define WIDTH 100
 
 /* Published: LM-Meter, arXiv 2510.06126: tokens per second without and with it, as printed there. */
 #define PUBLISHED_SOURCE "LM-Meter, arXiv 2510.06126"
@@ -44,34 +42,6 @@ static const struct quantity {
 };
 
 /* ---- text --------------------------------------------------------------------------------------- */
-
-/* Words of the text from column 2 on, which is where the line stands; further lines four deeper. */
-static LMM_PRINTF(2, 3) void say(FILE *out, const char *format, ...)
-{
-	char text[1024], safe[4096], *word = safe;
-	int column = 0;
-	va_list ap;
-
-	va_start(ap, format);
-	if (vsnprintf(text, sizeof(text), format, ap) < 0)
-		text[0] = '\0';
-	va_end(ap);
-	lmm_text_fit(safe, sizeof(safe), text, 1000);
-	while (*word) {
-		int n = (int)strcspn(word, " ");
-
-		if (column == 0) {
-			column = fprintf(out, "  %.*s", n, word);
-		} else if (column + 1 + n > WIDTH) {
-			column = fprintf(out, "\n      %.*s", n, word) - 1;
-		} else {
-			column += fprintf(out, " %.*s", n, word);
-		}
-		word += n;
-		word += *word == ' ';
-	}
-	fputc('\n', out);
-}
 
 /* As many digits as the size asks for: "+0.043 %", "-12.3 %". */
 static struct lmm_human signed_percent(double v)
@@ -142,28 +112,28 @@ static void print_verdict(FILE *out, const struct quantity *q, const struct lmm_
 
 	switch (m->verdict) {
 	case LMM_OVERHEAD_SLOWER:
-		say(out, "%s: slower with lmmeter by %s, %s.", q->title,
+		lmm_say(out, "%s: slower with lmmeter by %s, %s.", q->title,
 		    signed_percent(s->percent).s + 1, plus_minus(s->half_width_percent).s);
 		break;
 	case LMM_OVERHEAD_FASTER:
-		say(out,
+		lmm_say(out,
 		    "%s: took %s less with lmmeter, %s, which recording cannot bring about: chance, or where things lie in "
 		    "memory.",
 		    q->title, signed_percent(s->percent).s + 1,
 		    plus_minus(s->half_width_percent).s);
 		break;
 	case LMM_OVERHEAD_NONE_VISIBLE:
-		say(out, "%s: no slowdown to be seen; if there is one, it is below %s.", q->title,
+		lmm_say(out, "%s: no slowdown to be seen; if there is one, it is below %s.", q->title,
 		    signed_percent(s->high_percent).s + 1);
 		break;
 	case LMM_OVERHEAD_TOO_NOISY:
-		say(out,
+		lmm_say(out,
 		    "%s: this machine is too noisy to tell: %s is known to no better than %s; %s.",
 		    q->title, signed_percent(s->percent).s, plus_minus(s->half_width_percent).s,
 		    noise_text(&m->same).s);
 		break;
 	default:
-		say(out, "%s: one pair tells nothing of how sure this is.", q->title);
+		lmm_say(out, "%s: one pair tells nothing of how sure this is.", q->title);
 		break;
 	}
 }
@@ -203,10 +173,10 @@ static void print_comparison(FILE *out, const struct lmm_overhead_series *s)
 	}
 	fputc('\n', out);
 	if (!calls_seen(s)) {
-		say(out, "The command made no call of llama.cpp that a preloaded library can see: "
+		lmm_say(out, "The command made no call of llama.cpp that a preloaded library can see: "
 			 "only the whole process is compared.");
 	} else if (!s->cost.reports) {
-		say(out,
+		lmm_say(out,
 		    "lmmeter recorded nothing of this engine: what is compared here is not recording. "
 		    "'lmmeter doctor -- COMMAND' says why.");
 	}
@@ -214,7 +184,7 @@ static void print_comparison(FILE *out, const struct lmm_overhead_series *s)
 		if (m[i].slowdown.n)
 			print_verdict(out, &quantities[i], &m[i]);
 	}
-	say(out, "The whole process includes lmmeter's own start and end.");
+	lmm_say(out, "The whole process includes lmmeter's own start and end.");
 }
 
 static void print_share(FILE *out, const struct lmm_overhead_per_token *t, const char *where,
@@ -234,7 +204,7 @@ static void print_arithmetic(FILE *out, const struct lmm_overhead_series *s)
 	lmm_overhead_compare(s->pairs, s->n, LMM_OVERHEAD_DECODE, &decode);
 	fputs("\nBy arithmetic: records per token, times the cost of each as calibrated in the runs\n",
 	      out);
-	say(out,
+	lmm_say(out,
 	    "%s operators × %s + %s phases × %s = %s per token of decode; %s of the time in "
 	    "steps and sampling",
 	    lmm_decimal(t.operators, 1).s, lmm_human_ns(t.operator_ns).s,
@@ -246,7 +216,7 @@ static void print_arithmetic(FILE *out, const struct lmm_overhead_series *s)
 	print_share(out, &t, "at the token time of performance below", published_token_ns[0]);
 	print_share(out, &t, "at the token time of powersave below", published_token_ns[1]);
 	if (s->cost.lost)
-		say(out, "%s records were lost in these runs.", lmm_human_count(s->cost.lost).s);
+		lmm_say(out, "%s records were lost in these runs.", lmm_human_count(s->cost.lost).s);
 }
 
 static void print_published(FILE *out)
@@ -286,7 +256,7 @@ void lmm_overhead_print_text(const struct lmm_overhead_outcome *o, FILE *out)
 		print_head(out, o, s);
 		if (s->cost.engine_name[0]) {
 			fputs("Engine ", out);
-			say(out, "%s %s, recorded at level %s", s->cost.engine_name,
+			lmm_say(out, "%s %s, recorded at level %s", s->cost.engine_name,
 			    s->cost.engine_version, lmm_level_name(s->cost.level));
 		}
 		fprintf(out, "Machine  %s, %u CPUs%s%s\n", cpu, o->host.cpus,
@@ -297,7 +267,7 @@ void lmm_overhead_print_text(const struct lmm_overhead_outcome *o, FILE *out)
 	print_published(out);
 	if (o->governors_error) {
 		fputs("\nGovernors\n", out);
-		say(out, "%s: they are left as they are, and cost × count is what remains.",
+		lmm_say(out, "%s: they are left as they are, and cost × count is what remains.",
 		    o->governors_error);
 	}
 	if (o->kept)
@@ -462,7 +432,7 @@ static void put_published(struct lmm_json *j)
 	lmm_json_object_end(j);
 }
 
-static void put_host(struct lmm_json *j, const struct lmm_host *h)
+void lmm_overhead_put_host(struct lmm_json *j, const struct lmm_host *h)
 {
 	lmm_json_row_begin(j, "host");
 	lmm_json_string(j, "os", h->os);
@@ -481,7 +451,7 @@ void lmm_overhead_print_json(const struct lmm_overhead_outcome *o, FILE *out)
 	lmm_json_string(&j, "schema", "lmmeter.overhead/1");
 	lmm_json_string(&j, "lmmeter", LMM_VERSION_STRING);
 	lmm_json_string(&j, "command_name", o->command_name);
-	put_host(&j, &o->host);
+	lmm_overhead_put_host(&j, &o->host);
 	if (o->governors_asked && o->governors_error) {
 		lmm_json_string(&j, "governors_error", o->governors_error);
 	} else {

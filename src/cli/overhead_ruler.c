@@ -91,7 +91,7 @@ static void on_pass(struct walk *w, const struct lmm_reference_call *call)
 {
 	struct context *c = context_of(w, call->context);
 	struct lmm_overhead_times *t = w->times;
-	int single = call->kind == LMM_REFERENCE_DECODE && call->tokens == 1;
+	int single = lmm_reference_kind(call) == LMM_REFERENCE_DECODE && call->tokens == 1;
 
 	if (!c)
 		return;
@@ -117,15 +117,17 @@ static void on_pass(struct walk *w, const struct lmm_reference_call *call)
 
 static int is_read(const struct lmm_reference_call *call)
 {
-	return call->kind == LMM_REFERENCE_READ || call->kind == LMM_REFERENCE_SAMPLE ||
-	       call->kind == LMM_REFERENCE_APPLY;
+	enum lmm_reference_kind kind = lmm_reference_kind(call);
+
+	return kind == LMM_REFERENCE_READ || kind == LMM_REFERENCE_SAMPLE ||
+	       kind == LMM_REFERENCE_APPLY;
 }
 
 static void on_call(struct walk *w, const struct lmm_reference_call *call)
 {
 	struct context *c = call->context ? context_of(w, call->context) : w->last;
 
-	switch (call->kind) {
+	switch (lmm_reference_kind(call)) {
 	case LMM_REFERENCE_DECODE:
 	case LMM_REFERENCE_ENCODE:
 		on_pass(w, call);

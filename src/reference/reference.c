@@ -83,7 +83,7 @@ __attribute__((constructor)) static void start(void)
 
 static _Thread_local int depth;
 static _Thread_local int in_pass; /* the outermost call is a forward pass */
-static _Thread_local uint16_t thread_number;
+static _Thread_local uint32_t thread_number;
 
 static uint64_t now_ns(void)
 {
@@ -93,14 +93,14 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static uint16_t thread_get(void)
+static uint32_t thread_get(void)
 {
 	static _Atomic uint32_t threads;
 	uint32_t n;
 
 	if (!thread_number) {
 		n = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) + 1;
-		thread_number = n < UINT16_MAX ? (uint16_t)n : UINT16_MAX;
+		thread_number = n < UINT16_MAX ? n : UINT16_MAX;
 	}
 	return thread_number;
 }
@@ -119,8 +119,7 @@ static struct lmm_reference_call *call_keep(enum lmm_reference_kind kind, const 
 		if (i < LMM_REFERENCE_MAX) {
 			c = &log->calls[i];
 			c->context = (uint64_t)(uintptr_t)context;
-			c->kind = (uint16_t)kind;
-			c->thread = thread_get();
+			c->kind = (uint32_t)kind | thread_get() << 16;
 			c->tokens = tokens;
 			c->from_ns = now_ns();
 		}

@@ -39,11 +39,20 @@ struct lmm_reference_call {
 	uint64_t from_ns; /* CLOCK_MONOTONIC */
 	uint64_t to_ns;	  /* 0: it has not returned */
 	uint64_t context; /* the engine's, as an address; 0: the function gets none */
-	uint16_t kind;	  /* enum lmm_reference_kind */
-	uint16_t
-		thread; /* 1, 2, … in order of their first calls; 65,535: that one or a later one */
+	uint32_t
+		kind; /* enum lmm_reference_kind | thread << 16; threads: 1, 2, … 65,535 the rest */
 	int32_t tokens; /* as said above; else 0 */
 };
+
+static inline enum lmm_reference_kind lmm_reference_kind(const struct lmm_reference_call *call)
+{
+	return (enum lmm_reference_kind)(call->kind & 0xffffu);
+}
+
+static inline unsigned lmm_reference_thread(const struct lmm_reference_call *call)
+{
+	return call->kind >> 16;
+}
 
 struct lmm_reference {
 	uint64_t magic;

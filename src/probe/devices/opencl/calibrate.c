@@ -30,6 +30,13 @@ void lmm_cl_calibrate_start(void)
 		atomic_store(&lmm_cl_is_calibrating, 1);
 }
 
+/* What is written then is not what kernels cost later. */
+static bool is_loading(const struct lmm_thread *th)
+{
+	return th->depth &&
+	       (th->phase[0] == LMM_PHASE_MODEL_LOAD || th->phase[0] == LMM_PHASE_CONTEXT_INIT);
+}
+
 bool lmm_cl_calibrate_begin(const struct lmm_thread *th, bool *is_timed)
 {
 	const struct lmm_thread *owner = atomic_load_explicit(&cal.owner, memory_order_relaxed);
@@ -38,8 +45,7 @@ bool lmm_cl_calibrate_begin(const struct lmm_thread *th, bool *is_timed)
 		owner = th;
 	if (owner != th)
 		return false;
-	/* loading a model is not what kernels cost later */
-	if (th->step == LMM_STEP_NONE && cal.passed++ < WARM_UP)
+	if (is_loading(th) || (th->step == LMM_STEP_NONE && cal.passed++ < WARM_UP))
 		return false;
 	cal.lot = lmm_hash_u64(cal.lot, LMM_HASH_SEED);
 	*is_timed = cal.lot >> 63;

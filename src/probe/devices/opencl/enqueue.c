@@ -7,12 +7,23 @@
 /* A program whose steps nobody knows is looked at in pieces of so many commands. */
 #define COMMANDS_WITHOUT_STEP 256u
 
+/*
+ * Whether the step that begins is timed. The first of its kind is, whatever that costs: how the time of those that are not is
+ * split between phases is told from those that were.
+ */
 static LMM_NOINLINE void step_begin(struct lmm_thread *th, uint64_t t)
 {
+	uint32_t number = th->step == LMM_STEP_NONE ? (uint32_t)t : th->step;
+	uint16_t kind = (uint16_t)(1u << (th->call_phase & 15u));
+	int is_timed = lmm_budget_step(&th->budget, t, number, lmm_cl_command_cost(),
+				       lmm_session_device_budget_ppm());
+
 	th->device_step = th->step;
-	th->is_device_timed = (uint8_t)lmm_budget_step(
-		&th->budget, t, th->step == LMM_STEP_NONE ? (uint32_t)t : th->step,
-		lmm_cl_command_cost(), lmm_session_device_budget_ppm());
+	if (!lmm_cl_is_calibrating && !(th->timed_kinds & kind)) {
+		is_timed = 1;
+		th->timed_kinds |= kind;
+	}
+	th->is_device_timed = (uint8_t)is_timed;
 }
 
 /* Returns where the driver shall put the event: the application's place, ours, or nowhere. */
