@@ -97,6 +97,11 @@ struct command {
 	uint16_t key;
 };
 
+static int moves_bytes(unsigned kind)
+{
+	return kind >= LMM_KERNEL_READ && kind <= LMM_KERNEL_MAP;
+}
+
 static int command_look(struct lmm_analysis *a, const struct flight *f, struct command *c)
 {
 	const struct graph *g = lmm__graph_find(a, f->process, f->graph);
@@ -122,6 +127,10 @@ static int command_look(struct lmm_analysis *a, const struct flight *f, struct c
 	if (lmm__ledger_grow_kernels(c->ledger, a->n_keys)) {
 		a->failed = 1;
 		return -1;
+	}
+	if (c->name && moves_bytes(c->name->kind)) {
+		c->ledger->kernels[c->key].bytes += f->amount;
+		return 0;
 	}
 	c->ledger->kernels[c->key].bytes += c->node ? c->node->bytes : 0;
 	c->ledger->kernels[c->key].flops += c->node ? c->node->flops : 0;
@@ -251,6 +260,7 @@ static void command_take(struct lmm_analysis *a, const struct stream *s, struct 
 	f->node = (uint32_t)(e->a >> 32);
 	f->graph = s->device_graph;
 	f->step = step;
+	f->amount = (uint32_t)(e->b >> 32);
 	f->context = s->step == step ? s->step_context : 0;
 }
 

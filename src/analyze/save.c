@@ -424,6 +424,7 @@ static void io_flight(struct io *io, struct flight *f)
 	io_u32(io, &f->graph);
 	io_u32(io, &f->step);
 	io_u32(io, &f->context);
+	io_u32(io, &f->amount);
 	io_u64(io, &f->t);
 	io_u64(io, &f->started);
 	io_u64(io, &f->duration);

@@ -248,6 +248,7 @@ struct flight {
 	uint16_t queue;
 	uint32_t process, id;
 	uint32_t kernel, node, graph, step, context;
+	uint32_t amount;	    /* bytes or work items */
 	uint64_t t;		    /* handed over */
 	uint64_t started, duration; /* device ticks */
 	uint64_t waits;		    /* as COMPLETION.b */

@@ -3,6 +3,7 @@
 """llama.cpp's OpenCL backend, unmodified, on a real device's runtime (Intel's for CPUs): what lmmeter says of its kernels."""
 
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -10,6 +11,8 @@ import lmmtest as t  # noqa: E402
 import truth  # noqa: E402
 
 TOKENS = 8
+KERNELS_OF_A_TOKEN = 604  # counted apart, by a layer that does nothing else
+LOGITS_BYTES = 49152 * 4
 _cache = {}
 
 
@@ -71,13 +74,70 @@ def test_tokens():
     t.check((reqs[0]["prompt_tokens"], reqs[0]["output_tokens"]) == (prompt, accepted), reqs[0], prompt, accepted)
 
 
+def of_phase(rep, phase):
+    return [k for k in device_kernels(rep) if k["phase"] == phase]
+
+
 def test_kernels():
+    """Every kernel has its own name, and the node of the graph that it works for."""
     rep = recorded().report
-    kernels = device_kernels(rep)
-    t.note([(k["device"], k["name"], k["count"]) for k in kernels])
-    t.check(kernels, "no kernels of a device, seen:", sorted({k["device"] for k in rep["kernels"]}))
-    odd = [k for k in kernels if not k["name"].startswith("kernel_")]
-    t.check(not odd, "names that are not llama.cpp's:", odd)
+    steps = rep["steps"]["decode"]["count"]
+    decode = [k for k in of_phase(rep, "decode") if k["name"].startswith("kernel_")]
+    t.check(sum(k["count"] + k["untimed"] for k in decode) == KERNELS_OF_A_TOKEN * steps, "kernels in decode:",
+            [(k["name"], k["count"], k["untimed"]) for k in decode], "steps:", steps)
+    t.check(all(k["op"] for k in decode), "of no node:", [k for k in decode if not k["op"]])
+    roles = {k["role"] for k in decode}
+    t.check({"attention", "mlp", "norm", "lm_head"} <= roles, roles)
+    head = [k for k in decode if k["role"] == "lm_head" and "mul_mv" in k["name"]]
+    t.check(len(head) == 1 and head[0]["count"] + head[0]["untimed"] == steps, "one LM head per token:", head)
+    layers = [x for x in rep["layers"] if x["layer"] >= 0]
+    t.check(len(layers) == 30 and all(x["decode_ns"] > 0 and x["prefill_ns"] > 0 for x in layers), layers)
+    reads = [k for k in of_phase(rep, "copy_to_cpu") if k["name"] == "read"]
+    t.check(len(reads) == 1 and reads[0]["bytes"] == LOGITS_BYTES * rep["requests"][0]["output_tokens"], reads)
+
+
+def test_phases_are_the_devices():
+    """The engine hands a token over within milliseconds and waits in the copy: that is not where the time belongs."""
+    rep = recorded().report
+    phases = t.phases(rep)
+    decode, copy = phases["decode"], phases["copy_to_cpu"]
+    t.note({p["phase"]: (p["total_ns"], p["host_ns"], p["device_ns"]) for p in (decode, copy)})
+    t.check(copy["host_ns"] > 5 * copy["total_ns"], "the wait is in the copy:", copy)
+    t.check(decode["total_ns"] >= decode["device_ns"] - 1e6, decode)
+    t.check(decode["total_ns"] < 1.1 * decode["device_ns"], "decode is more than what the device did for it:", decode)
+    for request in rep["requests"]:
+        whole = sum(p["total_ns"] for p in request["phases"]) + request["unaccounted_ns"]
+        t.check(t.close(whole, request["wall_ns"], 0.001), "phases + unaccounted = wall:", whole, request)
+
+
+def test_engines_own_timer():
+    """llama.cpp's eval time is decode and what is copied."""
+    run = recorded()
+    found = re.search(r"\beval time = +([0-9.]+) ms / +([0-9]+) runs", run.err)
+    t.check(found, "no eval time in:", run.err[-1500:])
+    rep = run.report
+    phases = {p["phase"]: p["total_ns"] for p in rep["requests"][0]["phases"]}
+    first = rep["requests"][0]["ttft_ns"]
+    ours = sum(phases.get(p, 0) for p in ("prefill", "decode", "copy_to_cpu", "embedding")) - first
+    engine = float(found.group(1)) * 1e6
+    t.note(f"eval {engine / 1e6:.2f} ms by the engine, {ours / 1e6:.2f} ms here: {100 * (ours / engine - 1):+.3f} %")
+    t.check(t.close(ours, engine, 0.03), ours, engine)
+
+
+def test_device():
+    rep = recorded().report
+    device = rep["device"]
+    t.note(device)
+    t.check(device["in_flight"] == 0 and device["failed"] == 0 and device["early"] == 0, device)
+    t.check(0 < device["clock_error_ns"] < 20e3, "clock:", device)
+    busy_and_idle = device["busy_ns"] + sum(g["total_ns"] for g in device["gaps"])
+    t.check(busy_and_idle < rep["session"]["duration_ns"], device)
+
+
+def test_preload_door():
+    run = t.record(command(2), ["--door", "preload"])
+    t.check(run.status == 0, run.err[-2000:])
+    t.check(device_kernels(run.report), "no kernels by the preload door:", run.report["kernels"])
 
 
 if __name__ == "__main__":
