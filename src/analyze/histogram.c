@@ -128,16 +128,17 @@ double lmm_hist_variance(const struct lmm_hist *h)
 }
 
 /* Cornish and Fisher's expansion about the normal distribution (Abramowitz and Stegun, 26.7.5). */
-double lmm_student_95(double v)
+double lmm_student_95(double freedom)
 {
 	const double z = 1.959964, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
 
-	if (v < 1.5)
+	if (freedom < 1.5)
 		return 12.7062;
-	if (v < 2.5)
+	if (freedom < 2.5)
 		return 4.30265;
-	return z + (z3 + z) / (4 * v) + (5 * z5 + 16 * z3 + 3 * z) / (96 * v * v) +
-	       (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * v * v * v);
+	return z + (z3 + z) / (4 * freedom) +
+	       (5 * z5 + 16 * z3 + 3 * z) / (96 * freedom * freedom) +
+	       (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * freedom * freedom * freedom);
 }
 
 /* count, sum, min, max, buckets in use, then gap and count of each. */

@@ -286,9 +286,10 @@ static void away_take(struct lmm_analysis *a, struct fact *f)
 		a->away_of[away_class(f->phase)] += length;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		if (st && !st->is_untimed)
+		if (st && !st->is_untimed) {
 			a->away_to[away_class(f->phase)][away_class(parts[i].phase)] +=
 				parts[i].ticks;
+		}
 		part_take(a, f, &parts[i]);
 		away += parts[i].ticks;
 	}

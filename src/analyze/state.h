@@ -593,7 +593,7 @@ void lmm__embedding(struct lmm_analysis *a, struct stream *s, uint64_t t0, uint6
  * busy.c: returns how much of [t0, t1) was not busy before. What lies no further than `near` behind an interval of the same
  * phase and step counts as its continuation: that the device stood still in between cannot be told.
  */
-uint64_t lmm__busy_add(struct lmm_analysis *a, uint32_t process, const struct busy *b,
+uint64_t lmm__busy_add(struct lmm_analysis *a, uint32_t process, const struct busy *from,
 		       uint64_t near);
 /*
  * What of [t0, t1) devices of the process worked for others than phase and step: at most LMM_I_PARTS parts; *own gets

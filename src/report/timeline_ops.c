@@ -313,12 +313,14 @@ int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct 
 		slice.end_ns = lmm__tl_ns(tl, e->t + e->a);
 	}
 	if (c->is_set && c->id == e->id) {
-		if (c->name || c->node_name)
+		if (c->name || c->node_name) {
 			slice.name =
 				lmm_strpool_get(&tl->strings, c->name ? c->name : c->node_name);
-		if (c->name && c->node_name)
+		}
+		if (c->name && c->node_name) {
 			lmm__tl_arg_string(&slice, "node",
 					   lmm_strpool_get(&tl->strings, c->node_name));
+		}
 		if (lmm__tl_is_warm(s->process, c->step, slice.begin_ns))
 			slice.category = "warmup";
 		lmm__tl_arg_string(&slice, "phase", lmm_phase_name(c->phase));

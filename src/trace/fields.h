@@ -83,21 +83,13 @@ static const struct lmm_field lmm_fields_reason[] = {
 };
 
 static const struct lmm_field lmm_fields_kernel[] = {
-	LMM_U(kernel.process),
-	LMM_U(kernel.kernel),
-	LMM_STR(kernel.name),
-	LMM_STR(kernel.device),
-	LMM_U(kernel.kind),
-	LMM_U(kernel.program_hash),
+	LMM_U(kernel.process),	LMM_U(kernel.kernel), LMM_STR(kernel.name),
+	LMM_STR(kernel.device), LMM_U(kernel.kind),   LMM_U(kernel.program_hash),
 };
 
 static const struct lmm_field lmm_fields_queue[] = {
-	LMM_U(queue.process),
-	LMM_U(queue.queue),
-	LMM_STR(queue.device),
-	LMM_U(queue.ticks_per_second),
-	LMM_U(queue.device_number),
-	LMM_U(queue.out_of_order),
+	LMM_U(queue.process),	       LMM_U(queue.queue),	   LMM_STR(queue.device),
+	LMM_U(queue.ticks_per_second), LMM_U(queue.device_number), LMM_U(queue.out_of_order),
 };
 
 static const struct lmm_field lmm_fields_loss[] = {

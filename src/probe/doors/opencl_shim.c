@@ -160,8 +160,10 @@
 cl_int CL_API_CALL clInitLayer(cl_uint n, const struct _cl_icd_dispatch *target, cl_uint *n_out,
 			       const struct _cl_icd_dispatch **out);
 
-#define COUNT(symbol, number) +1
-enum { N = 0 FUNCTIONS(COUNT) };
+#define ONE(symbol, number) 1,
+static const char ones[] = { FUNCTIONS(ONE) };
+
+#define N sizeof(ones)
 
 __attribute__((visibility("hidden"))) void *lmm_shim_table[N];
 

@@ -79,9 +79,10 @@ void lmm_cl_calibrate_end(bool is_timed, uint64_t t0)
 {
 	uint64_t now = lmm_now(), ticks = now - t0;
 
-	if (cal.n[is_timed] < SAMPLES)
+	if (cal.n[is_timed] < SAMPLES) {
 		cal.ticks[is_timed][cal.n[is_timed]++] =
 			ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+	}
 	if (cal.n[0] == SAMPLES && cal.n[1] == SAMPLES)
 		finish(now);
 }

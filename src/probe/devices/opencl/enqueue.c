@@ -199,6 +199,7 @@ static uint64_t image_bytes(cl_mem image, const size_t *region)
 			waited(&c, rc);                                                            \
 		return rc;                                                                         \
 	}
+/* NOLINTBEGIN(readability-function-size): OpenCL's own lists of parameters */
 #define KIND(kind) lmm_cl_kind_number(LMM_KERNEL_##kind)
 
 LMM_CL_HOOK(cl_int, clEnqueueNDRangeKernel,
@@ -366,6 +367,8 @@ LMM_CL_HOOK(void *, clEnqueueMapImage,
 		waited(&c, at ? CL_SUCCESS : CL_MAP_FAILURE);
 	return at;
 }
+
+/* NOLINTEND(readability-function-size) */
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
 

@@ -119,6 +119,8 @@ static struct {
 	void *begin, *submit;		  /* cl_qcom_recordable_queues */
 } real;
 
+/* NOLINTBEGIN(readability-function-size): the extensions' own lists of parameters */
+
 /* ---- cl_khr_command_buffer ---------------------------------------------------------------------- */
 
 typedef sequence_handle(CL_API_CALL *khr_create)(cl_uint n, const cl_command_queue *queues,
@@ -212,6 +214,8 @@ static cl_int CL_API_CALL enqueue_recording(cl_command_queue queue, sequence_han
 	lmm_cl_command_end(&c, rc, asked, number, 0);
 	return rc;
 }
+
+/* NOLINTEND(readability-function-size) */
 
 /* ---- by name ------------------------------------------------------------------------------------ */
 

@@ -296,6 +296,7 @@ void lmm_cl_event_ended(cl_event event)
 	uint32_t upto;
 	bool found;
 
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a handle is a pointer, and the pointer is asked for */
 	if (lmm_cl.clGetEventInfo(event, CL_EVENT_COMMAND_QUEUE, sizeof(handle), &handle, NULL) !=
 		    CL_SUCCESS ||
 	    !handle)

@@ -155,9 +155,10 @@ static uint64_t hash_texts(cl_uint n, const char *const *texts, const size_t *by
 	uint64_t h = LMM_HASH_SEED;
 
 	for (cl_uint i = 0; texts && i < n; i++) {
-		if (texts[i])
+		if (texts[i]) {
 			h = lmm_hash_bytes(h, texts[i],
 					   bytes && bytes[i] ? bytes[i] : strlen(texts[i]));
+		}
 	}
 	return h;
 }
@@ -263,6 +264,7 @@ static LMM_COLD uint32_t handle_learn(cl_kernel kernel)
 	lmm_cl_kind_number(LMM_KERNEL_PROGRAM);
 	if (lmm_cl_kernel_name(kernel, name, sizeof(name)))
 		memcpy(name, "?", 2);
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a handle is a pointer, and the pointer is asked for */
 	lmm_cl.clGetKernelInfo(kernel, CL_KERNEL_PROGRAM, sizeof(program), &program, NULL);
 	pthread_mutex_lock(&lock);
 	number = identity_number(name, program_hash(program), LMM_KERNEL_PROGRAM);

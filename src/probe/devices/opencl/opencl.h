@@ -36,6 +36,8 @@ int lmm_cl_bind(const void *ra);
 #define LMM_CL_NOTHING(ret)                                                                        \
 	__builtin_choose_expr(__builtin_types_compatible_p(ret, cl_int), CL_INVALID_OPERATION, NULL)
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): types and lists of parameters stand there */
+
 /* Declares a hook with its ways in; the body follows and calls lmm_cl.<symbol>. */
 #define LMM_CL_HOOK(ret, symbol, params, args)                                                     \
 	static LMM_INLINE ret do_##symbol params;                                                  \
@@ -59,6 +61,8 @@ int lmm_cl_bind(const void *ra);
 		return do_##symbol args;                                                           \
 	}                                                                                          \
 	static LMM_INLINE ret do_##symbol params
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* ---- queues (objects.c) ------------------------------------------------------------------------- */
 

@@ -318,6 +318,7 @@ static struct lmm_cl_queue *queue_of(cl_event event)
 {
 	cl_command_queue handle = NULL;
 
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a handle is a pointer, and the pointer is asked for */
 	if (lmm_cl.clGetEventInfo(event, CL_EVENT_COMMAND_QUEUE, sizeof(handle), &handle, NULL))
 		return NULL;
 	return handle ? lmm_cl_queue_find(handle) : NULL;
