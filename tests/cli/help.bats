@@ -14,14 +14,14 @@ load common
 		lm "$how"
 		[ "$status" = 0 ]
 		[ -z "$err" ]
-		for command in run report export doctor overhead; do
+		for command in run report export doctor overhead verify; do
 			[[ $out == *"  $command  "* ]]
 		done
 	done
 }
 
 @test "every command has --help with examples, and help COMMAND is the same" {
-	for command in run report export doctor overhead; do
+	for command in run report export doctor overhead verify; do
 		lm "$command" --help
 		[ "$status" = 0 ]
 		[ -z "$err" ]

@@ -10,12 +10,15 @@
 #define SAMPLES	    96		 /* of either kind */
 #define WARM_UP	    64		 /* commands of a program without steps that are let pass */
 #define AGAIN_TICKS (1ull << 34) /* some seconds, whatever the clock */
+#define GONE_TICKS                                                                                 \
+	(1ull << 25) /* the calibrating thread has handed nothing over for so long: another may */
 
 _Atomic int lmm_cl_is_calibrating;
 
 /* Of the calibrating thread alone, but for owner and cost. */
 static struct {
 	_Atomic(const struct lmm_thread *) owner;
+	_Atomic uint64_t seen_t;      /* the owner's last sample */
 	_Atomic uint64_t cost_mticks; /* thousandths of a tick; 0: not known */
 	_Atomic uint64_t done_t;
 	uint32_t n[2];
@@ -37,13 +40,26 @@ static bool is_loading(const struct lmm_thread *th)
 	       (th->phase[0] == LMM_PHASE_MODEL_LOAD || th->phase[0] == LMM_PHASE_CONTEXT_INIT);
 }
 
-bool lmm_cl_calibrate_begin(const struct lmm_thread *th, bool *is_timed)
+/* One thread calibrates; it may have ended meanwhile, or hand nothing over any more. */
+static bool is_owner(const struct lmm_thread *th)
 {
 	const struct lmm_thread *owner = atomic_load_explicit(&cal.owner, memory_order_relaxed);
+	uint64_t now = lmm_now();
 
-	if (!owner && atomic_compare_exchange_strong(&cal.owner, &owner, th))
-		owner = th;
-	if (owner != th)
+	if (owner != th) {
+		if (owner &&
+		    now - atomic_load_explicit(&cal.seen_t, memory_order_relaxed) < GONE_TICKS)
+			return false;
+		if (!atomic_compare_exchange_strong(&cal.owner, &owner, th))
+			return false;
+	}
+	atomic_store_explicit(&cal.seen_t, now, memory_order_relaxed);
+	return true;
+}
+
+bool lmm_cl_calibrate_begin(const struct lmm_thread *th, bool *is_timed)
+{
+	if (!is_owner(th))
 		return false;
 	if (is_loading(th) || (th->step == LMM_STEP_NONE && cal.passed++ < WARM_UP))
 		return false;
@@ -75,13 +91,17 @@ static void finish(uint64_t now)
 	atomic_store(&cal.owner, NULL);
 }
 
-void lmm_cl_calibrate_end(bool is_timed, uint64_t t0)
+void lmm_cl_calibrate_end(const struct lmm_thread *th, bool is_timed, uint64_t t0)
 {
 	uint64_t now = lmm_now(), ticks = now - t0;
+	uint32_t n;
 
-	if (cal.n[is_timed] < SAMPLES) {
-		cal.ticks[is_timed][cal.n[is_timed]++] =
-			ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+	if (atomic_load_explicit(&cal.owner, memory_order_relaxed) != th)
+		return; /* another has taken over */
+	n = cal.n[is_timed];
+	if (n < SAMPLES) {
+		cal.ticks[is_timed][n] = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+		cal.n[is_timed] = n + 1;
 	}
 	if (cal.n[0] == SAMPLES && cal.n[1] == SAMPLES)
 		finish(now);

@@ -20,7 +20,7 @@ void lmm_cl_calibrate_start(void);
 /* True if this command is a sample; *is_timed is decided by lot then. */
 bool lmm_cl_calibrate_begin(const struct lmm_thread *th, bool *is_timed);
 /* The sample that began at t0 has been handed over and recorded. */
-void lmm_cl_calibrate_end(bool is_timed, uint64_t t0);
+void lmm_cl_calibrate_end(const struct lmm_thread *th, bool is_timed, uint64_t t0);
 
 /* Ticks per timed command, more than an untimed one; 0: not known yet. */
 double lmm_cl_command_cost(void);

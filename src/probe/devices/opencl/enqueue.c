@@ -80,6 +80,30 @@ static LMM_INLINE int pending_put(struct lmm_cl_queue *q, cl_event event, uint64
 	return 1;
 }
 
+/* An event that the application asks for gets the room of all that we keep. */
+LMM_COLD bool lmm_cl_is_out_of_events(struct lmm_cl_command *c, cl_int rc, cl_event **event)
+{
+	struct lmm_cl_queue *const *all;
+	unsigned n;
+
+	if (rc != CL_OUT_OF_HOST_MEMORY || !c->q || !*event)
+		return false;
+	if (*event == &c->own) {
+		*event = NULL;
+		c->is_timed = false;
+		return true;
+	}
+	all = lmm_cl_queues(&n);
+	for (unsigned i = 0; i < n; i++) {
+		lmm_cl_harvest_ended(all[i]);
+		lmm_cl_let_go(all[i]);
+	}
+	return true;
+}
+
+#define IS_OUT_OF_EVENTS(rc)                                                                       \
+	(lmm_unlikely((rc) != CL_SUCCESS) && lmm_cl_is_out_of_events(&c, rc, &event))
+
 static LMM_NOINLINE void graph_say(struct lmm_thread *th, uint64_t t)
 {
 	th->graph_said = th->graph;
@@ -131,7 +155,7 @@ static LMM_INLINE void command_end(struct lmm_cl_command *c, cl_int rc, const cl
 	}
 	command_put(c, id, kernel, amount);
 	if (lmm_unlikely(c->is_sample))
-		lmm_cl_calibrate_end(c->is_timed, c->t);
+		lmm_cl_calibrate_end(c->th, c->is_timed, c->t);
 	/* a program that never waits is asked now and then what has ended */
 	if (lmm_unlikely(c->is_timed && (id & (LMM_CL_PENDING / 4 - 1)) == LMM_CL_PENDING / 4 - 1))
 		lmm_cl_harvest_ended(c->q);
@@ -193,6 +217,8 @@ static uint64_t image_bytes(cl_mem image, const size_t *region)
                                                                                                    \
 		event = command_begin(&c, queue, event);                                           \
 		rc = lmm_cl.symbol args;                                                           \
+		if (IS_OUT_OF_EVENTS(rc))                                                          \
+			rc = lmm_cl.symbol args;                                                   \
 		if (c.q)                                                                           \
 			command_end(&c, rc, asked, what, amount);                                  \
 		if (is_blocking)                                                                   \
@@ -217,6 +243,10 @@ LMM_CL_HOOK(cl_int, clEnqueueNDRangeKernel,
 					   wait, event);
 	if (!c.q)
 		return rc;
+	if (IS_OUT_OF_EVENTS(rc)) {
+		rc = lmm_cl.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local,
+						   n_wait, wait, event);
+	}
 	command_end(&c, rc, asked, lmm_cl_kernel_number(kernel), product(global, dimensions));
 	for (uint32_t n = rc == CL_SUCCESS ? lmm_cl_repeats(kernel) : 0; lmm_unlikely(n > 0); n--) {
 		lmm_cl.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, 0,
@@ -334,11 +364,17 @@ LMM_CL_HOOK(void *, clEnqueueMapBuffer,
 {
 	cl_event *asked = event;
 	struct lmm_cl_command c;
+	cl_int own_error;
 	void *at;
 
+	error = error ? error : &own_error;
 	event = command_begin(&c, queue, event);
 	at = lmm_cl.clEnqueueMapBuffer(queue, buffer, blocking, flags, offset, bytes, n_wait, wait,
 				       event, error);
+	if (!at && IS_OUT_OF_EVENTS(*error)) {
+		at = lmm_cl.clEnqueueMapBuffer(queue, buffer, blocking, flags, offset, bytes,
+					       n_wait, wait, event, error);
+	}
 	if (c.q)
 		command_end(&c, at ? CL_SUCCESS : CL_MAP_FAILURE, asked, KIND(MAP), bytes);
 	if (blocking)
@@ -354,11 +390,17 @@ LMM_CL_HOOK(void *, clEnqueueMapImage,
 {
 	cl_event *asked = event;
 	struct lmm_cl_command c;
+	cl_int own_error;
 	void *at;
 
+	error = error ? error : &own_error;
 	event = command_begin(&c, queue, event);
 	at = lmm_cl.clEnqueueMapImage(queue, image, blocking, flags, origin, region, row, slice,
 				      n_wait, wait, event, error);
+	if (!at && IS_OUT_OF_EVENTS(*error)) {
+		at = lmm_cl.clEnqueueMapImage(queue, image, blocking, flags, origin, region, row,
+					      slice, n_wait, wait, event, error);
+	}
 	if (c.q) {
 		command_end(&c, at ? CL_SUCCESS : CL_MAP_FAILURE, asked, KIND(MAP),
 			    image_bytes(image, region));

@@ -173,6 +173,8 @@ static cl_int CL_API_CALL enqueue_buffer(cl_uint n, cl_command_queue *queues,
 	number = sequence_number(buffer, &queue);
 	event = lmm_cl_command_begin(&c, queue, event);
 	rc = ((khr_enqueue)real.enqueue)(n, queues, buffer, n_wait, wait, event);
+	if (lmm_cl_is_out_of_events(&c, rc, &event))
+		rc = ((khr_enqueue)real.enqueue)(n, queues, buffer, n_wait, wait, event);
 	lmm_cl_command_end(&c, rc, asked, number, 0);
 	return rc;
 }
@@ -211,6 +213,11 @@ static cl_int CL_API_CALL enqueue_recording(cl_command_queue queue, sequence_han
 	event = lmm_cl_command_begin(&c, queue, event);
 	rc = ((qcom_submit)real.submit)(queue, recording, n_args, args, n_offsets, offsets, n_sizes,
 					sizes, n_locals, locals, n_wait, wait, event);
+	if (lmm_cl_is_out_of_events(&c, rc, &event)) {
+		rc = ((qcom_submit)real.submit)(queue, recording, n_args, args, n_offsets, offsets,
+						n_sizes, sizes, n_locals, locals, n_wait, wait,
+						event);
+	}
 	lmm_cl_command_end(&c, rc, asked, number, 0);
 	return rc;
 }

@@ -91,6 +91,9 @@ static int entry_take(struct lmm_cl_queue *q, uint32_t at, bool ask, struct time
 	x->t1 = p->t1;
 	x->started = x->ended = 0;
 	x->status = ended < 0 ? LMM_COMPLETION_FAILED : times_read(p->event, x);
+	/* what failed has no times either */
+	if (x->status == LMM_COMPLETION_UNAVAILABLE && !ask && has_ended(p->event) < 0)
+		x->status = LMM_COMPLETION_FAILED;
 	lmm_cl.clReleaseEvent(p->event);
 	p->event = NULL;
 	return 1;
@@ -261,6 +264,26 @@ void lmm_cl_harvest(struct lmm_cl_queue *q, uint32_t upto)
 void lmm_cl_harvest_ended(struct lmm_cl_queue *q)
 {
 	harvest_measured(q, atomic_load_explicit(&q->head, memory_order_acquire), true);
+}
+
+void lmm_cl_let_go(struct lmm_cl_queue *q)
+{
+	uint32_t at, head;
+
+	if (atomic_flag_test_and_set_explicit(&q->is_harvested, memory_order_acquire))
+		return;
+	at = atomic_load_explicit(&q->tail, memory_order_relaxed);
+	head = atomic_load_explicit(&q->head, memory_order_acquire);
+	for (; at != head; at++) {
+		struct lmm_cl_pending *p = &q->pending[at % LMM_CL_PENDING];
+
+		if (atomic_load_explicit(&p->ready, memory_order_acquire) != at + 1 || !p->event)
+			continue;
+		lmm_cl.clReleaseEvent(p->event);
+		p->event = NULL;
+	}
+	tail_move(q);
+	atomic_flag_clear_explicit(&q->is_harvested, memory_order_release);
 }
 
 /* Position behind the event in its queue; 0 in *found: it is not there. */

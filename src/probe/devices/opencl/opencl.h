@@ -130,6 +130,8 @@ struct lmm_cl_command {
 	bool is_sample; /* of what a call costs, timed or not */
 };
 cl_event *lmm_cl_command_begin(struct lmm_cl_command *c, cl_command_queue queue, cl_event *event);
+/* The driver has no more events, of which ours are some: true if the call is to be made again, with *event as it is then. */
+bool lmm_cl_is_out_of_events(struct lmm_cl_command *c, cl_int rc, cl_event **event);
 /* The driver has answered rc; `asked` is the application's place for the event. */
 void lmm_cl_command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *asked, uint32_t kernel,
 			uint64_t amount);
@@ -140,6 +142,8 @@ void lmm_cl_command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *ask
 void lmm_cl_harvest(struct lmm_cl_queue *q, uint32_t upto);
 /* Those that the driver says have ended; asks, never waits. */
 void lmm_cl_harvest_ended(struct lmm_cl_queue *q);
+/* Gives all events back: what has not ended by now is never known. */
+void lmm_cl_let_go(struct lmm_cl_queue *q);
 /* The application has seen this event complete. */
 void lmm_cl_event_ended(cl_event event);
 /* Whether we hold a reference to the event. */

@@ -307,10 +307,16 @@ LMM_CL_HOOK(cl_int, clGetCommandQueueInfo,
 LMM_CL_HOOK(cl_int, clReleaseCommandQueue, (cl_command_queue queue), (queue))
 {
 	struct lmm_cl_queue *q = lmm_recording() ? lmm_cl_queue_find(queue) : NULL;
+	cl_uint n = 0;
 
-	/* what has ended by now is the last that will be known of it */
-	if (q)
-		lmm_cl_harvest_ended(q);
+	if (!q)
+		return lmm_cl.clReleaseCommandQueue(queue);
+	/* what has ended by now is the last that will be known of it: an event that we keep would keep the queue */
+	lmm_cl_harvest_ended(q);
+	if (lmm_cl.clGetCommandQueueInfo(queue, CL_QUEUE_REFERENCE_COUNT, sizeof(n), &n, NULL) ==
+		    CL_SUCCESS &&
+	    n == 1)
+		lmm_cl_let_go(q);
 	return lmm_cl.clReleaseCommandQueue(queue);
 }
 
