@@ -160,10 +160,8 @@
 cl_int CL_API_CALL clInitLayer(cl_uint n, const struct _cl_icd_dispatch *target, cl_uint *n_out,
 			       const struct _cl_icd_dispatch **out);
 
-#define ONE(symbol, number) 1,
-static const char ones[] = { FUNCTIONS(ONE) };
-
-#define N sizeof(ones)
+#define NAME(symbol, number) FUNCTION_##symbol,
+enum { FUNCTIONS(NAME) N };
 
 __attribute__((visibility("hidden"))) void *lmm_shim_table[N];
 
