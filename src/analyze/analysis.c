@@ -24,6 +24,7 @@ static int tables_create(struct lmm_analysis *a)
 	a->device_clocks = calloc(LMM_I_DEVICES, sizeof(*a->device_clocks));
 	a->streams = calloc(LMM_I_STREAMS, sizeof(struct stream *));
 	a->flights = calloc(LMM_I_FLIGHT, sizeof(*a->flights));
+	a->flights_used = calloc(LMM_I_FLIGHT / 64, sizeof(*a->flights_used));
 	a->main = lmm__ledger_create();
 	a->warm = lmm__ledger_create();
 	a->contexts = calloc(LMM_I_CONTEXTS, sizeof(*a->contexts));
@@ -35,8 +36,8 @@ static int tables_create(struct lmm_analysis *a)
 	a->done = calloc(LMM_RESULT_REQUESTS_MAX, sizeof(*a->done));
 	return a->bases && a->base_slots && a->keys && a->key_slots && a->processes && a->models &&
 	       a->loads && a->device_names && a->queues && a->device_clocks && a->streams &&
-	       a->flights && a->main && a->warm && a->contexts && a->facts && a->steps &&
-	       a->tokenizes && a->idles && a->requests && a->done;
+	       a->flights && a->flights_used && a->main && a->warm && a->contexts && a->facts &&
+	       a->steps && a->tokenizes && a->idles && a->requests && a->done;
 }
 
 struct lmm_analysis *lmm_analysis_create(void)
@@ -101,6 +102,7 @@ void lmm__analysis_clear(struct lmm_analysis *a)
 	free(a->device_clocks);
 	free(a->streams);
 	free(a->flights);
+	free(a->flights_used);
 	free(a->contexts);
 	free(a->facts);
 	free(a->steps);

@@ -89,8 +89,8 @@ static int events_check(const struct lmm_analysis *a)
 		    !lmm__context((struct lmm_analysis *)(uintptr_t)a, r->context))
 			return -1;
 	}
-	for (uint32_t i = 0; i < LMM_I_FLIGHT; i++) {
-		if (a->flights[i].has && a->flights[i].process >= a->n_processes)
+	for (uint32_t i = 0; (i = lmm__flight_next(a, i)) < LMM_I_FLIGHT; i++) {
+		if (a->flights[i].process >= a->n_processes)
 			return -1;
 	}
 	for (uint32_t i = 0; i < a->n_done; i++) {

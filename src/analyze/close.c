@@ -285,6 +285,6 @@ void lmm__finish(struct lmm_analysis *a)
 		if (a->contexts[i].serial)
 			lmm__context_decide(a, &a->contexts[i]);
 	}
-	for (unsigned i = 0; i < LMM_I_FLIGHT; i++)
+	for (uint32_t i = 0; (i = lmm__flight_next(a, i)) < LMM_I_FLIGHT; i++)
 		a->past_invalid += a->flights[i].has == 2; /* COMPLETION without COMMAND */
 }

@@ -14,6 +14,28 @@ static struct flight *flight_at(struct lmm_analysis *a, uint32_t process, uint32
 	return &a->flights[at % LMM_I_FLIGHT];
 }
 
+void lmm__flight_use(struct lmm_analysis *a, uint32_t at, int is_used)
+{
+	uint64_t bit = (uint64_t)1 << at % 64;
+
+	if (is_used) {
+		a->flights_used[at / 64] |= bit;
+	} else {
+		a->flights_used[at / 64] &= ~bit;
+	}
+}
+
+uint32_t lmm__flight_next(const struct lmm_analysis *a, uint32_t at)
+{
+	for (; at < LMM_I_FLIGHT; at = (at / 64 + 1) * 64) {
+		uint64_t word = a->flights_used[at / 64] >> at % 64;
+
+		if (word)
+			return at + (uint32_t)__builtin_ctzll(word);
+	}
+	return LMM_I_FLIGHT;
+}
+
 static int flight_is(const struct flight *f, uint32_t process, uint32_t queue, uint32_t id)
 {
 	return f->has && f->process == process && f->queue == queue && f->id == id;
@@ -238,6 +260,7 @@ static void flight_add(struct lmm_analysis *a, struct stream *s, struct flight *
 	if (f->has & half)
 		s->invalid++; /* said twice */
 	f->has |= (uint8_t)half;
+	lmm__flight_use(a, (uint32_t)(f - a->flights), 1);
 	if (f->has != (HAS_COMMAND | HAS_COMPLETION))
 		return;
 	if (f->status == LMM_COMPLETION_OK) {
@@ -246,6 +269,7 @@ static void flight_add(struct lmm_analysis *a, struct stream *s, struct flight *
 		flight_without_times(a, f);
 	}
 	f->has = 0;
+	lmm__flight_use(a, (uint32_t)(f - a->flights), 0);
 }
 
 static void command_take(struct lmm_analysis *a, const struct stream *s, struct flight *f,

@@ -28,7 +28,7 @@ int lmm__device_build(struct builder *b)
 	const struct ledger *l = a->main;
 	struct lmm_result_device *d = &b->r->device;
 
-	for (uint32_t i = 0; i < LMM_I_FLIGHT; i++)
+	for (uint32_t i = 0; (i = lmm__flight_next(a, i)) < LMM_I_FLIGHT; i++)
 		d->in_flight += a->flights[i].has == 1; /* COMMAND without COMPLETION */
 	d->timed = l->timed;
 	d->untimed = l->untimed;

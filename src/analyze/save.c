@@ -433,16 +433,17 @@ static void io_flight(struct io *io, struct flight *f)
 
 static void io_flights(struct io *io, struct lmm_analysis *a)
 {
-	uint32_t n = 0, at = 0;
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < LMM_I_FLIGHT; i++)
-		n += a->flights[i].has != 0;
+	for (uint32_t at = 0; (at = lmm__flight_next(a, at)) < LMM_I_FLIGHT; at++)
+		n++;
 	io_count(io, &n, LMM_I_FLIGHT);
-	for (uint32_t i = 0; i < n && !io->bad; i++, at++) {
-		while (io->out && a->flights[at].has == 0)
-			at++;
+	for (uint32_t i = 0, at = 0; i < n && !io->bad; i++, at++) {
+		if (io->out)
+			at = lmm__flight_next(a, at);
 		at = (uint32_t)io_max(io, at, LMM_I_FLIGHT - 1);
 		io_flight(io, &a->flights[at]);
+		lmm__flight_use(a, at, a->flights[at].has != 0);
 	}
 }
 

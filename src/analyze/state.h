@@ -499,6 +499,7 @@ struct lmm_analysis {
 	struct device_clock *device_clocks;
 	struct stream **streams;
 	struct flight *flights;
+	uint64_t *flights_used; /* a bit for each place that is taken */
 	struct ledger *main;
 	struct ledger *warm;
 	struct context *contexts;
@@ -606,6 +607,9 @@ unsigned lmm__busy_parts(const struct lmm_analysis *a, uint32_t process, const s
 void lmm__device_gap(struct lmm_analysis *a, struct queue *q, const struct flight *f, unsigned kind,
 		     const struct busy *b, uint64_t error, struct ledger *l);
 
+/* The first place from `at` on that is taken; LMM_I_FLIGHT: none. */
+uint32_t lmm__flight_next(const struct lmm_analysis *a, uint32_t at);
+void lmm__flight_use(struct lmm_analysis *a, uint32_t at, int is_used);
 void lmm__device_lost(struct lmm_analysis *a, uint32_t process);
 /* COMMAND, COMMAND_UNTIMED, COMPLETION, DEVICE_CLOCK, DEVICE_GRAPH, HARVEST. */
 void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);

@@ -113,24 +113,24 @@ static void print_verdict(FILE *out, const struct quantity *q, const struct lmm_
 	switch (m->verdict) {
 	case LMM_OVERHEAD_SLOWER:
 		lmm_say(out, "%s: slower with lmmeter by %s, %s.", q->title,
-		    signed_percent(s->percent).s + 1, plus_minus(s->half_width_percent).s);
+			signed_percent(s->percent).s + 1, plus_minus(s->half_width_percent).s);
 		break;
 	case LMM_OVERHEAD_FASTER:
 		lmm_say(out,
-		    "%s: took %s less with lmmeter, %s, which recording cannot bring about: chance, or where things lie in "
-		    "memory.",
-		    q->title, signed_percent(s->percent).s + 1,
-		    plus_minus(s->half_width_percent).s);
+			"%s: took %s less with lmmeter, %s, which recording cannot bring about: chance, or where things lie in "
+			"memory.",
+			q->title, signed_percent(s->percent).s + 1,
+			plus_minus(s->half_width_percent).s);
 		break;
 	case LMM_OVERHEAD_NONE_VISIBLE:
-		lmm_say(out, "%s: no slowdown to be seen; if there is one, it is below %s.", q->title,
-		    signed_percent(s->high_percent).s + 1);
+		lmm_say(out, "%s: no slowdown to be seen; if there is one, it is below %s.",
+			q->title, signed_percent(s->high_percent).s + 1);
 		break;
 	case LMM_OVERHEAD_TOO_NOISY:
 		lmm_say(out,
-		    "%s: this machine is too noisy to tell: %s is known to no better than %s; %s.",
-		    q->title, signed_percent(s->percent).s, plus_minus(s->half_width_percent).s,
-		    noise_text(&m->same).s);
+			"%s: this machine is too noisy to tell: %s is known to no better than %s; %s.",
+			q->title, signed_percent(s->percent).s, plus_minus(s->half_width_percent).s,
+			noise_text(&m->same).s);
 		break;
 	default:
 		lmm_say(out, "%s: one pair tells nothing of how sure this is.", q->title);
@@ -173,12 +173,13 @@ static void print_comparison(FILE *out, const struct lmm_overhead_series *s)
 	}
 	fputc('\n', out);
 	if (!calls_seen(s)) {
-		lmm_say(out, "The command made no call of llama.cpp that a preloaded library can see: "
-			 "only the whole process is compared.");
+		lmm_say(out,
+			"The command made no call of llama.cpp that a preloaded library can see: "
+			"only the whole process is compared.");
 	} else if (!s->cost.reports) {
 		lmm_say(out,
-		    "lmmeter recorded nothing of this engine: what is compared here is not recording. "
-		    "'lmmeter doctor -- COMMAND' says why.");
+			"lmmeter recorded nothing of this engine: what is compared here is not recording. "
+			"'lmmeter doctor -- COMMAND' says why.");
 	}
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(quantities); i++) {
 		if (m[i].slowdown.n)
@@ -205,18 +206,20 @@ static void print_arithmetic(FILE *out, const struct lmm_overhead_series *s)
 	fputs("\nBy arithmetic: records per token, times the cost of each as calibrated in the runs\n",
 	      out);
 	lmm_say(out,
-	    "%s operators × %s + %s phases × %s = %s per token of decode; %s of the time in "
-	    "steps and sampling",
-	    lmm_decimal(t.operators, 1).s, lmm_human_ns(t.operator_ns).s,
-	    lmm_decimal(t.phases, 1).s, lmm_human_ns(t.phase_pair_ns).s, lmm_human_ns(t.total_ns).s,
-	    signed_percent(t.percent).s + 1);
+		"%s operators × %s + %s phases × %s = %s per token of decode; %s of the time in "
+		"steps and sampling",
+		lmm_decimal(t.operators, 1).s, lmm_human_ns(t.operator_ns).s,
+		lmm_decimal(t.phases, 1).s, lmm_human_ns(t.phase_pair_ns).s,
+		lmm_human_ns(t.total_ns).s, signed_percent(t.percent).s + 1);
 	fprintf(out, "  %-40s %9s  %s\n", "share of a token's time", "token", "slowdown");
 	if (decode.without_ns > 0)
 		print_share(out, &t, "here", decode.without_ns);
 	print_share(out, &t, "at the token time of performance below", published_token_ns[0]);
 	print_share(out, &t, "at the token time of powersave below", published_token_ns[1]);
-	if (s->cost.lost)
-		lmm_say(out, "%s records were lost in these runs.", lmm_human_count(s->cost.lost).s);
+	if (s->cost.lost) {
+		lmm_say(out, "%s records were lost in these runs.",
+			lmm_human_count(s->cost.lost).s);
+	}
 }
 
 static void print_published(FILE *out)
@@ -257,7 +260,7 @@ void lmm_overhead_print_text(const struct lmm_overhead_outcome *o, FILE *out)
 		if (s->cost.engine_name[0]) {
 			fputs("Engine ", out);
 			lmm_say(out, "%s %s, recorded at level %s", s->cost.engine_name,
-			    s->cost.engine_version, lmm_level_name(s->cost.level));
+				s->cost.engine_version, lmm_level_name(s->cost.level));
 		}
 		fprintf(out, "Machine  %s, %u CPUs%s%s\n", cpu, o->host.cpus,
 			s->governor ? ", governor " : "", s->governor ? s->governor : "");
@@ -268,7 +271,7 @@ void lmm_overhead_print_text(const struct lmm_overhead_outcome *o, FILE *out)
 	if (o->governors_error) {
 		fputs("\nGovernors\n", out);
 		lmm_say(out, "%s: they are left as they are, and cost × count is what remains.",
-		    o->governors_error);
+			o->governors_error);
 	}
 	if (o->kept)
 		fprintf(out, "\nRecordings are kept in %s\n", o->kept);

@@ -512,6 +512,7 @@ int lmm_overhead_run_arm(struct lmm_overhead_bench *b, const struct lmm_overhead
 {
 	char ruler_name[128], trace_name[128], trace[PATH_BYTES];
 	struct child c = { .ruler_file = ruler_name, .repeat = arm->repeat, .argv = b->argv };
+	char **own = NULL;
 	int rc;
 
 	(void)snprintf(ruler_name, sizeof(ruler_name), "%s.calls", arm->name);
@@ -523,14 +524,13 @@ int lmm_overhead_run_arm(struct lmm_overhead_bench *b, const struct lmm_overhead
 		return -1;
 	}
 	if (arm->with)
-		c.argv = with_lmmeter(b, arm->budget, trace);
+		c.argv = own = with_lmmeter(b, arm->budget, trace);
 	if (!c.argv) {
 		lmm_error("out of memory");
 		return -1;
 	}
 	rc = run_whole(b, arm, &c, wall_ns);
-	if (arm->with)
-		free(c.argv);
+	free(own);
 	if (rc == 0 && arm->take)
 		rc = arm->take(arm->arg, b, ruler_name, trace);
 	clear_folder(b->folder, b->keep ? ruler_name : arm->name, 0);

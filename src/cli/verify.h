@@ -20,7 +20,8 @@
 #define LMM_VERIFY_KERNEL_PERCENT 98.0
 #define LMM_VERIFY_PHASE_NS	  5e3  /* shorter ones are shown and not judged */
 #define LMM_VERIFY_KERNEL_NS	  20e3 /* likewise, with their absolute error */
-#define LMM_VERIFY_HOOK_NS 500.0 /* what lmmeter's own hook may take of a call that the reference encloses */
+#define LMM_VERIFY_HOOK_NS                                                                         \
+	500.0 /* what lmmeter's own hook may take of a call that the reference encloses */
 #define LMM_VERIFY_NAME_BYTES 128 /* of a kernel that the probe repeats */
 
 /* ---- statistics (verify_stats.c) ------------------------------------------------------------------- */
@@ -52,8 +53,8 @@ enum lmm_verify_verdict {
 	LMM_VERIFY_TRUE,     /* alpha reaches the limit */
 	LMM_VERIFY_INTERVAL, /* it does not, but the interval does */
 	LMM_VERIFY_OWN_COST, /* short of the reference by no more than lmmeter's own hooks, which it encloses */
-	LMM_VERIFY_SHORT,    /* too short to be judged */
-	LMM_VERIFY_CALLS,    /* the two did not count the same calls */
+	LMM_VERIFY_SHORT, /* too short to be judged */
+	LMM_VERIFY_CALLS, /* the two did not count the same calls */
 	LMM_VERIFY_OFF,
 };
 
@@ -131,8 +132,8 @@ struct lmm_verify_kernel {
 };
 
 struct lmm_verify_kernel_row {
-	double per_step;   /* runs of the kernel per decode step */
-	double lmmeter_ns; /* mean device time of one */
+	double per_step;		     /* runs of the kernel per decode step */
+	double lmmeter_ns;		     /* mean device time of one */
 	struct lmm_verify_interval truth_ns; /* slope ÷ per_step; n: points, 0: there is no line */
 	double alpha, epsilon;
 	int is_inside; /* lmmeter's figure lies in truth's interval */

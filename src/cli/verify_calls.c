@@ -15,6 +15,7 @@
 
 struct context {
 	uint64_t id;
+	size_t freed;	/* by that call; 0: it was not */
 	size_t warm_to; /* passes before that call are warm-up */
 	int phase;	/* of its newest pass; -1 */
 };
@@ -23,14 +24,15 @@ struct context {
 struct window {
 	enum { CLOSED, READ, CHOSEN } state;
 	uint64_t from_ns, chosen_ns;
-	int in_warmup; /* the newest pass */
+	uint64_t read_to_ns; /* the newest call that reads what a pass left */
+	int in_warmup;	     /* the newest pass */
 };
 
 struct walk {
 	struct lmm_verify_run *run;
 	const struct lmm_reference_call *calls;
 	size_t n;
-	size_t first; /* what lies before is warm-up */
+	size_t first;	     /* what lies before is warm-up */
 	size_t first_choice; /* n: none */
 	struct context contexts[CONTEXTS_MAX];
 	unsigned n_contexts;
@@ -40,22 +42,33 @@ struct walk {
 	size_t first_pass;
 };
 
-static struct context *context_of(struct walk *w, uint64_t id)
+/* That call i is for. An address is given out again when its context was freed. */
+static struct context *context_of(struct walk *w, size_t i)
 {
-	for (unsigned i = 0; i < w->n_contexts; i++) {
-		if (w->contexts[i].id == id)
-			return &w->contexts[i];
+	uint64_t id = w->calls[i].context;
+	struct context *c;
+
+	for (unsigned k = 0; k < w->n_contexts; k++) {
+		c = &w->contexts[k];
+		if (c->id == id && (!c->freed || i < c->freed))
+			return c;
 	}
 	if (w->n_contexts == CONTEXTS_MAX)
 		return NULL;
-	w->contexts[w->n_contexts].id = id;
-	w->contexts[w->n_contexts].phase = -1;
-	return &w->contexts[w->n_contexts++];
+	c = &w->contexts[w->n_contexts++];
+	c->id = id;
+	c->phase = -1;
+	return c;
 }
 
 static int is_pass(enum lmm_reference_kind kind)
 {
 	return kind == LMM_REFERENCE_DECODE || kind == LMM_REFERENCE_ENCODE;
+}
+
+static int is_sampling(enum lmm_reference_kind kind)
+{
+	return kind >= LMM_REFERENCE_READ && kind <= LMM_REFERENCE_ACCEPT;
 }
 
 static void add(struct walk *w, enum lmm_verify_phase phase, uint64_t from_ns, uint64_t to_ns,
@@ -77,29 +90,38 @@ static void add(struct walk *w, enum lmm_verify_phase phase, uint64_t from_ns, u
  */
 static void find_warmup(struct walk *w)
 {
-	struct context *last = NULL;
+	struct context *last = NULL, *c;
 
-	w->first_choice = w->n;
-	for (size_t i = 0; i < w->n; i++) {
-		enum lmm_reference_kind kind = lmm_reference_kind(&w->calls[i]);
-
-		if (kind == LMM_REFERENCE_SAMPLE || kind == LMM_REFERENCE_APPLY) {
-			w->first_choice = i;
-			break;
-		}
-	}
 	for (size_t i = 0; i < w->first_choice; i++) {
 		enum lmm_reference_kind kind = lmm_reference_kind(&w->calls[i]);
 
 		if (is_pass(kind))
-			last = context_of(w, w->calls[i].context);
+			last = context_of(w, i);
 		if (kind == LMM_REFERENCE_RESET ||
 		    (kind == LMM_REFERENCE_WARMUP && !w->calls[i].tokens))
 			w->first = i + 1;
 		if (kind == LMM_REFERENCE_CLEAR && last &&
 		    (w->first_choice < w->n || !last->warm_to))
 			last->warm_to = i;
+		if (kind == LMM_REFERENCE_FREE) {
+			c = context_of(w, i);
+			if (c)
+				c->freed = i;
+			last = NULL;
+		}
 	}
+}
+
+/* The call that first chose a token; n: none did. */
+static size_t find_choice(const struct walk *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		enum lmm_reference_kind kind = lmm_reference_kind(&w->calls[i]);
+
+		if (kind == LMM_REFERENCE_SAMPLE || kind == LMM_REFERENCE_APPLY)
+			return i;
+	}
+	return w->n;
 }
 
 /* ---- windows ------------------------------------------------------------------------------------ */
@@ -129,12 +151,14 @@ static void on_sampling(struct walk *w, struct window *win, const struct lmm_ref
 	switch (lmm_reference_kind(call)) {
 	case LMM_REFERENCE_READ:
 	case LMM_REFERENCE_ASK:
+		win->read_to_ns = call->to_ns;
 		if (win->state == READ)
 			return;
 		window_finish(w, win, call->from_ns);
 		window_open(win, call->from_ns);
 		return;
 	case LMM_REFERENCE_SAMPLE:
+		win->read_to_ns = call->to_ns;
 		window_finish(w, win, call->from_ns);
 		window_open(win, call->from_ns);
 		window_close(w, win, call->to_ns);
@@ -160,7 +184,7 @@ static void on_sampling(struct walk *w, struct window *win, const struct lmm_ref
 static void on_pass(struct walk *w, struct window *win, size_t i)
 {
 	const struct lmm_reference_call *call = &w->calls[i];
-	struct context *c = context_of(w, call->context);
+	struct context *c = context_of(w, i);
 
 	win->in_warmup = !c || i < c->warm_to;
 	if (win->in_warmup)
@@ -189,8 +213,10 @@ static void on_call(struct walk *w, size_t i)
 		on_pass(w, win, i);
 		break;
 	case LMM_REFERENCE_SYNC:
-		window_finish(w, win, call->from_ns);
-		c = context_of(w, call->context);
+		/* within a read it is a wait for the pass, and time of the window as well */
+		if (call->from_ns >= win->read_to_ns)
+			window_finish(w, win, call->from_ns);
+		c = context_of(w, i);
 		if (c && c->phase >= 0)
 			add(w, (enum lmm_verify_phase)c->phase, call->from_ns, call->to_ns, 0);
 		break;
@@ -207,38 +233,41 @@ static void on_call(struct walk *w, size_t i)
 		add(w, LMM_VERIFY_DETOKENIZE, call->from_ns, call->to_ns, 1);
 		w->last_text_ns = call->to_ns;
 		break;
-	case LMM_REFERENCE_READ:
-	case LMM_REFERENCE_ASK:
-	case LMM_REFERENCE_SAMPLE:
-	case LMM_REFERENCE_APPLY:
-	case LMM_REFERENCE_ACCEPT:
-		on_sampling(w, win, call);
-		break;
 	default:
+		if (is_sampling(lmm_reference_kind(call)))
+			on_sampling(w, win, call);
 		break;
 	}
 }
 
-/* From the tokenizing of the prompt, or else the first pass, to the last text, or else token, or else pass. */
-static void add_wall(struct walk *w)
+/* When the newest call began that made the prompt's tokens; else the newest that made any; else the first pass. */
+static uint64_t prompt_from(const struct walk *w)
 {
-	uint64_t from = w->first_pass_ns, to = w->last_pass_ns;
+	uint64_t any_ns = w->first_pass_ns, same_ns = 0;
 
 	for (size_t i = w->first; i < w->first_pass; i++) {
 		const struct lmm_reference_call *call = &w->calls[i];
 
 		if (lmm_reference_kind(call) != LMM_REFERENCE_TOKENIZE || call->tokens <= 0)
 			continue;
-		from = call->from_ns;
+		any_ns = call->from_ns;
 		if ((uint64_t)call->tokens == w->prompt_tokens)
-			break;
+			same_ns = call->from_ns;
 	}
+	return same_ns ? same_ns : any_ns;
+}
+
+/* To the last text, or else token, or else pass. */
+static void add_wall(struct walk *w)
+{
+	uint64_t to = w->last_pass_ns;
+
 	if (w->last_text_ns > to) {
 		to = w->last_text_ns;
 	} else if (w->last_token_ns > to) {
 		to = w->last_token_ns;
 	}
-	add(w, LMM_VERIFY_SUM, from, to, 1);
+	add(w, LMM_VERIFY_SUM, prompt_from(w), to, 1);
 	w->run->processes++;
 }
 
@@ -252,6 +281,7 @@ int lmm_verify_calls_add(struct lmm_verify_run *run, const struct lmm_reference_
 	w->run = run;
 	w->calls = calls;
 	w->n = n;
+	w->first_choice = find_choice(w);
 	find_warmup(w);
 	for (size_t i = w->first; i < n; i++) {
 		if (calls[i].to_ns)

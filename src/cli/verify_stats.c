@@ -101,10 +101,9 @@ static enum lmm_verify_verdict judge_phase(const struct lmm_verify_row *r)
 		return LMM_VERIFY_SHORT;
 	if (r->alpha.mean >= LMM_VERIFY_PHASE_PERCENT)
 		return LMM_VERIFY_TRUE;
-	if (r->alpha.high >= LMM_VERIFY_PHASE_PERCENT)
-		return LMM_VERIFY_INTERVAL;
-	return short_by > 0 && short_by <= LMM_VERIFY_HOOK_NS ? LMM_VERIFY_OWN_COST
-							      : LMM_VERIFY_OFF;
+	if (short_by > 0 && short_by <= LMM_VERIFY_HOOK_NS)
+		return LMM_VERIFY_OWN_COST;
+	return r->alpha.high >= LMM_VERIFY_PHASE_PERCENT ? LMM_VERIFY_INTERVAL : LMM_VERIFY_OFF;
 }
 
 /* ---- phases ------------------------------------------------------------------------------------- */

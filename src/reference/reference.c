@@ -83,6 +83,7 @@ __attribute__((constructor)) static void start(void)
 
 static _Thread_local int depth;
 static _Thread_local int in_pass; /* the outermost call is a forward pass */
+static _Thread_local int in_read; /* it reads what a pass left */
 static _Thread_local uint32_t thread_number;
 
 static uint64_t now_ns(void)
@@ -134,6 +135,8 @@ static struct lmm_reference_call *call_begin(enum lmm_reference_kind kind, const
 	if (depth++)
 		return &nowhere;
 	in_pass = kind == LMM_REFERENCE_DECODE || kind == LMM_REFERENCE_ENCODE;
+	in_read = kind == LMM_REFERENCE_READ || kind == LMM_REFERENCE_ASK ||
+		  kind == LMM_REFERENCE_SAMPLE;
 	return call_keep(kind, context, tokens);
 }
 
@@ -251,7 +254,13 @@ EXPORT void llama_synchronize(void *ctx)
 	NEXT(llama_synchronize);
 	if (!next)
 		return;
-	c = call_begin(LMM_REFERENCE_SYNC, ctx, 0);
+	/* releases up to 2025 call it where logits are read */
+	if (depth == 1 && in_read) {
+		c = call_keep(LMM_REFERENCE_SYNC, ctx, 0);
+		depth++;
+	} else {
+		c = call_begin(LMM_REFERENCE_SYNC, ctx, 0);
+	}
 	next(ctx);
 	call_end(c);
 }
@@ -422,6 +431,19 @@ EXPORT void llama_perf_context_reset(void *ctx)
 	if (!next)
 		return;
 	c = call_begin(LMM_REFERENCE_RESET, ctx, 0);
+	next(ctx);
+	call_end(c);
+}
+
+EXPORT void llama_free(void *ctx);
+EXPORT void llama_free(void *ctx)
+{
+	struct lmm_reference_call *c;
+
+	NEXT(llama_free);
+	if (!next)
+		return;
+	c = call_begin(LMM_REFERENCE_FREE, ctx, 0);
 	next(ctx);
 	call_end(c);
 }

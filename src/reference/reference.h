@@ -32,9 +32,10 @@ enum lmm_reference_kind {
 	LMM_REFERENCE_RESET = 12,      /* llama_perf_context_reset */
 	LMM_REFERENCE_CLEAR = 13,      /* llama_memory_clear */
 	LMM_REFERENCE_WARMUP = 14,     /* llama_set_warmup; tokens: on or off */
+	LMM_REFERENCE_FREE = 15,       /* llama_free: the address may be given out again */
 };
 
-/* One outermost call (COPY: one inside a pass). Entries are numbered when the call begins. */
+/* One outermost call (COPY: one inside a pass; SYNC: also inside READ, ASK and SAMPLE). Entries are numbered when the call begins. */
 struct lmm_reference_call {
 	uint64_t from_ns; /* CLOCK_MONOTONIC */
 	uint64_t to_ns;	  /* 0: it has not returned */
