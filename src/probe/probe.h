@@ -60,7 +60,8 @@ struct lmm_thread {
 	uint8_t passes;	 /* forward passes begun in it, saturated */
 	uint8_t apply_depth;
 	uint8_t accept_depth;
-	uint8_t window; /* a sampling window is open: 0 no, 1 opened, 2 a token was chosen in it */
+	uint8_t in_read; /* inside a call that reads what a pass has left: it may wait for it */
+	uint8_t window;	 /* a sampling window is open: 0 no, 1 opened, 2 a token was chosen in it */
 	uint8_t call_phase;
 	uint16_t seq; /* sequence of the last sampling window */
 	uint16_t call_ctx;
@@ -76,6 +77,7 @@ struct lmm_thread {
 	uint32_t graph;	   /* graph about to run on this thread; 0: not known */
 	uint32_t graph_step;
 	const void *graph_base;
+	uint8_t phase[LMM_PHASE_DEPTH];
 	/* Device commands. The nodes are the engine's own list, good while the graph runs. */
 	const void *const *nodes;
 	uint32_t n_nodes;
@@ -85,7 +87,6 @@ struct lmm_thread {
 	uint8_t is_device_timed;
 	uint16_t timed_kinds; /* bit: a step of that phase was timed as a whole */
 	struct lmm_budget budget;
-	uint8_t phase[LMM_PHASE_DEPTH];
 };
 
 extern _Thread_local struct lmm_thread *lmm_self __attribute__((tls_model("initial-exec")));

@@ -121,10 +121,10 @@ def test_each_phase_against_the_recorder():
     req = t.request_phases(only_request(run))
     calls = generation(run)
     engine = sum(req.get(p, 0) for p in ("embedding", "prefill", "decode", "copy_to_cpu"))
-    # the recorder stands in front: its brackets hold our hook, some 200 ns where it writes three records
+    # the recorder stands in front: its brackets hold our hook, 200 to 500 ns where it writes three records
     for name, ours, theirs, relative, absolute in (
             ("steps", engine, truth.total(calls, "decode"), 0.001, 0),
-            ("copy_to_cpu", req["copy_to_cpu"], truth.total(calls, "copy"), 0.01, 400 * TOKENS),
+            ("copy_to_cpu", req["copy_to_cpu"], truth.total(calls, "copy"), 0.01, 600 * TOKENS),
             ("tokenize", req["tokenize"], calls[0].end - calls[0].start, 0.01, 1000),
             ("detokenize", req["detokenize"], truth.total(calls, "piece"), 0.02, 500 * TOKENS)):
         t.note(f"{name}: {ours / 1e3:.1f} us, recorder {theirs / 1e3:.1f} us ({(ours / theirs - 1) * 100:+.2f} %)")

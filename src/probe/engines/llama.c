@@ -252,29 +252,56 @@ static void logits_read(const void *ctx, int32_t row, struct lmm_entry at)
 	window_open(th, seq, at);
 }
 
+static void read_enter(void)
+{
+	if (lmm_self)
+		lmm_self->in_read++;
+}
+
+static void read_leave(void)
+{
+	if (lmm_self && lmm_self->in_read)
+		lmm_self->in_read--;
+}
+
 LMM_HOOK(float *, llama_get_logits_ith, void *ctx, int32_t i)
 {
+	float *logits;
+
 	LMM_ENTER(llama_get_logits_ith);
 	if (at.t && !LMM_FOREIGN(llama_get_logits_ith))
 		logits_read(ctx, i, at);
-	return fn(ctx, i);
+	read_enter();
+	logits = fn(ctx, i);
+	read_leave();
+	return logits;
 }
 
 LMM_HOOK(float *, llama_get_logits, void *ctx)
 {
+	float *logits;
+
 	LMM_ENTER(llama_get_logits);
 	if (at.t && !LMM_FOREIGN(llama_get_logits))
 		logits_read(ctx, -1, at);
-	return fn(ctx);
+	read_enter();
+	logits = fn(ctx);
+	read_leave();
+	return logits;
 }
 
 /* Asked first by llama.cpp's own sampling since backend samplers exist. */
 LMM_HOOK(float *, llama_get_sampled_probs_ith, void *ctx, int32_t i)
 {
+	float *logits;
+
 	LMM_ENTER(llama_get_sampled_probs_ith);
 	if (at.t && !LMM_FOREIGN(llama_get_sampled_probs_ith))
 		logits_read(ctx, i, at);
-	return fn(ctx, i);
+	read_enter();
+	logits = fn(ctx, i);
+	read_leave();
+	return logits;
 }
 
 /* A backend sampler has chosen on the device already. */
@@ -710,6 +737,11 @@ LMM_HOOK(void, llama_synchronize, void *ctx)
 
 	LMM_ENTER(llama_synchronize);
 	if (!at.t || LMM_FOREIGN(llama_synchronize) || !(th = lmm_thread_self())) {
+		fn(ctx);
+		return;
+	}
+	/* reading or choosing waits by itself in some releases: that is part of the window, not its end */
+	if (th->in_read || th->accept_depth) {
 		fn(ctx);
 		return;
 	}
