@@ -140,5 +140,20 @@ def test_preload_door():
     t.check(device_kernels(run.report), "no kernels by the preload door:", run.report["kernels"])
 
 
+def test_khronos_loader():
+    """The other loader: it takes layers by another function than the distribution's."""
+    clplay = os.path.join(t.FAKE, "opencl", "clplay")
+    runtime = t.engine("opencl")[1]
+    if not os.path.exists(clplay):
+        raise t.Skip("no fake OpenCL driver was built")
+    env = {"LD_LIBRARY_PATH": ":".join([os.path.join(runtime, "khronos"), os.path.join(runtime, "lib")]),
+           "OCL_ICD_VENDORS": os.path.dirname(clplay), "FAKECL": "ns=5000"}
+    maps = t.plain(["sh", "-c", 'LD_TRACE_LOADED_OBJECTS=1 "$1"', "sh", clplay], env=env)
+    t.check(b"khronos/libOpenCL.so.1" in maps.out, maps.out)
+    run = t.record([clplay, "inorder", "20"], ["--budget", "off"], env=env)
+    t.check(run.status == 0, run.err)
+    t.check(run.report["device"]["timed"] == 21, run.report["device"])
+
+
 if __name__ == "__main__":
     t.main()

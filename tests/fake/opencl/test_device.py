@@ -180,6 +180,29 @@ def test_program_sees_nothing_of_slow_times():
 
 # ---- counts ----------------------------------------------------------------------------------------
 
+def test_on_pocl():
+    """A real driver: the same text and status, and every kernel of the decode timed."""
+    if not os.path.exists(fakecl.POCL_ICD):
+        raise t.Skip("no PoCL here (Debian: pocl-opencl-icd)")
+    env = {"OCL_ICD_VENDORS": fakecl.POCL_ICD}
+    for device in ("basic", "pthread"):
+        env["POCL_DEVICES"] = device
+        for scene in fakecl.SCENES:
+            # its own stamps and reference counts are not the program's; its threads do not survive a fork
+            if scene in (*fakecl.NOT_POCL, *TALKS, *IN_FLIGHT, "fork"):
+                continue
+            bare = t.plain([fakecl.CLPLAY, scene, "10"], env=env)
+            run = t.record([fakecl.CLPLAY, scene, "10"], OFF, env=env)
+            t.check((bare.status, bare.out) == (run.status, run.out), device, scene, bare.out, run.out, run.err)
+        device_of = run_decode(env)
+        t.check(device_of["untimed"] == 0 and device_of["in_flight"] == 0 and device_of["timed"] == 10 * 62, device_of)
+        t.check(device_of["early"] == 0 and device_of["clock_error_ns"] < 50e3, device_of)
+
+
+def run_decode(env):
+    return t.record([fakecl.CLPLAY, "decode", "10"], OFF, env=env).report["device"]
+
+
 def test_every_command_is_counted():
     wrong = []
     for scene in fakecl.SCENES:
