@@ -26,6 +26,8 @@ void lmm__ledger_destroy(struct ledger *l)
 		lmm_hist_free(&l->phases[i].hist);
 	lmm_hist_free(&l->prefill);
 	lmm_hist_free(&l->decode);
+	lmm_hist_free(&l->step_timed);
+	lmm_hist_free(&l->step_untimed);
 	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++)
 		lmm_hist_free(&l->device_gaps[i].hist);
 	for (uint32_t i = 0; i < l->n_bins; i++)
@@ -191,6 +193,8 @@ int lmm__ledger_merge(struct ledger *into, const struct ledger *from)
 	into->device_busy += from->device_busy;
 	into->timed += from->timed;
 	into->untimed += from->untimed;
+	rc |= lmm_hist_merge(&into->step_timed, &from->step_timed);
+	rc |= lmm_hist_merge(&into->step_untimed, &from->step_untimed);
 	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
 		rc |= lmm_hist_merge(&into->device_gaps[i].hist, &from->device_gaps[i].hist);
 		into->device_gaps[i].unsure += from->device_gaps[i].unsure;

@@ -157,6 +157,10 @@ struct lmm_result_device {
 	double command_cost_ns; /* of making one command timeable, as calibrated; 0: not calibrated */
 	double harvest_cost_ns; /* of reading its times, as measured */
 	struct lmm_result_gap gaps[LMM_GAP_CAUSES];
+	/* The check on cost × count: decode steps of one token, as the host brackets them, timed against not (wholly) timed. */
+	uint64_t steps_timed, steps_untimed;
+	double steps_percent; /* mean of the former over that of the latter; valid if half >= 0 */
+	double steps_half_percent; /* half of the 95 % interval (Welch's); < 0: fewer than two of either */
 };
 
 /* With --threads all: compute threads side by side. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The result's part about devices: how busy they were, what they waited for, and how well that is known. */
+#include <math.h>
+
 #include "analyze/build.h"
 
 static void costs_build(struct builder *b, struct lmm_result_device *d)
@@ -22,6 +24,30 @@ static void costs_build(struct builder *b, struct lmm_result_device *d)
 		d->harvest_cost_ns = builder_ns(b, ticks) / (double)n;
 }
 
+/* Timed steps over untimed ones, with Welch's interval. */
+static void check_build(const struct ledger *l, struct lmm_result_device *d)
+{
+	const struct lmm_hist *x = &l->step_timed, *y = &l->step_untimed;
+	double mx, my, vx, vy, freedom;
+
+	d->steps_timed = x->count;
+	d->steps_untimed = y->count;
+	d->steps_half_percent = -1;
+	if (x->count < 2 || y->count < 2 || y->sum == 0)
+		return;
+	mx = (double)x->sum / (double)x->count;
+	my = (double)y->sum / (double)y->count;
+	vx = lmm_hist_variance(x) / (double)x->count;
+	vy = lmm_hist_variance(y) / (double)y->count;
+	d->steps_percent = 100 * (mx / my - 1);
+	d->steps_half_percent = 0;
+	if (!(vx + vy > 0))
+		return;
+	freedom = (vx + vy) * (vx + vy) /
+		  (vx * vx / ((double)x->count - 1) + vy * vy / ((double)y->count - 1));
+	d->steps_half_percent = 100 * lmm_student_95(freedom) * sqrt(vx + vy) / my;
+}
+
 int lmm__device_build(struct builder *b)
 {
 	const struct lmm_analysis *a = b->a;
@@ -40,6 +66,7 @@ int lmm__device_build(struct builder *b)
 	d->clock_error_ns = lmm_hist_quantile(&a->device_errors, 0.95) * b->rate;
 	d->clock_error_max_ns = builder_ns(b, a->device_errors.max);
 	costs_build(b, d);
+	check_build(l, d);
 	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
 		d->gaps[i].cause = (uint8_t)i;
 		d->gaps[i].stats = lmm__stats_make(&l->device_gaps[i].hist, b->rate);

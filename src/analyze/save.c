@@ -470,6 +470,8 @@ static void io_ledger(struct io *io, struct ledger *l)
 	io_u64(io, &l->device_busy);
 	io_u64(io, &l->timed);
 	io_u64(io, &l->untimed);
+	io_hist(io, &l->step_timed);
+	io_hist(io, &l->step_untimed);
 	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
 		io_hist(io, &l->device_gaps[i].hist);
 		io_u64(io, &l->device_gaps[i].unsure);

@@ -199,8 +199,13 @@ void lmm__step_flush(struct lmm_analysis *a, struct step *st)
 			lmm_hist_add(&l->prefill, st->whole);
 		if (st->phase == LMM_PHASE_DECODE)
 			lmm_hist_add(&l->decode, st->whole);
-		if (st->phase == LMM_PHASE_DECODE && st->n_seq == 1 && st->tokens == 1)
+		if (st->phase == LMM_PHASE_DECODE && st->n_seq == 1 && st->tokens == 1) {
 			lmm__ledger_bin(l, st->position, st->whole);
+			if (a->processes[st->process].commands) {
+				lmm_hist_add(st->is_untimed ? &l->step_untimed : &l->step_timed,
+					     st->whole);
+			}
+		}
 		st->is_counted = 1;
 	}
 	st->is_pending = 0;

@@ -131,6 +131,8 @@ struct ledger {
 	uint64_t span, kernel_ticks, gap, own; /* of whole graph runs */
 	uint64_t device_busy;		       /* of the union over queues */
 	uint64_t timed, untimed;	       /* device commands */
+	/* decode steps of one token with their device commands timed, all of them, and with some or none */
+	struct lmm_hist step_timed, step_untimed;
 	struct gap_sum device_gaps[LMM_GAP_CAUSES];
 };
 

@@ -388,6 +388,17 @@ static void put_device(struct lmm_json *j, const struct lmm_result_device *d)
 	lmm_json_ns(j, "clock_error_max_ns", d->clock_error_max_ns);
 	put_ns_or_null(j, "command_cost_ns", d->command_cost_ns, d->command_cost_ns > 0);
 	lmm_json_ns(j, "harvest_cost_ns", d->harvest_cost_ns);
+	lmm_json_row_begin(j, "step_check");
+	lmm_json_u64(j, "timed", d->steps_timed);
+	lmm_json_u64(j, "untimed", d->steps_untimed);
+	if (d->steps_half_percent >= 0) {
+		lmm_json_double(j, "slower_percent", d->steps_percent, 6);
+		lmm_json_double(j, "half_percent", d->steps_half_percent, 6);
+	} else {
+		lmm_json_null(j, "slower_percent");
+		lmm_json_null(j, "half_percent");
+	}
+	lmm_json_object_end(j);
 	lmm_json_object_end(j);
 }
 

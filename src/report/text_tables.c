@@ -327,6 +327,14 @@ void lmm__text_device(const struct lmm_text *t)
 		lmm__text_wrap(t, "  cost", 10, "%s to read a command's times",
 			       lmm_human_ns(d->harvest_cost_ns).s);
 	}
+	if (d->steps_half_percent >= 0) {
+		lmm__text_wrap(
+			t, "  check", 10,
+			"%s decode steps that were timed took %+.2f %% %s %.2f %% longer than %s that were not",
+			lmm_human_count(d->steps_timed).s, d->steps_percent,
+			t->opts->utf8 ? "\u00b1" : "+-", d->steps_half_percent,
+			lmm_human_count(d->steps_untimed).s);
+	}
 }
 
 /* ---- requests ----------------------------------------------------------------------------------- */

@@ -307,6 +307,36 @@ static void test_estimate(void **state)
 	tape_free(&p);
 }
 
+/* Timed steps of 1,000 ns against untimed ones of 900 and 1,100. */
+static void test_step_check(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t id = 1, n = 1;
+	uint64_t t = 20000;
+
+	(void)state;
+	session(&p);
+	for (; n <= 4; n++)
+		step(&p, 10000 + 1000 * n, n, &id);
+	for (uint64_t whole = 900; whole <= 1100; whole += 200, n++) {
+		tape_in(&p, t, LMM_PHASE_DECODE, n, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, LMM_PHASE_DECODE, n, 1, 1, 0, n);
+		command(&p, t + 40, LMM_EV_COMMAND_UNTIMED, LMM_PHASE_DECODE, n, 0, 0, 40);
+		tape_out(&p, t + whole, LMM_PHASE_DECODE, n, LMM_SEQ_NONE);
+		t += whole;
+	}
+	tape_end(&p, t + 1000);
+	r = tape_result(&p);
+	assert_int_equal(r->device.steps_timed, 4);
+	assert_int_equal(r->device.steps_untimed, 2);
+	assert_true(r->device.steps_percent > -0.01 && r->device.steps_percent < 0.01);
+	/* one degree of freedom: 12.7062 * sqrt(20000 / 2) / 1000 */
+	assert_true(r->device.steps_half_percent > 124 && r->device.steps_half_percent < 130);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* Saved in the middle and read again it says the same. */
 static void test_saved(void **state)
 {
@@ -421,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_gaps_within_error),
 		cmocka_unit_test(test_union),
 		cmocka_unit_test(test_estimate),
+		cmocka_unit_test(test_step_check),
 		cmocka_unit_test(test_saved),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_budget),
