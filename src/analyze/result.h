@@ -111,7 +111,7 @@ struct lmm_result_layer {
 	double prefill_ns, decode_ns; /* the same total split by phase */
 };
 
-/* Kernels of one name (tensor name without its layer), op, role, device and phase; sorted by total_ns, descending. */
+/* Kernels of one name (tensor name without its layer), op, role, device and phase; sorted by estimate_ns, descending. */
 struct lmm_result_kernel {
 	const char *name;
 	const char *op;

@@ -73,8 +73,8 @@ static int kernel_compare(const void *x, const void *y)
 	const struct lmm_result_kernel *a = x, *b = y;
 	int rc;
 
-	if (a->stats.total_ns != b->stats.total_ns)
-		return a->stats.total_ns > b->stats.total_ns ? -1 : 1;
+	if (a->estimate_ns != b->estimate_ns)
+		return a->estimate_ns > b->estimate_ns ? -1 : 1;
 	rc = strcmp(a->name, b->name);
 	if (rc == 0)
 		rc = strcmp(a->op, b->op);
