@@ -25,12 +25,36 @@ static uint32_t first_behind(const struct busy_list *l, uint64_t t)
 	return lo;
 }
 
-/* Room for one more: whoever needs the oldest is served first. */
-static void make_room(struct lmm_analysis *a, struct busy_list *l)
+/* The earliest instant that is still to be asked for, if that lies before t: brackets that are known or open now. */
+static uint64_t oldest_wanted(const struct lmm_analysis *a, uint32_t process, uint64_t t)
 {
-	uint32_t drop = LMM_I_BUSY / 4;
+	for (uint32_t i = 0; i < a->n_facts; i++) {
+		const struct fact *f = &a->facts[i];
 
-	lmm__facts_until(a, l->at[drop].t0);
+		if (f->process == process && (f->kind == FACT_PIECE || f->kind == FACT_IDLE) &&
+		    f->t0 < t)
+			t = f->t0;
+	}
+	for (uint32_t i = 0; i < LMM_I_STREAMS; i++) {
+		const struct stream *s = a->streams[i];
+
+		if (s && s->process == process && s->depth && s->piece_t < t)
+			t = s->piece_t;
+	}
+	return t;
+}
+
+/* Room for one more: whoever needs the oldest is served first. One bracket alone cannot keep all of it. */
+static void make_room(struct lmm_analysis *a, uint32_t process)
+{
+	struct busy_list *l = a->processes[process].busy;
+	uint64_t t = l->at[LMM_I_BUSY / 2].t0;
+	uint32_t drop;
+
+	lmm__facts_until(a, t);
+	drop = first_behind(l, oldest_wanted(a, process, t));
+	if (drop == 0)
+		drop = LMM_I_BUSY / 4;
 	l->n -= drop;
 	memmove(l->at, l->at + drop, l->n * sizeof(l->at[0]));
 }
@@ -72,7 +96,7 @@ uint64_t lmm__busy_add(struct lmm_analysis *a, uint32_t process, const struct bu
 		uint32_t at;
 
 		if (p->busy->n == LMM_I_BUSY)
-			make_room(a, p->busy);
+			make_room(a, process);
 		at = first_behind(p->busy, rest.t0);
 		next = at < p->busy->n ? &p->busy->at[at] : NULL;
 		if (next && next->t0 <= rest.t0) { /* taken */
