@@ -4,21 +4,13 @@
  * system's on the search path, opens that one ($LMMETER_OPENCL_LIBRARY, else the next of the usual names) and puts
  * liblmmeter.so between as the layer that it is. Every function is a jump through a table.
  */
-#define CL_TARGET_OPENCL_VERSION 300
-#define CL_USE_DEPRECATED_OPENCL_1_0_APIS
-#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
-#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
-#define CL_USE_DEPRECATED_OPENCL_2_0_APIS
-#define CL_USE_DEPRECATED_OPENCL_2_1_APIS
-#define CL_USE_DEPRECATED_OPENCL_2_2_APIS
-#include <CL/cl.h>
-#include <CL/cl_icd.h>
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "probe/devices/opencl/cl.h"
 #include "probe/doors/jump.h"
 
 /* What a loader exports, in the order of its dispatch table, each with its place in the table of jumps. */

@@ -10,19 +10,11 @@
 #ifndef LMM_PROBE_DEVICES_OPENCL_OPENCL_H
 #define LMM_PROBE_DEVICES_OPENCL_OPENCL_H
 
-#define CL_TARGET_OPENCL_VERSION 300
-#define CL_USE_DEPRECATED_OPENCL_1_0_APIS
-#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
-#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
-#define CL_USE_DEPRECATED_OPENCL_2_0_APIS
-#define CL_USE_DEPRECATED_OPENCL_2_1_APIS
-#define CL_USE_DEPRECATED_OPENCL_2_2_APIS
-#include <CL/cl.h>
-#include <CL/cl_icd.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "probe/devices/opencl/cl.h"
 #include "probe/probe.h"
 
 /* The functions that calls go on to; entries this implementation lacks are NULL. Set before anything is recorded. */
@@ -79,7 +71,6 @@ struct lmm_cl_pending {
 
 struct lmm_cl_queue {
 	_Atomic(cl_command_queue) handle; /* NULL: released */
-	cl_context context;
 	cl_device_id device;
 	uint16_t number;
 	uint16_t device_number;

@@ -110,7 +110,6 @@ static void handle_forget(cl_command_queue handle)
 }
 
 struct wish {
-	cl_context context;
 	cl_device_id device;
 	cl_command_queue_properties bits; /* as the application asked */
 	bool has_list;			  /* made by the function that takes one */
@@ -139,7 +138,6 @@ static void queue_note(cl_command_queue handle, const struct wish *w)
 	handle_forget(handle);
 	q = entry_add();
 	if (q) {
-		q->context = w->context;
 		q->device = w->device;
 		q->device_number = device_number(w->device);
 		q->is_injected = w->is_injected;
@@ -186,7 +184,7 @@ LMM_CL_HOOK(cl_command_queue, clCreateCommandQueue,
 	     cl_int *error),
 	    (context, device, bits, error))
 {
-	struct wish w = { .context = context, .device = device, .bits = bits };
+	struct wish w = { .device = device, .bits = bits };
 	cl_command_queue queue = NULL;
 
 	if (!is_wanted())
@@ -245,7 +243,7 @@ LMM_CL_HOOK(cl_command_queue, clCreateCommandQueueWithProperties,
 	    (context, device, list, error))
 {
 	cl_queue_properties injected[LMM_CL_ASKED_MAX];
-	struct wish w = { .context = context, .device = device, .list = list, .has_list = true };
+	struct wish w = { .device = device, .list = list, .has_list = true };
 	const cl_queue_properties *bits;
 	cl_command_queue queue = NULL;
 	unsigned n;
