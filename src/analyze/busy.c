@@ -130,12 +130,11 @@ static void part_add(struct busy_part *parts, unsigned *n, const struct busy *b,
 }
 
 unsigned lmm__busy_parts(const struct lmm_analysis *a, uint32_t process, const struct busy *bracket,
-			 struct busy_part *parts, uint64_t *own)
+			 struct busy_part *parts)
 {
 	const struct busy_list *l = a->processes[process].busy;
 	unsigned n = 0;
 
-	*own = 0;
 	if (!l)
 		return 0;
 	for (uint32_t i = first_behind(l, bracket->t0); i < l->n && l->at[i].t0 < bracket->t1;
@@ -144,11 +143,8 @@ unsigned lmm__busy_parts(const struct lmm_analysis *a, uint32_t process, const s
 		uint64_t t0 = b->t0 > bracket->t0 ? b->t0 : bracket->t0;
 		uint64_t t1 = b->t1 < bracket->t1 ? b->t1 : bracket->t1;
 
-		if (b->phase == bracket->phase && b->step == bracket->step) {
-			*own += t1 - t0;
-		} else {
+		if (b->phase != bracket->phase || b->step != bracket->step)
 			part_add(parts, &n, b, t1 - t0);
-		}
 	}
 	return n;
 }

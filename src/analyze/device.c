@@ -188,7 +188,7 @@ static void command_place(struct lmm_analysis *a, const struct flight *f, const 
 		error = f->t - b.t0;
 	}
 	lmm_hist_add(&a->device_errors, error);
-	lmm__device_gap(a, c->queue, f, kind_of(c), &b, error, c->ledger);
+	lmm__device_gap(c->queue, f, kind_of(c), &b, error, c->ledger);
 	/* a marker's time is that of others */
 	if (kind_of(c) != LMM_KERNEL_MARKER && b.t1 > b.t0)
 		c->ledger->device_busy += lmm__busy_add(a, f->process, &b, error);
@@ -313,7 +313,6 @@ static void take_completion(struct lmm_analysis *a, struct stream *s, const stru
 	f->status = e->phase;
 	f->started = e->t;
 	f->duration = e->a;
-	f->waits = e->b;
 	flight_add(a, s, f, HAS_COMPLETION);
 }
 

@@ -33,10 +33,9 @@ static enum lmm_gap_cause cause_of(const struct queue *q, const struct flight *f
 	return LMM_GAP_HOST;
 }
 
-void lmm__device_gap(struct lmm_analysis *a, struct queue *q, const struct flight *f, unsigned kind,
-		     const struct busy *b, uint64_t error, struct ledger *l)
+void lmm__device_gap(struct queue *q, const struct flight *f, unsigned kind, const struct busy *b,
+		     uint64_t error, struct ledger *l)
 {
-	(void)a;
 	if (is_claimed(q, f) && b->t0 > q->last_end) {
 		int is_sure;
 		uint64_t gap = b->t0 - q->last_end;

@@ -273,12 +273,12 @@ static void away_take(struct lmm_analysis *a, struct fact *f)
 	const struct step *st = step_of(a, f);
 	struct stream *s = lmm__stream(a, f->stream);
 	struct busy_part parts[LMM_I_PARTS];
-	uint64_t own, away = 0, length = lmm__minus(f->t, f->t0);
+	uint64_t away = 0, length = lmm__minus(f->t, f->t0);
 	unsigned n;
 
 	if (!a->processes[f->process].busy || f->t <= f->t0)
 		goto last;
-	n = lmm__busy_parts(a, f->process, &bracket, parts, &own);
+	n = lmm__busy_parts(a, f->process, &bracket, parts);
 	/* of a step that is timed in part only a part is known: then the others know better */
 	if (st && st->is_untimed) {
 		n = parts_estimate(a, f, st, parts);

@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 6
+#define STATE_VERSION 7
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -428,7 +428,6 @@ static void io_flight(struct io *io, struct flight *f)
 	io_u64(io, &f->t);
 	io_u64(io, &f->started);
 	io_u64(io, &f->duration);
-	io_u64(io, &f->waits);
 }
 
 static void io_flights(struct io *io, struct lmm_analysis *a)

@@ -253,7 +253,6 @@ struct flight {
 	uint32_t amount;	    /* bytes or work items */
 	uint64_t t;		    /* handed over */
 	uint64_t started, duration; /* device ticks */
-	uint64_t waits;		    /* as COMPLETION.b */
 };
 
 /* ---- streams ------------------------------------------------------------------------------------ */
@@ -599,15 +598,15 @@ void lmm__embedding(struct lmm_analysis *a, struct stream *s, uint64_t t0, uint6
 uint64_t lmm__busy_add(struct lmm_analysis *a, uint32_t process, const struct busy *from,
 		       uint64_t near);
 /*
- * What of [t0, t1) devices of the process worked for others than phase and step: at most LMM_I_PARTS parts; *own gets
- * what they worked for that one. Returns the number of parts.
+ * What of [t0, t1) devices of the process worked for others than phase and step: at most LMM_I_PARTS parts.
+ * Returns their number.
  */
 unsigned lmm__busy_parts(const struct lmm_analysis *a, uint32_t process, const struct busy *bracket,
-			 struct busy_part *parts, uint64_t *own);
+			 struct busy_part *parts);
 
 /* device_gap.c */
-void lmm__device_gap(struct lmm_analysis *a, struct queue *q, const struct flight *f, unsigned kind,
-		     const struct busy *b, uint64_t error, struct ledger *l);
+void lmm__device_gap(struct queue *q, const struct flight *f, unsigned kind, const struct busy *b,
+		     uint64_t error, struct ledger *l);
 
 /* The first place from `at` on that is taken; LMM_I_FLIGHT: none. */
 uint32_t lmm__flight_next(const struct lmm_analysis *a, uint32_t at);
