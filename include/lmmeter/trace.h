@@ -152,6 +152,12 @@ enum lmm_event_type {
 	LMM_EV_DEVICE_CLOCK = 0x4d,
 	/* The recording itself read the times of id commands, in the traced process, from a to t. */
 	LMM_EV_HARVEST = 0x4e,
+	/* A device's driver made something ready for the first time, from a to t: compiled a program (b 0) or took kernel b's
+	 * first launch, in which many compile. phase; id: step. */
+	LMM_EV_FIRST_USE = 0x4f,
+	/* A span that the program itself named has ended at t. id: its NAME; a: how long it took; phase: spans of this thread
+	 * that were open around it; b: step that went before (LMM_STEP_NONE: none). */
+	LMM_EV_SPAN = 0x50,
 	LMM_EV_TYPE_END
 };
 
@@ -180,6 +186,9 @@ enum lmm_kernel_kind {
 	LMM_KERNEL_KIND_COUNT
 };
 
+/* "read", …, "kernel" for PROGRAM; "?" likewise. */
+LMM_API const char *lmm_kernel_kind_name(unsigned kind);
+
 enum lmm_hint {
 	LMM_HINT_MEMORY_CLEAR = 1, /* the context's KV memory was emptied */
 	LMM_HINT_SEQ_RM = 2,	   /* sequence seq lost the positions from b on */
@@ -190,6 +199,8 @@ enum lmm_hint {
 	LMM_HINT_CONTEXT_FREE = 7,
 	LMM_HINT_RECORDING_ON = 8, /* recording was switched on in mid-life */
 	LMM_HINT_RECORDING_OFF = 9,
+	LMM_HINT_REQUEST_BEGIN = 10, /* a request that the program calls seq arrives */
+	LMM_HINT_REQUEST_END = 11,   /* it is over */
 };
 
 #define LMM_SEQ_NONE	 0xffffu     /* no sequence id, or one that does not fit */
@@ -222,6 +233,64 @@ static inline int lmm_event_is_meta(unsigned type)
 	return type == LMM_EV_LOST || type == LMM_EV_THREAD;
 }
 
+/* ---- sensors ------------------------------------------------------------------------------------ */
+
+/*
+ * What a sensor tells, and in which unit its values are stored. Sums begin at 0 with the sensor's first sample and never go
+ * back. Stored in files: append only.
+ */
+enum lmm_sensor_kind {
+	LMM_SENSOR_FREQUENCY = 1,   /* hz */
+	LMM_SENSOR_GOVERNOR = 2,    /* index into lmm_sensor.states */
+	LMM_SENSOR_TEMPERATURE = 3, /* thousandths of a degree Celsius */
+	LMM_SENSOR_COOLING = 4, /* how far a cooling device slows its part down; 0: not at all */
+	LMM_SENSOR_THROTTLE_COUNT = 5,	 /* sum of events */
+	LMM_SENSOR_THROTTLE_TIME = 6,	 /* sum, us */
+	LMM_SENSOR_THROTTLE_REASONS = 7, /* bits that hold a clock down, 0: none */
+	LMM_SENSOR_ENERGY = 8,		 /* sum, uj */
+	LMM_SENSOR_POWER = 9,		 /* uw */
+	LMM_SENSOR_STALL = 10,		 /* sum of the time in which tasks waited for memory, us */
+	LMM_SENSOR_MEMORY = 11,		 /* bytes available */
+	LMM_SENSOR_LOAD = 12,		 /* share of time in which it was busy, thousandths */
+	LMM_SENSOR_VOLTAGE = 13,	 /* uv */
+	LMM_SENSOR_CURRENT = 14,	 /* ua */
+	/* Sum, us: of the traced process's threads that were ready to run and had no core, the one that waited most. */
+	LMM_SENSOR_RUN_WAIT = 15,
+	LMM_SENSOR_MAJOR_FAULTS = 16, /* sum of its page faults that were read from a disk */
+	LMM_SENSOR_MINOR_FAULTS = 17, /* sum of its others */
+	LMM_SENSOR_KIND_COUNT
+};
+
+/* Which part of the machine. Stored in files: append only. */
+enum lmm_component {
+	LMM_COMPONENT_OTHER = 0,
+	LMM_COMPONENT_CPU = 1,
+	LMM_COMPONENT_GPU = 2,
+	LMM_COMPONENT_MEMORY = 3,
+	LMM_COMPONENT_PACKAGE = 4, /* CPU cores and what is on their chip */
+	LMM_COMPONENT_BOARD = 5,   /* all of the machine */
+	LMM_COMPONENT_BATTERY = 6, /* all of the machine, while it discharges */
+	LMM_COMPONENT_SOC = 7,	   /* the rest of a chip */
+	LMM_COMPONENT_CPU_GPU = 8, /* CPU and GPU together */
+	LMM_COMPONENT_PROCESS = 9, /* the traced process */
+	LMM_COMPONENT_COUNT
+};
+
+/* "frequency", …, and "cpu", …; "?" for a number this build does not know. Static, thread-safe. */
+LMM_API const char *lmm_sensor_kind_name(unsigned kind);
+LMM_API const char *lmm_component_name(unsigned component);
+
+/* Sensors are numbered 0 … LMM_SENSORS_MAX - 1 in a trace. */
+#define LMM_SENSORS_MAX 1024u
+
+static inline int lmm_sensor_is_sum(unsigned kind)
+{
+	return kind == LMM_SENSOR_THROTTLE_COUNT || kind == LMM_SENSOR_THROTTLE_TIME ||
+	       kind == LMM_SENSOR_ENERGY || kind == LMM_SENSOR_STALL ||
+	       kind == LMM_SENSOR_RUN_WAIT || kind == LMM_SENSOR_MAJOR_FAULTS ||
+	       kind == LMM_SENSOR_MINOR_FAULTS;
+}
+
 /* ---- items -------------------------------------------------------------------------------------- */
 
 enum lmm_item_kind {
@@ -239,7 +308,10 @@ enum lmm_item_kind {
 	LMM_ITEM_LOSS = 12,	  /* the counters of one stream, newest wins */
 	LMM_ITEM_DROPPED = 13,	  /* event batches that --max-size took out of the file */
 	LMM_ITEM_PROCESS_END = 14,
-	LMM_ITEM_END = 15, /* the recording was closed in good order */
+	LMM_ITEM_END = 15,     /* the recording was closed in good order */
+	LMM_ITEM_SENSOR = 16,  /* something of the machine that is sampled, or why it is not */
+	LMM_ITEM_SAMPLES = 17, /* what all sensors said at one time */
+	LMM_ITEM_NAME = 18,    /* what spans are called */
 };
 
 enum lmm_clock_kind {
@@ -278,6 +350,7 @@ struct lmm_process {
 	uint64_t start_ticks;
 	uint32_t op_cost_ps;   /* calibrated cost of recording one operator, ps */
 	uint32_t pair_cost_ps; /* calibrated cost of one PHASE_BEGIN/END pair, ps */
+	uint8_t joined;	       /* 1: its engine was at work already when recording began in it */
 };
 
 struct lmm_stream {
@@ -394,15 +467,49 @@ struct lmm_loss {
 	uint64_t lost;
 };
 
+/* A name that SPAN events of its process give by number. */
+struct lmm_name {
+	uint32_t process;
+	uint32_t number; /* unique in its process */
+	const char *text;
+};
+
 /* Sums since the beginning: the newest wins, and a CHECKPOINT that comes later does not take them back. */
 struct lmm_dropped {
 	uint64_t batches;
 	uint64_t events;
 };
 
-struct lmm_process_end {
+struct lmm_process_end { /* absent when the process went on */
 	uint32_t process;
 	uint64_t ticks;
+};
+
+struct lmm_sensor {
+	uint32_t sensor;   /* index in this trace */
+	uint8_t kind;	   /* enum lmm_sensor_kind */
+	uint8_t component; /* enum lmm_component */
+	const char *name;  /* "policy0", "x86_pkg_temp", "package-0", … */
+	const char *
+		unit; /* of the stored values, as enum lmm_sensor_kind says: "hz", "millicelsius", "uj", … */
+	const char *source; /* file or function that it is read from */
+	const char *states; /* GOVERNOR: names, separated by blanks; else "" */
+	const char *absent; /* "": it is sampled; else why not, and no sample names it */
+	int64_t limit; /* largest value that it can have (FREQUENCY, COOLING, MEMORY), 0: not known */
+	uint32_t
+		part_of; /* 1 + number of the sensor whose energy or power includes this one's; 0: none */
+};
+
+struct lmm_sample {
+	uint32_t sensor;
+	int64_t value;
+};
+
+/* Sensors that said nothing are left out. In ascending order of sensor. */
+struct lmm_samples {
+	uint64_t ticks;
+	uint32_t n;
+	const struct lmm_sample *samples;
 };
 
 struct lmm_end {
@@ -425,11 +532,14 @@ struct lmm_item {
 		struct lmm_reason reason;
 		struct lmm_kernel kernel;
 		struct lmm_queue queue;
+		struct lmm_name name;
 		struct lmm_checkpoint checkpoint;
 		struct lmm_loss loss;
 		struct lmm_dropped dropped;
 		struct lmm_process_end process_end;
 		struct lmm_end end;
+		struct lmm_sensor sensor;
+		struct lmm_samples samples;
 	};
 };
 

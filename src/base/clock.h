@@ -38,6 +38,15 @@ static inline uint64_t lmm_counter(void)
 #endif
 }
 
+/* Processor time of this process. */
+static inline uint64_t lmm_cpu_ns(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 /* A stamp of the given kind. kind is constant for a session, so the branch predicts. */
 static inline uint64_t lmm_ticks(uint8_t kind)
 {

@@ -5,7 +5,9 @@
 #define lmm_likely(x)	__builtin_expect(!!(x), 1)
 #define lmm_unlikely(x) __builtin_expect(!!(x), 0)
 
-#define LMM_EXPORT	 __attribute__((visibility("default")))
+#ifndef LMM_EXPORT
+#define LMM_EXPORT __attribute__((visibility("default")))
+#endif
 #define LMM_NOINLINE	 __attribute__((noinline))
 #define LMM_INLINE	 inline __attribute__((always_inline))
 #define LMM_COLD	 __attribute__((cold, noinline))

@@ -35,6 +35,46 @@ static const char *const role_names[] = {
 };
 _Static_assert(LMM_ARRAY_SIZE(role_names) == LMM_ROLE_COUNT, "every role has a name");
 
+static const char *const kernel_kind_names[] = {
+	[LMM_KERNEL_PROGRAM] = "kernel",  [LMM_KERNEL_READ] = "read",
+	[LMM_KERNEL_WRITE] = "write",	  [LMM_KERNEL_COPY] = "copy",
+	[LMM_KERNEL_FILL] = "fill",	  [LMM_KERNEL_MAP] = "map",
+	[LMM_KERNEL_UNMAP] = "unmap",	  [LMM_KERNEL_MARKER] = "marker",
+	[LMM_KERNEL_MIGRATE] = "migrate", [LMM_KERNEL_COMMAND_BUFFER] = "command buffer",
+};
+_Static_assert(LMM_ARRAY_SIZE(kernel_kind_names) == LMM_KERNEL_KIND_COUNT, "every kind has a name");
+
+static const char *const sensor_kind_names[] = {
+	[0] = "none",
+	[LMM_SENSOR_FREQUENCY] = "frequency",
+	[LMM_SENSOR_GOVERNOR] = "governor",
+	[LMM_SENSOR_TEMPERATURE] = "temperature",
+	[LMM_SENSOR_COOLING] = "cooling",
+	[LMM_SENSOR_THROTTLE_COUNT] = "throttle_count",
+	[LMM_SENSOR_THROTTLE_TIME] = "throttle_time",
+	[LMM_SENSOR_THROTTLE_REASONS] = "throttle_reasons",
+	[LMM_SENSOR_ENERGY] = "energy",
+	[LMM_SENSOR_POWER] = "power",
+	[LMM_SENSOR_STALL] = "stall",
+	[LMM_SENSOR_MEMORY] = "memory_available",
+	[LMM_SENSOR_LOAD] = "load",
+	[LMM_SENSOR_VOLTAGE] = "voltage",
+	[LMM_SENSOR_CURRENT] = "current",
+	[LMM_SENSOR_RUN_WAIT] = "run_wait",
+	[LMM_SENSOR_MAJOR_FAULTS] = "major_faults",
+	[LMM_SENSOR_MINOR_FAULTS] = "minor_faults",
+};
+_Static_assert(LMM_ARRAY_SIZE(sensor_kind_names) == LMM_SENSOR_KIND_COUNT, "every kind has a name");
+
+static const char *const component_names[] = {
+	[LMM_COMPONENT_OTHER] = "other",     [LMM_COMPONENT_CPU] = "cpu",
+	[LMM_COMPONENT_GPU] = "gpu",	     [LMM_COMPONENT_MEMORY] = "memory",
+	[LMM_COMPONENT_PACKAGE] = "package", [LMM_COMPONENT_BOARD] = "board",
+	[LMM_COMPONENT_BATTERY] = "battery", [LMM_COMPONENT_SOC] = "soc",
+	[LMM_COMPONENT_CPU_GPU] = "cpu_gpu", [LMM_COMPONENT_PROCESS] = "process",
+};
+_Static_assert(LMM_ARRAY_SIZE(component_names) == LMM_COMPONENT_COUNT, "every one has a name");
+
 /* strerror() is not thread-safe and strerrordesc_np() is not everywhere: what files and memory can say. */
 static const struct {
 	int err;
@@ -84,6 +124,9 @@ static const struct {
 	{ -ECONNREFUSED, "connection refused" },
 	{ -ECONNRESET, "connection reset" },
 	{ -ETIMEDOUT, "timed out" },
+	{ -EADDRINUSE, "address in use" },
+	{ -EADDRNOTAVAIL, "no address of this machine" },
+	{ -EAFNOSUPPORT, "kind of address not supported" },
 	{ -EDQUOT, "disk quota exceeded" },
 };
 
@@ -95,6 +138,21 @@ const char *lmm_phase_name(unsigned phase)
 const char *lmm_role_name(unsigned role)
 {
 	return role < LMM_ROLE_COUNT ? role_names[role] : "?";
+}
+
+const char *lmm_kernel_kind_name(unsigned kind)
+{
+	return kind < LMM_KERNEL_KIND_COUNT ? kernel_kind_names[kind] : "?";
+}
+
+const char *lmm_sensor_kind_name(unsigned kind)
+{
+	return kind < LMM_SENSOR_KIND_COUNT ? sensor_kind_names[kind] : "?";
+}
+
+const char *lmm_component_name(unsigned component)
+{
+	return component < LMM_COMPONENT_COUNT ? component_names[component] : "?";
 }
 
 const char *lmm_strerror(int err)

@@ -277,3 +277,38 @@ void lmm_cost_node(const char *op, const struct lmm_tensor_shape *out,
 		cost_sources(c, &x, into);
 	}
 }
+
+static uint64_t node_source(const struct lmm_node *n, unsigned i)
+{
+	return i < n->n_src && i < LMM_NODE_SRC_MAX
+		       ? lmm_cost_type_bytes(n->src[i].type, elements(&n->src[i]))
+		       : 0;
+}
+
+static int weight_is_first(const struct lmm_node *n)
+{
+	return strncmp(n->op, "MUL_MAT", 7) == 0 || strcmp(n->op, "GET_ROWS") == 0;
+}
+
+struct lmm_cost_streams lmm_cost_streams(const struct lmm_node *n)
+{
+	struct lmm_cost_streams s = { 0 };
+	uint64_t rest = 0;
+
+	if (!n->runs)
+		return s;
+	if (strcmp(n->op, "FLASH_ATTN_EXT") == 0) {
+		s.cache_bytes = add(node_source(n, 1), node_source(n, 2));
+		s.positions = n->n_src > 1 ? dim(&n->src[1], 1) : 0;
+	} else if (n->weight[0] && weight_is_first(n)) {
+		/* not by its shape: of experts and rows only some are read, and its type may be unknown here */
+		for (unsigned i = 1; i < n->n_src; i++)
+			rest = add(rest, node_source(n, i));
+		s.weight_bytes = n->bytes_read > rest ? n->bytes_read - rest : 0;
+	} else if (n->weight[0]) {
+		s.weight_bytes = node_source(n, n->n_src > 1 ? 1 : 0);
+	} else if (n->role == LMM_ROLE_ATTENTION && strcmp(n->op, "MUL_MAT") == 0) {
+		s.cache_bytes = node_source(n, 0);
+	}
+	return s;
+}

@@ -27,7 +27,7 @@
  *	any other                      0 (not known)                all sources                   B(out)
  *
  * Broadcasting is in E(out): every output element costs one product of length ne0(w). Attention counts every position of
- * the cache that the graph looks at, masked ones too: they are computed. Views (NONE, RESHAPE, VIEW, PERMUTE, TRANSPOSE)
+ * the cache that the graph looks at, masked ones too (ggml's CPU backend skips those: an upper bound there). Views (NONE, RESHAPE, VIEW, PERMUTE, TRANSPOSE)
  * and empty tensors move nothing: all 0, runs = 0. Sums saturate.
  */
 #ifndef LMM_WIRE_COST_H
@@ -42,6 +42,17 @@
 void lmm_cost_node(const char *op, const struct lmm_tensor_shape *out,
 		   const struct lmm_tensor_shape *src, const uint64_t *src_nbytes, unsigned n_src,
 		   uint64_t out_nbytes, struct lmm_node *into);
+
+/*
+ * The part of a node's bytes_read that comes from memory anew for every token: its weight, or the KV cache that attention reads
+ * (FLASH_ATTN_EXT's k and v; the first source of a product of attention that has no weight). positions: of the cache that
+ * FLASH_ATTN_EXT looks at, which are more than are filled; 0 elsewhere.
+ */
+struct lmm_cost_streams {
+	uint64_t weight_bytes, cache_bytes, positions;
+};
+
+struct lmm_cost_streams lmm_cost_streams(const struct lmm_node *n);
 
 /* Bytes of n elements of a type, 0 if the type is not known. */
 uint64_t lmm_cost_type_bytes(const char *type, uint64_t n);

@@ -287,6 +287,11 @@ int lmm_desc_item_read(uint32_t kind, const void *payload, size_t bytes, char *a
 		out->queue.device_number = (uint32_t)lmm_cur_varint(&r.c);
 		out->queue.out_of_order = (uint8_t)lmm_cur_varint(&r.c);
 		break;
+	case LMM_DESC_NAME:
+		out->kind = LMM_ITEM_NAME;
+		out->name.number = (uint32_t)lmm_cur_varint(&r.c);
+		out->name.text = item_string(&r);
+		break;
 	default:
 		return LMM_E_CORRUPT;
 	}

@@ -12,6 +12,7 @@
  *		  varint n_src; per source: varint node index + 1, or 0 and then name, type, varint ne[4], varint nbytes
  *	KERNEL	varint kernel, name, device, varint kind, varint program_hash
  *	QUEUE	varint queue, device, varints: ticks_per_second device_number out_of_order
+ *	NAME	varint number, text
  *
  * Strings that repeat within a GRAPH are written once: a string is varint 0 + the string, or varint k: the k-th of
  * this graph (from 1).
@@ -32,6 +33,7 @@ enum lmm_desc_kind {
 	LMM_DESC_GRAPH = 4,
 	LMM_DESC_KERNEL = 5,
 	LMM_DESC_QUEUE = 6,
+	LMM_DESC_NAME = 7,
 };
 
 #define LMM_DESC_BYTES_MAX (16u << 20) /* of one payload */

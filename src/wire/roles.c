@@ -16,6 +16,8 @@ struct rule {
 
 /* First match wins. */
 static const struct rule name_rules[] = {
+	{ "layer_rest", 0,
+	  LMM_ROLE_OTHER }, /* of engines that tell nothing of a layer but its attention */
 	{ "result_output", 0, LMM_ROLE_LM_HEAD },
 	{ "lmhead", 0, LMM_ROLE_LM_HEAD },
 	{ "ffn_moe", 0, LMM_ROLE_MLP },
@@ -69,7 +71,7 @@ static const struct rule weight_rules[] = {
 	{ "indexer", 0, LMM_ROLE_ATTENTION },	  { "cross_attn", 0, LMM_ROLE_ATTENTION },
 	{ "output.", 0, LMM_ROLE_LM_HEAD },	  { "cls", 0, LMM_ROLE_LM_HEAD },
 	{ "rope_", 0, LMM_ROLE_ATTENTION },	  { "position_embd", 0, LMM_ROLE_EMBEDDING },
-	{ "token_types", 0, LMM_ROLE_EMBEDDING },
+	{ "token_types", 0, LMM_ROLE_EMBEDDING }, { "rest", 1, LMM_ROLE_OTHER },
 };
 
 static int starts(const char *s, const char *with)

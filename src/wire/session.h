@@ -21,16 +21,18 @@
 #include "lmmeter/trace.h"
 
 #define LMM_SHM_MAGIC	    0x316d68736d6d6cu /* "lmmshm1" */
-#define LMM_SHM_VERSION	    2u
+#define LMM_SHM_VERSION	    3u
 #define LMM_SHM_PROCESS_MAX 4096u /* processes with an engine in one session */
 #define LMM_SHM_RING_MAX    1024u /* recording threads of one process */
 
 /* Environment of the traced processes. */
-#define LMM_ENV_SESSION "LMMETER_SESSION"		 /* the folder */
-#define LMM_ENV_EXPAND	"LMMETER_EXPAND_COMMAND_BUFFERS" /* 1: hide them from the program */
-#define LMM_ENV_REPEAT                                                                             \
-	"LMMETER_REPEAT" /* NAME:K: enqueue kernels of that name K further times; for `lmmeter verify` */
-#define LMM_ENV_OUT "LMMETER_OUT" /* embedded mode: write this file, with no lmmeter process */
+#define LMM_ENV_SESSION	   "LMMETER_SESSION"	/* the folder */
+#define LMM_ENV_INSTRUMENT "LMMETER_INSTRUMENT" /* 1: ask engines for what they tell at a price */
+#define LMM_ENV_EXPAND	   "LMMETER_EXPAND_COMMAND_BUFFERS" /* 1: hide them from the program */
+#define LMM_ENV_REPEAT	   "LMMETER_REPEAT"		    /* wire/repeat.h */
+#define LMM_ENV_OUT	   "LMMETER_OUT" /* embedded mode: write this file, with no lmmeter process */
+#define LMM_ENV_DORMANT                                                                            \
+	"LMMETER_DORMANT" /* 1: make devices ready to be timed, for a session to come */
 
 struct lmm_shm_session {
 	uint64_t magic;
@@ -67,12 +69,15 @@ struct lmm_shm_process {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t bytes;
-	int32_t pid;
+	int32_t pid; /* as its own name space has it, and its parent's */
 	int32_t parent_pid;
+	uint64_t pid_namespace; /* inode; 0: not known, taken for the collector's */
 	uint64_t start_ticks;
 	uint32_t op_cost_ps;
 	uint32_t pair_cost_ps;
 	_Atomic uint32_t state;
+	uint32_t has_begun_before; /* 1: the engine was at work when it joined */
+	uint32_t pad0;
 	_Atomic uint32_t n_rings;      /* rings 0 … n_rings - 1 exist and are initialised */
 	_Atomic uint64_t desc_bytes;   /* valid bytes of p<i>.d */
 	_Atomic uint64_t no_ring_lost; /* events of threads that got no ring */
