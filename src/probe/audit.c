@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "probe/gnu_hash.h"
+
 #define EXPORT __attribute__((visibility("default")))
 
 static const struct link_map *lib;
@@ -22,21 +24,6 @@ static unsigned n_loaders;
 static const ElfW(Sym) * symbols;
 static const char *strings;
 static uint32_t n_symbols;
-
-static uint32_t count_gnu_hash(const uint32_t *h)
-{
-	const uint32_t *bucket = h + 4 + h[2] * (sizeof(ElfW(Addr)) / 4);
-	const uint32_t *chain = bucket + h[0];
-	uint32_t last = 0;
-
-	for (uint32_t i = 0; i < h[0]; i++)
-		last = bucket[i] > last ? bucket[i] : last;
-	if (last < h[1])
-		return h[1];
-	while (!(chain[last - h[1]] & 1))
-		last++;
-	return last + 1;
-}
 
 static void read_symbols(const struct link_map *map)
 {
@@ -58,7 +45,7 @@ static void read_symbols(const struct link_map *map)
 			break;
 		case DT_GNU_HASH:
 			if (!n_symbols)
-				n_symbols = count_gnu_hash((const void *)p);
+				n_symbols = lmm_gnu_hash_count((const void *)p);
 			break;
 		default:
 			break;
@@ -114,6 +101,8 @@ static int is_engine_symbol(const char *name)
 {
 	if (name[0] == 'c')
 		return name[1] == 'l' && name[2] >= 'A' && name[2] <= 'Z';
+	if (name[0] == 'T')
+		return strncmp(name, "TVM", 3) == 0;
 	return strncmp(name, "llama_", 6) == 0 || strncmp(name, "ggml_", 5) == 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "probe/hooks.h"
 #include "probe/session.h"
 
 static pthread_mutex_t doors_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -124,6 +125,10 @@ static void *object_lookup(const char *name, const struct object *o)
 
 	if (fn && !is_own(fn))
 		return fn;
+	/* put in late, we stand behind nobody: the first in the global scope is the real one */
+	fn = lmm_hooks_are_patched_in ? dlsym(RTLD_DEFAULT, name) : NULL;
+	if (fn && !is_own(fn))
+		return fn;
 	fn = o->path && o->path[0] ? scope_lookup(name, o->path) : NULL;
 	first = dlsym(RTLD_DEFAULT, name);
 	if (fn && (fn != first || (uintptr_t)fn - o->lo >= o->len))
@@ -138,6 +143,39 @@ void *lmm_door_lookup(const char *name, const void *ra)
 
 	object_around(ra, &o);
 	return object_lookup(name, &o);
+}
+
+void *lmm_door_beside(const char *name, const void *fn)
+{
+	struct object o;
+	void *found =
+		object_around(fn, &o) && o.path && o.path[0] ? scope_lookup(name, o.path) : NULL;
+
+	return found ? found : object_lookup(name, &o);
+}
+
+void *lmm_door_anyone(const char *name)
+{
+	void *fn = dlsym(RTLD_DEFAULT, name);
+
+	return fn && !is_own(fn) ? fn : anywhere_lookup(name, NULL);
+}
+
+static int order_visit(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const char *path = info->dlpi_name;
+
+	(void)size;
+	(void)arg;
+	if (is_own((const void *)info->dlpi_addr))
+		return -1;
+	/* the program itself has no name, and the kernel's object is no file */
+	return path && path[0] && !strstr(path, "vdso");
+}
+
+bool lmm_door_is_late(void)
+{
+	return dl_iterate_phdr(order_visit, NULL) > 0;
 }
 
 static void door_remember(struct lmm_door *d, const struct object *o, void *fn)
@@ -178,11 +216,16 @@ static void *door_learn(struct lmm_door *d, const void *ra)
 {
 	struct object o;
 	int found = object_around(ra, &o);
-	void *fn = object_lookup(d->name, &o);
+	void *fn = NULL;
 
-	/* dlsym() through the audit door: the caller's own scope (libffi, say) may not hold the symbol, but the door
-	 * was given the real one. */
+	/* the imports that lead here all went to the same one */
+	if (lmm_hooks_are_patched_in)
+		fn = *d->orig;
 	if (!fn)
+		fn = object_lookup(d->name, &o);
+	/* dlsym() through the audit door: the caller's own scope (libffi, say) may not hold the symbol, or have a wrapper of it
+	 * that has asked for it, but the door was given the real one. */
+	if (!fn || (d->has_wrappers && *d->orig && (uintptr_t)fn - o.lo < o.len))
 		fn = *d->orig;
 	if (!fn)
 		return NULL;
@@ -206,13 +249,22 @@ static void *door_learn(struct lmm_door *d, const void *ra)
 	return fn;
 }
 
-LMM_COLD void *lmm_door_resolve(struct lmm_door *d, const void *ra)
+LMM_COLD void *lmm_door_find(struct lmm_door *d, const void *ra)
 {
 	int saved = errno;
 	void *fn = door_recall(d, (uintptr_t)ra);
 
 	if (!fn)
 		fn = door_learn(d, ra);
+	errno = saved;
+	return fn;
+}
+
+LMM_COLD void *lmm_door_resolve(struct lmm_door *d, const void *ra)
+{
+	void *fn = lmm_door_find(d, ra);
+	int saved = errno;
+
 	lmm_probe_start();
 	errno = saved;
 	return fn;

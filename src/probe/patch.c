@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probe/patch.h"
 
-#include <elf.h>
-#include <link.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,23 +21,7 @@
 
 #define SLOTS_MAX 16
 
-struct imports {
-	uintptr_t base;
-	const ElfW(Sym) * symbols;
-	const char *strings;
-	const ElfW(Rela) * table[2];
-	size_t n[2];
-	uintptr_t relro, relro_len;
-};
-
-struct search {
-	const char *symbol, *other;
-	struct {
-		uintptr_t slot;
-		uintptr_t relro, relro_len;
-	} found[SLOTS_MAX];
-	unsigned n;
-};
+/* ---- reading an object -------------------------------------------------------------------------- */
 
 /* glibc relocates these words in place, other loaders leave them as they are in the file. */
 static uintptr_t dynamic_address(uintptr_t base, uintptr_t p)
@@ -48,7 +29,7 @@ static uintptr_t dynamic_address(uintptr_t base, uintptr_t p)
 	return p < base ? p + base : p;
 }
 
-static void imports_read(struct imports *x, const ElfW(Dyn) * d)
+static void dynamic_read(struct lmm_imports *x, const ElfW(Dyn) * d)
 {
 	for (; d->d_tag != DT_NULL; d++) {
 		uintptr_t p = dynamic_address(x->base, d->d_un.d_ptr);
@@ -59,6 +40,9 @@ static void imports_read(struct imports *x, const ElfW(Dyn) * d)
 			break;
 		case DT_STRTAB:
 			x->strings = (const void *)p;
+			break;
+		case DT_GNU_HASH:
+			x->gnu_hash = (const void *)p;
 			break;
 		case DT_JMPREL:
 			x->table[0] = (const void *)p;
@@ -78,52 +62,55 @@ static void imports_read(struct imports *x, const ElfW(Dyn) * d)
 	}
 }
 
-/* Where the object keeps the address of that import; 0: it has none. */
-static uintptr_t import_slot(const struct imports *x, const char *symbol)
+bool lmm_imports_read(const struct dl_phdr_info *info, struct lmm_imports *x)
+{
+	uintptr_t lo = UINTPTR_MAX, hi = 0;
+
+	*x = (struct lmm_imports){ .base = info->dlpi_addr, .path = info->dlpi_name };
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uintptr_t at = x->base + ph->p_vaddr;
+
+		if (ph->p_type == PT_DYNAMIC)
+			dynamic_read(x, (const void *)at);
+		if (ph->p_type == PT_GNU_RELRO) {
+			x->relro = at;
+			x->relro_len = ph->p_memsz;
+		}
+		if (ph->p_type == PT_LOAD) {
+			lo = at < lo ? at : lo;
+			hi = at + ph->p_memsz > hi ? at + ph->p_memsz : hi;
+		}
+	}
+	x->lo = lo;
+	x->len = hi > lo ? hi - lo : 0;
+	return x->symbols && x->strings && (x->table[0] || x->table[1]);
+}
+
+void lmm_imports_each(const struct lmm_imports *x, lmm_import_fn *fn, void *ctx)
 {
 	for (unsigned t = 0; t < 2; t++) {
 		for (size_t i = 0; x->table[t] && i < x->n[t]; i++) {
 			const ElfW(Rela) *r = &x->table[t][i];
 			uint32_t type = (uint32_t)ELF64_R_TYPE(r->r_info);
-			const char *name;
+			const ElfW(Sym) * s;
+			struct lmm_import import;
 
 			if (type != RELOC_SLOT && type != RELOC_GLOB)
 				continue;
-			name = x->strings + x->symbols[ELF64_R_SYM(r->r_info)].st_name;
-			if (strcmp(name, symbol) == 0)
-				return x->base + r->r_offset;
+			s = &x->symbols[ELF64_R_SYM(r->r_info)];
+			import.name = x->strings + s->st_name;
+			import.slot = x->base + r->r_offset;
+			import.is_lazy = type == RELOC_SLOT;
+			import.own = NULL;
+			if (s->st_shndx != SHN_UNDEF)
+				import.own = (void *)(x->base + s->st_value);
+			fn(ctx, x, &import);
 		}
 	}
-	return 0;
 }
 
-static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
-{
-	struct search *s = arg;
-	struct imports x = { .base = info->dlpi_addr };
-	uintptr_t slot;
-
-	(void)size;
-	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-
-		if (ph->p_type == PT_DYNAMIC)
-			imports_read(&x, (const void *)(x.base + ph->p_vaddr));
-		if (ph->p_type == PT_GNU_RELRO) {
-			x.relro = x.base + ph->p_vaddr;
-			x.relro_len = ph->p_memsz;
-		}
-	}
-	if (!x.symbols || !x.strings || !import_slot(&x, s->other))
-		return 0;
-	slot = import_slot(&x, s->symbol);
-	if (slot && s->n < SLOTS_MAX) {
-		s->found[s->n].slot = slot;
-		s->found[s->n].relro = x.relro;
-		s->found[s->n++].relro_len = x.relro_len;
-	}
-	return 0;
-}
+/* ---- writing ------------------------------------------------------------------------------------ */
 
 static int page_protect(uintptr_t slot, int protection)
 {
@@ -132,38 +119,95 @@ static int page_protect(uintptr_t slot, int protection)
 	return mprotect((void *)(slot & ~(page - 1)), page, protection);
 }
 
-static int slot_write(uintptr_t slot, uintptr_t relro, uintptr_t relro_len, void *fn)
+bool lmm_slot_change(const struct lmm_imports *x, uintptr_t slot, void *was, void *fn)
 {
 	_Atomic(void *) *at = (void *)slot;
-	int is_guarded = slot - relro < relro_len;
+	bool is_guarded = slot - x->relro < x->relro_len, done;
 
+	if (atomic_load_explicit(at, memory_order_acquire) != was)
+		return false;
 	if (is_guarded && page_protect(slot, PROT_READ | PROT_WRITE))
-		return -1;
-	atomic_store_explicit(at, fn, memory_order_release);
+		return false;
+	done = atomic_compare_exchange_strong_explicit(at, &was, fn, memory_order_release,
+						       memory_order_relaxed);
 	if (is_guarded)
 		page_protect(slot, PROT_READ);
+	return done;
+}
+
+/* ---- one import --------------------------------------------------------------------------------- */
+
+struct search {
+	const char *symbol, *other;
+	uintptr_t slot; /* of the object that is looked at; 0: none */
+	bool has_other;
+	void *to; /* NULL: the slots are only noted */
+	struct {
+		uintptr_t slot;
+		void *was;
+	} found[SLOTS_MAX];
+	unsigned n;
+	int n_done;
+};
+
+static void import_visit(void *ctx, const struct lmm_imports *x, const struct lmm_import *import)
+{
+	struct search *s = ctx;
+
+	(void)x;
+	if (!s->slot && strcmp(import->name, s->symbol) == 0)
+		s->slot = import->slot;
+	s->has_other |= strcmp(import->name, s->other) == 0;
+}
+
+static void *slot_value(uintptr_t slot)
+{
+	return atomic_load_explicit((_Atomic(void *) *)slot, memory_order_acquire);
+}
+
+static void found_change(struct search *s, const struct lmm_imports *x)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		if (s->found[i].slot == s->slot && s->found[i].was != s->to)
+			s->n_done += lmm_slot_change(x, s->slot, slot_value(s->slot), s->to);
+	}
+}
+
+static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct search *s = arg;
+	struct lmm_imports x;
+
+	(void)size;
+	s->slot = 0;
+	s->has_other = false;
+	if (!lmm_imports_read(info, &x))
+		return 0;
+	lmm_imports_each(&x, import_visit, s);
+	if (!s->slot || !s->has_other)
+		return 0;
+	if (s->to) {
+		found_change(s, &x);
+	} else if (s->n < SLOTS_MAX) {
+		s->found[s->n].slot = s->slot;
+		s->found[s->n++].was = slot_value(s->slot);
+	}
 	return 0;
 }
 
 int lmm_patch_imports(const char *symbol, const char *other, void *fn, void **orig)
 {
 	struct search s = { .symbol = symbol, .other = other };
-	int n = 0;
 
 	dl_iterate_phdr(object_visit, &s);
 	for (unsigned i = 0; i < s.n; i++) {
-		_Atomic(void *) *at = (void *)s.found[i].slot;
-
-		if (atomic_load_explicit(at, memory_order_acquire) == fn) {
-			n++;
-			continue;
-		}
+		s.n_done += s.found[i].was == fn;
 		/* not what lies in the slot: before its first call that is the way to the loader */
-		if (!*orig)
+		if (s.found[i].was != fn && !*orig)
 			*orig = lmm_door_lookup(symbol, (const void *)s.found[i].slot);
-		if (*orig &&
-		    slot_write(s.found[i].slot, s.found[i].relro, s.found[i].relro_len, fn) == 0)
-			n++;
 	}
-	return n;
+	s.to = fn;
+	if (*orig && s.n)
+		dl_iterate_phdr(object_visit, &s);
+	return s.n_done;
 }

@@ -22,12 +22,14 @@
 /* ---- is anybody listening ----------------------------------------------------------------------- */
 
 /* Points to the session's recording word, or to a word that is always 0: never NULL. */
-extern const _Atomic uint32_t *lmm_recording_word;
+extern const _Atomic uint32_t *_Atomic lmm_recording_word;
 
 /* The word if recording is on (odd, never 0), else 0. One relaxed load and a branch for the caller. */
 static inline uint32_t lmm_recording(void)
 {
-	uint32_t w = atomic_load_explicit(lmm_recording_word, memory_order_relaxed);
+	const _Atomic uint32_t *word =
+		atomic_load_explicit(&lmm_recording_word, memory_order_relaxed);
+	uint32_t w = atomic_load_explicit(word, memory_order_relaxed);
 
 	return (w & 1u) ? w : 0;
 }
@@ -54,6 +56,8 @@ LMM_EXPORT int lmm_recording_set(int on);
 /* What a recording thread keeps. Only its own thread touches it. */
 struct lmm_thread {
 	struct lmm_writer w;
+	uint32_t session; /* lmm_session_number when it got its ring */
+	size_t ring_bytes;
 	uint8_t ops_on;	 /* operators are recorded now: inside a graph run that is sampled */
 	uint8_t depth;	 /* open phases */
 	uint8_t in_call; /* inside an engine call that makes steps */
@@ -82,6 +86,8 @@ struct lmm_thread {
 	const void *const *nodes;
 	uint32_t n_nodes;
 	uint32_t mark; /* node that is being computed, or LMM_NODE_UNKNOWN */
+	uint32_t mark_left,
+		mark_next; /* behind so many commands the mark is the next one; 0: it stays */
 	uint32_t graph_said, graph_said_step;
 	uint32_t device_step;
 	uint8_t is_device_timed;
@@ -90,15 +96,30 @@ struct lmm_thread {
 };
 
 extern _Thread_local struct lmm_thread *lmm_self __attribute__((tls_model("initial-exec")));
+/* Differs in each session that this process has joined, and in the child of a fork. */
+extern _Atomic uint32_t lmm_session_number;
 
 struct lmm_thread *lmm_thread_create(void);
 
-/* This thread's state, made on first use; NULL when there is no ring for it (the loss is counted by lmm_no_ring()). */
+/* This thread's state, made on first use in a session; NULL when there is no ring for it (the loss is counted by lmm_no_ring()). */
 static inline struct lmm_thread *lmm_thread_self(void)
 {
 	struct lmm_thread *th = lmm_self;
 
-	return lmm_likely(th != NULL) ? th : lmm_thread_create();
+	if (lmm_likely(th && th->session == atomic_load_explicit(&lmm_session_number,
+								 memory_order_relaxed)))
+		return th;
+	return lmm_thread_create();
+}
+
+/* The same without making it, for calls between others that do; NULL: it has none in this session. */
+static inline struct lmm_thread *lmm_thread_known(void)
+{
+	struct lmm_thread *th = lmm_self;
+
+	if (th && th->session == atomic_load_explicit(&lmm_session_number, memory_order_relaxed))
+		return th;
+	return NULL;
 }
 
 /* n events could not be recorded because this thread has no ring. */
@@ -106,6 +127,9 @@ void lmm_no_ring(unsigned n);
 
 /* Prepares the thread key and puts this process's rings aside after fork(). */
 void lmm_threads_init(void);
+/* Around the joining of a further session: no thread gets a ring meanwhile, and each will get a new one. */
+void lmm_threads_renew_begin(void);
+void lmm_threads_renew_end(void);
 void lmm_threads_after_fork(void);
 
 /* ---- phases ------------------------------------------------------------------------------------- */
@@ -125,6 +149,9 @@ void lmm_phase_enter(struct lmm_thread *th, unsigned phase, unsigned seq, uint32
 void lmm_phase_leave(struct lmm_thread *th, unsigned seq, uint32_t step);
 /* The same with a stamp already taken, for a phase whose end is known only later. */
 void lmm_phase_leave_at(struct lmm_thread *th, unsigned seq, uint32_t step, uint64_t t);
+
+/* Outside of phases: what was since the last one ends at t, and what comes begins there. */
+void lmm_phase_gap(struct lmm_thread *th, uint64_t t);
 
 static inline uint64_t lmm_now(void)
 {
@@ -158,8 +185,16 @@ uint32_t lmm_session_op_every(void);
 uint32_t lmm_session_device_budget_ppm(void);
 /* Command buffers are to be hidden from this program. */
 bool lmm_session_expands_command_buffers(void);
+/* What an engine's own instruments tell is worth their price. */
+bool lmm_session_wants_instrument(void);
+/* True if it was joined while the engine was at work. */
+bool lmm_session_has_joined_late(void);
 /* True if this process takes part in a session. */
 bool lmm_session_is_joined(void);
+/* True if it takes part in none until somebody asks for it. */
+bool lmm_session_is_asleep(void);
+/* True if what a session to come needs is to be made ready while asleep, at a price. */
+bool lmm_session_is_prepared(void);
 
 /* ---- doors (door.c) ----------------------------------------------------------------------------- */
 
@@ -173,6 +208,7 @@ bool lmm_session_is_joined(void);
 struct lmm_door {
 	const char *name;
 	void **orig;	    /* &lmm_orig_<name> */
+	bool has_wrappers;  /* libraries have functions of this name that look the real one up */
 	uintptr_t site_lo;  /* the place that calls most */
 	uintptr_t site_len; /* 0: nothing resolved */
 	struct {
@@ -185,10 +221,18 @@ struct lmm_door {
 
 /* The real function for a call from ra; NULL if there is none. Starts the session on first use. */
 void *lmm_door_resolve(struct lmm_door *d, const void *ra);
+/* The same without starting: for calls that libraries make while they are loaded, before we have read our environment. */
+void *lmm_door_find(struct lmm_door *d, const void *ra);
 /* Makes every door take the slow road once more. */
 void lmm_doors_reset(void);
 /* A function of the same engine that is not hooked: looked up as the code at ra would; NULL if there is none. */
 void *lmm_door_lookup(const char *name, const void *ra);
+/* A function as the library has it that defines fn; else as code of that library would be bound. */
+void *lmm_door_beside(const char *name, const void *fn);
+/* For code that is bound already: whoever has the symbol, but us. */
+void *lmm_door_anyone(const char *name);
+/* Whether other libraries were loaded before this one: what they did by then was not seen. */
+bool lmm_door_is_late(void);
 
 /*
  * Declares hook and slot of a symbol. "alias": the symbol itself, for LD_PRELOAD; lmm_hook_ and lmm_orig_: for the audit
@@ -204,26 +248,29 @@ void *lmm_door_lookup(const char *name, const void *ra);
 
 /*
  * In a hook: the function to call, as fn. If the call came from a second copy of the engine it is not ours to record:
- * LMM_FOREIGN() is then true.
+ * LMM_FOREIGN() is then true. after_slow: a statement for a call that has taken the slow road.
  */
 #define LMM_SITE_KNOWN(symbol)                                                                     \
 	((uintptr_t)__builtin_return_address(0) - door_##symbol.site_lo < door_##symbol.site_len)
-#define LMM_REAL(symbol)                                                                           \
+#define LMM_REAL_THEN(symbol, after_slow)                                                          \
 	__typeof__(lmm_orig_##symbol) fn = lmm_orig_##symbol;                                      \
 	do {                                                                                       \
 		const void *ra_ = __builtin_return_address(0);                                     \
 		if (lmm_unlikely((uintptr_t)ra_ - door_##symbol.site_lo >=                         \
-				 door_##symbol.site_len))                                          \
+				 door_##symbol.site_len)) {                                        \
 			*(void **)&fn = lmm_door_resolve(&door_##symbol, ra_);                     \
+			after_slow;                                                                \
+		}                                                                                  \
 	} while (0)
+#define LMM_REAL(symbol) LMM_REAL_THEN(symbol, (void)0)
+/* The same without starting the recording, for what libraries call while they are loaded. */
+#define LMM_REAL_EARLY(symbol)                                                                     \
+	__typeof__(lmm_orig_##symbol) fn = NULL;                                                   \
+	*(void **)&fn = lmm_door_find(&door_##symbol, __builtin_return_address(0))
 /* The same, and the entry stamps as at. The very first call of all starts the recording by looking its function up. */
 #define LMM_ENTER(symbol)                                                                          \
 	struct lmm_entry at = lmm_enter();                                                         \
-	LMM_REAL(symbol);                                                                          \
-	do {                                                                                       \
-		if (lmm_unlikely(!at.t))                                                           \
-			at = lmm_enter();                                                          \
-	} while (0)
+	LMM_REAL_THEN(symbol, if (!at.t) at = lmm_enter())
 #define LMM_FOREIGN(symbol) lmm_unlikely(fn != lmm_orig_##symbol)
 
 /* ---- ggml (engines/ggml.c) ---------------------------------------------------------------------- */
@@ -248,14 +295,27 @@ extern struct lmm_run lmm_run_now;
 
 /* Says which engine this is, once. */
 void lmm_llama_describe_engine(const void *ra);
+/* A call of the engine goes on that began before the recording did: what it still runs has no step. */
+bool lmm_llama_is_under_way(const struct lmm_thread *th);
 void lmm_llama_after_fork(void);
+void lmm_tvm_after_fork(void);
 #ifdef LMM_OPENCL
 /* Devices' part of fork(): the parent's queues and events are the parent's. */
 void lmm_cl_after_fork(void);
+/* The session was left: gives back what commands have left with us. Not for the engine's own threads: it may wait. */
+void lmm_cl_recording_end(void);
+/* From now on nobody tells us what becomes of queues: those that are still there are found again by their next command. */
+void lmm_cl_queues_forget(void);
 /* The engine has made its context: says so if it uses an OpenCL that we have no way into. */
 void lmm_cl_look_around(void);
 #else
+static inline void lmm_cl_recording_end(void)
+{
+}
 static inline void lmm_cl_after_fork(void)
+{
+}
+static inline void lmm_cl_queues_forget(void)
 {
 }
 static inline void lmm_cl_look_around(void)
@@ -263,7 +323,20 @@ static inline void lmm_cl_look_around(void)
 }
 #endif
 
+/* ---- all engines (engine.c) --------------------------------------------------------------------- */
+
+/* Whether this recording knows its engine (or there is no recording to tell it to). */
+bool lmm_engine_is_described(void);
+/* Says who it is; the first one of a recording counts. */
+void lmm_engine_describe(const char *name, const char *version);
+void lmm_engine_describe_by(const char *name, const char *version, const char *door);
+/* The session may be the parent's, and so the recording: the child has not said it in there. */
+void lmm_engine_after_fork(void);
 /* A program that uses a device, and no engine that is known here. */
 void lmm_engine_describe_unknown(const char *door);
+/* Numbers that no two steps, calls, graphs of this process share. */
+uint32_t lmm_step_next(void);
+uint32_t lmm_call_next(void);
+uint32_t lmm_graph_next(void);
 
 #endif

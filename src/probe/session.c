@@ -11,30 +11,44 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "probe/dormant.h"
 #include "probe/embed.h"
+#include "probe/engines/mark.h"
+#include "probe/engines/tvm_late.h"
+#include "probe/hooks.h"
 #include "probe/probe.h"
 
 static const _Atomic uint32_t never_recording;
-const _Atomic uint32_t *lmm_recording_word = &never_recording;
+const _Atomic uint32_t *_Atomic lmm_recording_word = &never_recording;
 uint8_t lmm_probe_clock;
 uint8_t lmm_probe_threads_all;
+
+#define START_WAIT_NS 200000000
 
 enum start_state { UNSTARTED, STARTING, STARTED };
 
 static _Atomic int started;
+static _Thread_local bool is_starter __attribute__((tls_model("initial-exec")));
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t desc_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Of a session that was left they stay mapped, for a hook that is still in it; the next session takes their place. */
 static struct lmm_shm_session *session;
 static struct lmm_shm_process *process;
+static _Atomic bool is_joined;
+static bool is_asked; /* the session was joined by lmm_session_attach() */
 static uint32_t process_index;
 static char session_dir[PATH_BYTES];
 static char out_path[PATH_BYTES];
 static uint64_t reasons_said[64];
 static uint32_t n_reasons_said;
+static bool has_own_session; /* or file: nobody needs to ask */
+static bool is_prepared;
 static bool expands_command_buffers;
+static bool wants_instrument;
 
 static int file_path(char *path, const char *suffix, long number)
 {
@@ -50,7 +64,7 @@ static int file_path(char *path, const char *suffix, long number)
 }
 
 /* A new file of `bytes`, mapped. Space is reserved first: a full tmpfs must fail here, not kill the host by SIGBUS. */
-static void *map_new(const char *path, size_t bytes)
+void *lmm_session_map_new(const char *path, size_t bytes)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	void *p = MAP_FAILED;
@@ -106,23 +120,38 @@ static void process_name(char *name, size_t bytes)
 	snprintf(name, bytes, "%.63s", base ? base + 1 : exe);
 }
 
+/* Moves a mapping to where an older one is: hooks that hold the address never see it unmapped. */
+static void *in_place_of(void *old, void *new, size_t bytes)
+{
+	void *p = MAP_FAILED;
+
+	if (old)
+		p = mremap(new, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, old);
+	return p == MAP_FAILED ? new : p;
+}
+
 static int process_make(void)
 {
+	struct lmm_shm_process *p;
 	char path[PATH_BYTES];
+	struct stat st;
 
 	process_index = atomic_fetch_add(&session->n_processes, 1);
 	if (process_index >= LMM_SHM_PROCESS_MAX || file_path(path, "", -1))
 		return -1;
-	process = map_new(path, sizeof(*process));
-	if (!process)
+	p = lmm_session_map_new(path, sizeof(*p));
+	if (!p)
 		return -1;
-	process->version = LMM_SHM_VERSION;
-	process->bytes = sizeof(*process);
-	process->pid = getpid();
-	process->parent_pid = getppid();
-	process->start_ticks = lmm_now();
-	process_name(process->name, sizeof(process->name));
-	process->magic = LMM_SHM_MAGIC;
+	p->version = LMM_SHM_VERSION;
+	p->bytes = sizeof(*p);
+	p->pid = getpid();
+	p->parent_pid = getppid();
+	p->pid_namespace = stat("/proc/self/ns/pid", &st) ? 0 : (uint64_t)st.st_ino;
+	p->start_ticks = lmm_now();
+	p->has_begun_before = is_asked;
+	process_name(p->name, sizeof(p->name));
+	p->magic = LMM_SHM_MAGIC;
+	process = in_place_of(process, p, sizeof(*p));
 	return 0;
 }
 
@@ -147,7 +176,9 @@ static void calibrate(void)
 			lmm_writer_put(&th->w, lmm_now(), lmm_word_op(LMM_EV_OP, r));
 		t1 = lmm_mono_ns();
 		for (int i = 0; i < EVENTS / 2; i++) {
-			lmm_phase_enter(th, LMM_PHASE_SAMPLING, LMM_SEQ_NONE, 0, lmm_enter());
+			struct lmm_entry at = { lmm_now(), lmm_now() };
+
+			lmm_phase_enter(th, LMM_PHASE_SAMPLING, LMM_SEQ_NONE, 0, at);
 			lmm_phase_leave(th, LMM_SEQ_NONE, 0);
 		}
 		t2 = lmm_mono_ns();
@@ -164,39 +195,102 @@ out:
 
 static int session_join(void)
 {
-	session = session_map(session_dir);
-	if (!session)
-		return -1;
+	struct lmm_shm_session *s = session_map(session_dir);
+
+	if (!s)
+		return -ENOENT;
+	session = in_place_of(session, s, sizeof(*s));
 	lmm_probe_clock = session->clock;
 	lmm_probe_threads_all = session->threads_all;
 	if (process_make()) {
 		atomic_fetch_add(&session->refused_processes, 1);
-		munmap(session, sizeof(*session));
-		session = NULL;
-		return -1;
+		return -ENOSPC;
 	}
-	lmm_recording_word = &session->recording;
 	calibrate();
 	lmm_threads_init();
+	atomic_store(&is_joined, true);
+	atomic_store_explicit(&lmm_recording_word, &session->recording, memory_order_release);
 	atomic_store_explicit(&process->state, LMM_SHM_PROCESS_RUNNING, memory_order_release);
 	return 0;
 }
 
+/* Whoever comes while another thread starts waits for it, or its first records would be missing; never long, for it may hold what
+ * that one needs. */
+static int start_wait(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += START_WAIT_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return pthread_mutex_timedlock(&start_lock, &until);
+}
+
 LMM_COLD void lmm_probe_start(void)
 {
-	if (atomic_load_explicit(&started, memory_order_acquire) != UNSTARTED)
+	if (atomic_load_explicit(&started, memory_order_acquire) == STARTED || is_starter ||
+	    start_wait())
 		return;
-	pthread_mutex_lock(&start_lock);
 	if (atomic_load(&started) == UNSTARTED) {
 		/* Set first: what the start itself calls may come through a hook. */
+		is_starter = true;
 		atomic_store(&started, STARTING);
 		if (!session_dir[0] && out_path[0])
 			lmm_embed_start(out_path, session_dir, sizeof(session_dir));
-		if (session_dir[0])
+		if (session_dir[0]) {
 			session_join();
+		} else if (!out_path[0]) {
+			lmm_dormant_start();
+		}
+		lmm_mark_started();
 		atomic_store_explicit(&started, STARTED, memory_order_release);
+		is_starter = false;
 	}
 	pthread_mutex_unlock(&start_lock);
+	if (lmm_session_is_joined() && lmm_door_is_late() && lmm_tvm_late()) {
+		lmm_session_reason(
+			LMM_LEVEL_OFF,
+			"TVM was loaded before lmmeter, and its functions are not laid out "
+			"as they are known: preload lmmeter");
+	}
+}
+
+int lmm_session_attach(const char *dir)
+{
+	static uint32_t last;
+	int rc;
+
+	if (atomic_load(&is_joined))
+		return -EBUSY;
+	lmm_mark_find(); /* of libraries that were opened since and could not say so */
+	pthread_mutex_lock(&desc_lock);
+	lmm_threads_renew_begin();
+	pthread_mutex_lock(&start_lock);
+	n_reasons_said = 0;
+	pthread_mutex_unlock(&start_lock);
+	is_asked = true;
+	(void)snprintf(session_dir, sizeof(session_dir), "%s", dir);
+	rc = session_join();
+	lmm_threads_renew_end();
+	pthread_mutex_unlock(&desc_lock);
+	if (rc)
+		return rc;
+	/* no two recordings of this process have the same number */
+	last = (last + 2) | 1u;
+	atomic_store_explicit(&session->recording, last, memory_order_release);
+	lmm_mark_started();
+	return 0;
+}
+
+void lmm_session_detach(void)
+{
+	if (!atomic_load(&is_joined))
+		return;
+	atomic_store(&is_joined, false);
+	/* the process has not ended: its requests go on, unseen */
+	atomic_fetch_and(&session->recording, ~1u);
+	lmm_cl_recording_end();
 }
 
 int lmm_recording_set(int on)
@@ -204,7 +298,7 @@ int lmm_recording_set(int on)
 	uint32_t w;
 
 	lmm_probe_start();
-	if (!session)
+	if (!lmm_session_is_joined())
 		return -1;
 	w = atomic_load(&session->recording);
 	if ((int)(w & 1u) != !!on)
@@ -222,14 +316,34 @@ uint32_t lmm_session_device_budget_ppm(void)
 	return session ? session->device_budget_ppm : 0;
 }
 
+bool lmm_session_wants_instrument(void)
+{
+	return wants_instrument;
+}
+
 bool lmm_session_expands_command_buffers(void)
 {
 	return expands_command_buffers;
 }
 
+bool lmm_session_has_joined_late(void)
+{
+	return is_asked;
+}
+
 bool lmm_session_is_joined(void)
 {
-	return session != NULL;
+	return atomic_load_explicit(&is_joined, memory_order_relaxed);
+}
+
+bool lmm_session_is_asleep(void)
+{
+	return !has_own_session && !lmm_session_is_joined();
+}
+
+bool lmm_session_is_prepared(void)
+{
+	return is_prepared;
 }
 
 /* ---- rings -------------------------------------------------------------------------------------- */
@@ -259,14 +373,14 @@ void *lmm_session_map_ring(uint32_t index, size_t *bytes)
 	size_t claimed;
 	void *p;
 
-	if (!session || file_path(path, ".r", (long)index))
+	if (!lmm_session_is_joined() || file_path(path, ".r", (long)index))
 		return NULL;
 	claimed = memory_claim();
 	if (!claimed)
 		return NULL;
 	/* the slots take a power of two, the header a page of its own */
 	*bytes = claimed + 4096;
-	p = map_new(path, *bytes);
+	p = lmm_session_map_new(path, *bytes);
 	if (!p)
 		atomic_fetch_sub(&session->memory_used_bytes, claimed);
 	return p;
@@ -334,7 +448,7 @@ void lmm_session_describe(enum lmm_desc_kind kind, const struct lmm_buf *payload
 	uint32_t frame[2] = { (uint32_t)payload->n, (uint32_t)kind };
 	int saved = errno;
 
-	if (!process)
+	if (!lmm_session_is_joined())
 		return;
 	pthread_mutex_lock(&desc_lock);
 	if (payload->overflow || payload->n > LMM_DESC_BYTES_MAX || desc_append(frame, payload))
@@ -351,7 +465,7 @@ void lmm_session_reason(enum lmm_level level, const char *format, ...)
 	va_list ap;
 	int known = 0;
 
-	if (!process)
+	if (!lmm_session_is_joined())
 		return;
 	va_start(ap, format);
 	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 does not see va_start */
@@ -380,16 +494,26 @@ void lmm_session_reason(enum lmm_level level, const char *format, ...)
 static void after_fork_in_child(void)
 {
 	lmm_recording_word = &never_recording;
+	atomic_store(&is_joined, false);
 	session = NULL;
 	process = NULL;
+	if (is_asked)
+		session_dir[0] = 0;
+	is_asked = false;
+	is_starter = false;
+	lmm_dormant_after_fork();
+	lmm_hooks_after_fork();
 	n_reasons_said = 0;
 	pthread_mutex_init(&start_lock, NULL);
 	pthread_mutex_init(&desc_lock, NULL);
 	lmm_embed_after_fork(out_path, sizeof(out_path), session_dir);
 	lmm_threads_after_fork();
 	lmm_doors_reset();
+	lmm_engine_after_fork();
 	lmm_ggml_after_fork();
 	lmm_llama_after_fork();
+	lmm_tvm_after_fork();
+	lmm_mark_after_fork();
 	lmm_cl_after_fork();
 	atomic_store(&started, UNSTARTED);
 }
@@ -406,14 +530,24 @@ static void remember(char *to, const char *variable)
 /* All that a process without an engine pays. */
 __attribute__((constructor)) static void probe_loaded(void)
 {
-	char expand[PATH_BYTES] = "";
+	char expand[PATH_BYTES] = "", instrument[PATH_BYTES] = "", dormant[PATH_BYTES] = "";
 
 	remember(session_dir, LMM_ENV_SESSION);
 	remember(out_path, LMM_ENV_OUT);
 	remember(expand, LMM_ENV_EXPAND);
 	expands_command_buffers = expand[0] == '1';
-	if (session_dir[0] || out_path[0])
-		pthread_atfork(NULL, NULL, after_fork_in_child);
+	remember(instrument, LMM_ENV_INSTRUMENT);
+	wants_instrument = instrument[0] == '1';
+	remember(dormant, LMM_ENV_DORMANT);
+	is_prepared = dormant[0] == '1';
+	has_own_session = session_dir[0] || out_path[0];
+	pthread_atfork(NULL, NULL, after_fork_in_child);
+	lmm_mark_find();
+	if ((!session_dir[0] && !out_path[0]) || !lmm_door_is_late())
+		return;
+	lmm_tvm_old_late();
+	if (lmm_tvm_late())
+		lmm_probe_start(); /* which says why not */
 }
 
 __attribute__((destructor)) static void probe_unloaded(void)
@@ -421,4 +555,5 @@ __attribute__((destructor)) static void probe_unloaded(void)
 	if (process)
 		atomic_store_explicit(&process->state, LMM_SHM_PROCESS_ENDED, memory_order_release);
 	lmm_embed_stop();
+	lmm_dormant_stop();
 }

@@ -146,6 +146,8 @@ LMM_HOOK(int, ggml_graph_compute, void *cgraph, void *cplan)
 		lmm_no_ring(2);
 		return fn(cgraph, cplan);
 	}
+	if (lmm_llama_is_under_way(th))
+		return fn(cgraph, cplan);
 	if (th->ops_on) /* a run inside a run: one record of it is enough */
 		return fn(cgraph, cplan);
 	described_here = th->graph == 0;

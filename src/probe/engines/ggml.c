@@ -42,7 +42,6 @@ static struct {
 	uint32_t n_tokens;
 } seen[GRAPH_MAX * 2];
 static uint32_t n_seen;
-static uint32_t next_graph = 1;
 static uint32_t seen_recording;
 /* Counts reallocations of graphs; odd start so that "never" (0) differs. */
 static _Atomic uint32_t changes = 1;
@@ -404,7 +403,7 @@ static uint32_t graph_number(const struct graph_view *g, uint64_t hash, uint32_t
 	*n_tokens = width_of(g);
 	seen[k].hash = hash;
 	seen[k].n_tokens = *n_tokens;
-	seen[k].graph = next_graph++;
+	seen[k].graph = lmm_graph_next();
 	n_seen++;
 	describe(g, seen[k].graph, *n_tokens);
 	return seen[k].graph;

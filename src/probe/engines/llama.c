@@ -48,6 +48,7 @@ struct context {
 	uint32_t call;
 	uint32_t token_call; /* call and row a token was last chosen from */
 	int32_t token_row;
+	uint32_t model_said;		 /* recording in which its model was described */
 	const struct lmm_thread *thread; /* that used it last; only compared, it may be gone */
 	/* A token that its thread has not told yet, in case another goes on; 0: none. */
 	uint8_t has_pending;
@@ -58,8 +59,6 @@ struct context {
 static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct context *contexts[CONTEXT_MAX];
 static uint32_t next_context = 1;
-static _Atomic uint32_t next_step = 1;
-static _Atomic uint32_t next_call = 1;
 
 void lmm_llama_after_fork(void)
 {
@@ -68,16 +67,12 @@ void lmm_llama_after_fork(void)
 
 /* ---- which engine ------------------------------------------------------------------------------- */
 
-static _Atomic uint32_t engine_described; /* recording word of the last description */
-
 void lmm_llama_describe_engine(const void *ra)
 {
 	const char *(*version)(void), *(*commit)(void);
-	struct lmm_buf b = { 0 };
 	char text[160] = "";
-	uint32_t now = lmm_recording();
 
-	if (!now || atomic_exchange(&engine_described, now) == now)
+	if (lmm_engine_is_described())
 		return;
 	*(void **)&version = lmm_door_lookup("ggml_version", ra);
 	*(void **)&commit = lmm_door_lookup("ggml_commit", ra);
@@ -85,25 +80,7 @@ void lmm_llama_describe_engine(const void *ra)
 		snprintf(text, sizeof(text), "ggml %s%s%s%s", version(), commit ? " (" : "",
 			 commit ? commit() : "", commit ? ")" : "");
 	}
-	lmm_buf_put_str(&b, "llama.cpp");
-	lmm_buf_put_str(&b, text);
-	lmm_buf_put_str(&b, "");
-	lmm_session_describe(LMM_DESC_ENGINE, &b);
-	lmm_buf_free(&b);
-}
-
-void lmm_engine_describe_unknown(const char *door)
-{
-	struct lmm_buf b = { 0 };
-
-	/* an engine that is known will say so itself, now or later */
-	if (!lmm_recording() || atomic_load(&engine_described) == lmm_recording())
-		return;
-	lmm_buf_put_str(&b, "unknown");
-	lmm_buf_put_str(&b, "");
-	lmm_buf_put_str(&b, door);
-	lmm_session_describe(LMM_DESC_ENGINE, &b);
-	lmm_buf_free(&b);
+	lmm_engine_describe("llama.cpp", text);
 }
 
 /* ---- contexts ----------------------------------------------------------------------------------- */
@@ -134,6 +111,7 @@ static unsigned context_number(const void *ctx, bool make)
 			contexts[free_slot]->roams = 0;
 			contexts[free_slot]->has_pending = 0;
 			contexts[free_slot]->token_call = 0;
+			contexts[free_slot]->model_said = 0;
 			found = free_slot + 1;
 		}
 	}
@@ -480,6 +458,151 @@ LMM_HOOK(int32_t, llama_sampler_sample, void *smpl, void *ctx, int32_t idx)
 	return token;
 }
 
+/* ---- models ------------------------------------------------------------------------------------- */
+
+static uint64_t model_number(const char *symbol, const void *model, const void *ra)
+{
+	uint64_t (*get)(const void *model);
+
+	*(void **)&get = lmm_door_lookup(symbol, ra);
+	return get ? get(model) : 0;
+}
+
+static uint64_t model_int(const char *symbol, const void *model, const void *ra)
+{
+	int32_t (*get)(const void *model);
+	int32_t v;
+
+	*(void **)&get = lmm_door_lookup(symbol, ra);
+	v = get ? get(model) : 0;
+	return v > 0 ? (uint64_t)v : 0;
+}
+
+static uint64_t model_vocabulary(const void *model, const void *ra)
+{
+	const void *(*get_vocab)(const void *model);
+	int32_t (*n_tokens)(const void *vocab);
+	int32_t n;
+
+	*(void **)&get_vocab = lmm_door_lookup("llama_model_get_vocab", ra);
+	*(void **)&n_tokens = lmm_door_lookup("llama_vocab_n_tokens", ra);
+	n = get_vocab && n_tokens ? n_tokens(get_vocab(model)) : 0;
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static void put_model_text(struct lmm_buf *b, const char *key, const void *model, const void *ra)
+{
+	int32_t (*get)(const void *model, const char *key, char *buf, size_t bytes);
+	char text[256] = "";
+
+	*(void **)&get = lmm_door_lookup("llama_model_meta_val_str", ra);
+	if (get && get(model, key, text, sizeof(text)) < 0)
+		text[0] = 0;
+	text[sizeof(text) - 1] = 0;
+	lmm_buf_put_str(b, text);
+}
+
+static void describe_model(const void *model, const char *file, const void *ra)
+{
+	int32_t (*describe)(const void *model, char *buf, size_t bytes);
+	struct lmm_buf b = { 0 };
+	char text[256] = "";
+
+	*(void **)&describe = lmm_door_lookup("llama_model_desc", ra);
+	if (describe)
+		describe(model, text, sizeof(text));
+	text[sizeof(text) - 1] = 0;
+	put_model_text(&b, "general.name", model, ra);
+	lmm_buf_put_str(&b, text);
+	put_model_text(&b, "general.architecture", model, ra);
+	lmm_buf_put_str(&b, file);
+	lmm_buf_put_varint(&b, model_number("llama_model_size", model, ra));
+	lmm_buf_put_varint(&b, model_number("llama_model_n_params", model, ra));
+	lmm_buf_put_varint(&b, model_int("llama_model_n_layer", model, ra));
+	lmm_buf_put_varint(&b, model_vocabulary(model, ra));
+	lmm_buf_put_varint(&b, model_int("llama_model_n_embd", model, ra));
+	lmm_session_describe(LMM_DESC_MODEL, &b);
+	lmm_buf_free(&b);
+}
+
+#define MODEL_MAX 16
+
+/* What was loaded, recorded or not: a recording that begins later asks whose model a context has. */
+static struct model {
+	const void *model;
+	char file[128];
+	uint32_t said; /* recording in which it was described */
+} models[MODEL_MAX];
+static unsigned n_models;
+
+/* With the lock held. */
+static struct model *model_find(const void *model)
+{
+	for (unsigned i = 0; i < MODEL_MAX; i++) {
+		if (models[i].model == model)
+			return &models[i];
+	}
+	return NULL;
+}
+
+/* One that was not seen being loaded has no file's name. */
+static struct model *model_slot(const void *model, const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	struct model *m = model_find(model);
+
+	if (m && !path)
+		return m;
+	if (!m)
+		m = &models[n_models++ % MODEL_MAX];
+	m->model = model;
+	m->said = 0;
+	(void)snprintf(m->file, sizeof(m->file), "%s", slash ? slash + 1 : path ? path : "");
+	return m;
+}
+
+static void model_remember(const void *model, const char *path)
+{
+	pthread_mutex_lock(&contexts_lock);
+	model_slot(model, path ? path : "");
+	pthread_mutex_unlock(&contexts_lock);
+}
+
+static void model_tell(const void *model, const void *ra)
+{
+	uint32_t now = lmm_recording();
+	char file[sizeof(models[0].file)];
+	struct model *m;
+	bool is_said;
+
+	if (!model || !now)
+		return;
+	pthread_mutex_lock(&contexts_lock);
+	m = model_slot(model, NULL);
+	is_said = m->said == now;
+	m->said = now;
+	memcpy(file, m->file, sizeof(file));
+	pthread_mutex_unlock(&contexts_lock);
+	if (!is_said)
+		describe_model(model, file, ra);
+}
+
+/* Once per context and recording: the model may have been loaded before the recording began. */
+static void context_tell_model(struct context *c, const void *ra)
+{
+	const void *(*get_model)(const void *ctx);
+	uint32_t now = lmm_recording();
+	int saved = errno;
+
+	if (lmm_likely(c->model_said == now))
+		return;
+	c->model_said = now;
+	*(void **)&get_model = lmm_door_lookup("llama_get_model", ra);
+	if (get_model && c->ctx)
+		model_tell(get_model(c->ctx), ra);
+	errno = saved;
+}
+
 /* ---- steps -------------------------------------------------------------------------------------- */
 
 struct seq_share {
@@ -554,11 +677,6 @@ static void put_step(struct lmm_thread *th, uint64_t tokens, uint64_t outputs)
 			    (uint64_t)context_id(th->call_ctx) | (uint64_t)th->call << 32);
 }
 
-static void step_next(struct lmm_thread *th)
-{
-	th->step = atomic_fetch_add_explicit(&next_step, 1, memory_order_relaxed);
-}
-
 static void put_share(struct lmm_thread *th, const struct seq_share *x)
 {
 	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): batch_shares() filled it */
@@ -587,8 +705,8 @@ static void call_begin(struct lmm_thread *th, const void *ctx, const struct batc
 	th->graph = 0;
 	th->call_phase = one_each ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL;
 	th->call_ctx = (uint16_t)number;
-	th->call = atomic_fetch_add_explicit(&next_call, 1, memory_order_relaxed);
-	step_next(th);
+	th->call = lmm_call_next();
+	th->step = lmm_step_next();
 	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step, at);
 	put_step(th, (uint32_t)b->n_tokens, count_outputs(b));
 	for (unsigned i = 0; i < n; i++)
@@ -626,6 +744,8 @@ static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx,
 	call_begin(th, ctx, &b, at);
 	rc = fn(ctx, b);
 	call_end(th);
+	if (th->call_ctx)
+		context_tell_model(contexts[th->call_ctx - 1], ra);
 	return rc;
 }
 
@@ -645,6 +765,14 @@ LMM_HOOK(int32_t, llama_encode, void *ctx, struct batch b)
 	return batch_call(fn, ctx, b, __builtin_return_address(0), at);
 }
 
+/* Nothing that this thread has called in this recording is open, and the engine has a llama_decode(): one goes on unseen. */
+bool lmm_llama_is_under_way(const struct lmm_thread *th)
+{
+	return !th->in_call && th->depth == 0 && th->recording != lmm_recording() &&
+	       lmm_session_has_joined_late() &&
+	       atomic_load_explicit(&door_llama_decode.n_sites, memory_order_relaxed) > 0;
+}
+
 /* A forward pass without a visible llama_decode(): engines linked into one file call that one directly. */
 static int lone_pass(int (*fn)(void *, void *), struct lmm_thread *th, void *sched, void *graph,
 		     uint32_t n_tokens, struct lmm_entry at)
@@ -654,8 +782,8 @@ static int lone_pass(int (*fn)(void *, void *), struct lmm_thread *th, void *sch
 	window_finish(th, at);
 	th->call_phase = n_tokens > 1 ? LMM_PHASE_PREFILL : LMM_PHASE_DECODE;
 	th->call_ctx = 0;
-	th->call = atomic_fetch_add_explicit(&next_call, 1, memory_order_relaxed);
-	step_next(th);
+	th->call = lmm_call_next();
+	th->step = lmm_step_next();
 	lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step, at);
 	put_step(th, n_tokens, 1);
 	lmm_session_reason(LMM_LEVEL_KERNELS,
@@ -671,7 +799,7 @@ static void pass_begin(struct lmm_thread *th)
 {
 	if (th->passes && th->depth == 1) {
 		lmm_phase_leave(th, LMM_SEQ_NONE, th->step);
-		step_next(th);
+		th->step = lmm_step_next();
 		th->left_t = 0; /* the next begins where this one ended */
 		lmm_phase_enter(th, th->call_phase, LMM_SEQ_NONE, th->step, lmm_enter());
 		put_step(th, 0, 0);
@@ -689,6 +817,8 @@ LMM_HOOK(int, ggml_backend_sched_graph_compute_async, void *sched, void *graph)
 	LMM_ENTER(ggml_backend_sched_graph_compute_async);
 	if (!at.t || LMM_FOREIGN(ggml_backend_sched_graph_compute_async) ||
 	    !(th = lmm_thread_self()))
+		return fn(sched, graph);
+	if (lmm_llama_is_under_way(th))
 		return fn(sched, graph);
 	lmm_ggml_graph(th, graph, __builtin_return_address(0), &n_tokens);
 	if (!th->in_call && th->depth == 0) {
@@ -815,72 +945,6 @@ LMM_HOOK(int32_t, llama_detokenize, void *vocab, const int32_t *tokens, int32_t 
 
 /* ---- models and contexts ------------------------------------------------------------------------ */
 
-static uint64_t model_number(const char *symbol, const void *model, const void *ra)
-{
-	uint64_t (*get)(const void *model);
-
-	*(void **)&get = lmm_door_lookup(symbol, ra);
-	return get ? get(model) : 0;
-}
-
-static uint64_t model_int(const char *symbol, const void *model, const void *ra)
-{
-	int32_t (*get)(const void *model);
-	int32_t v;
-
-	*(void **)&get = lmm_door_lookup(symbol, ra);
-	v = get ? get(model) : 0;
-	return v > 0 ? (uint64_t)v : 0;
-}
-
-static uint64_t model_vocabulary(const void *model, const void *ra)
-{
-	const void *(*get_vocab)(const void *model);
-	int32_t (*n_tokens)(const void *vocab);
-	int32_t n;
-
-	*(void **)&get_vocab = lmm_door_lookup("llama_model_get_vocab", ra);
-	*(void **)&n_tokens = lmm_door_lookup("llama_vocab_n_tokens", ra);
-	n = get_vocab && n_tokens ? n_tokens(get_vocab(model)) : 0;
-	return n > 0 ? (uint64_t)n : 0;
-}
-
-static void put_model_text(struct lmm_buf *b, const char *key, const void *model, const void *ra)
-{
-	int32_t (*get)(const void *model, const char *key, char *buf, size_t bytes);
-	char text[256] = "";
-
-	*(void **)&get = lmm_door_lookup("llama_model_meta_val_str", ra);
-	if (get && get(model, key, text, sizeof(text)) < 0)
-		text[0] = 0;
-	text[sizeof(text) - 1] = 0;
-	lmm_buf_put_str(b, text);
-}
-
-static void describe_model(const void *model, const char *path, const void *ra)
-{
-	int32_t (*describe)(const void *model, char *buf, size_t bytes);
-	struct lmm_buf b = { 0 };
-	char text[256] = "";
-	const char *file = path ? strrchr(path, '/') : NULL;
-
-	*(void **)&describe = lmm_door_lookup("llama_model_desc", ra);
-	if (describe)
-		describe(model, text, sizeof(text));
-	text[sizeof(text) - 1] = 0;
-	put_model_text(&b, "general.name", model, ra);
-	lmm_buf_put_str(&b, text);
-	put_model_text(&b, "general.architecture", model, ra);
-	lmm_buf_put_str(&b, file ? file + 1 : path ? path : "");
-	lmm_buf_put_varint(&b, model_number("llama_model_size", model, ra));
-	lmm_buf_put_varint(&b, model_number("llama_model_n_params", model, ra));
-	lmm_buf_put_varint(&b, model_int("llama_model_n_layer", model, ra));
-	lmm_buf_put_varint(&b, model_vocabulary(model, ra));
-	lmm_buf_put_varint(&b, model_int("llama_model_n_embd", model, ra));
-	lmm_session_describe(LMM_DESC_MODEL, &b);
-	lmm_buf_free(&b);
-}
-
 struct load {
 	struct lmm_thread *th; /* NULL: not recorded */
 	struct rusage before;
@@ -902,10 +966,14 @@ static void load_end(const struct load *l, const void *model, const char *path, 
 	struct rusage after;
 	int saved = errno;
 
+	if (model)
+		model_remember(model, path);
+	errno = saved;
+	if (!l->th)
+		return;
 	lmm_phase_leave(l->th, LMM_SEQ_NONE, LMM_STEP_NONE);
 	getrusage(RUSAGE_SELF, &after);
-	if (model)
-		describe_model(model, path, ra);
+	model_tell(model, ra);
 	lmm_writer_put_wide(
 		&l->th->w, lmm_now(),
 		lmm_word(LMM_EV_COUNT, LMM_PHASE_MODEL_LOAD, LMM_SEQ_NONE, LMM_STEP_NONE),
@@ -923,8 +991,7 @@ static inline void *model_load(void *(*fn)(const char *, struct params_blob), co
 
 	load_begin(&l, LMM_PHASE_MODEL_LOAD, ra, at);
 	model = fn(path, params);
-	if (l.th)
-		load_end(&l, model, path, ra);
+	load_end(&l, model, path, ra);
 	return model;
 }
 
@@ -955,8 +1022,7 @@ LMM_HOOK(void *, llama_model_load_from_splits, const char **paths, size_t n_path
 		return fn(paths, n_paths, params);
 	load_begin(&l, LMM_PHASE_MODEL_LOAD, __builtin_return_address(0), at);
 	model = fn(paths, n_paths, params);
-	if (l.th)
-		load_end(&l, model, n_paths ? paths[0] : NULL, __builtin_return_address(0));
+	load_end(&l, model, n_paths ? paths[0] : NULL, __builtin_return_address(0));
 	return model;
 }
 

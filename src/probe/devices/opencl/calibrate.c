@@ -21,16 +21,19 @@ static struct {
 	_Atomic uint64_t seen_t;      /* the owner's last sample */
 	_Atomic uint64_t cost_mticks; /* thousandths of a tick; 0: not known */
 	_Atomic uint64_t done_t;
+	uint32_t session; /* in which the samples are taken */
 	uint32_t n[2];
 	uint32_t passed;
 	uint64_t lot;
 	uint32_t ticks[2][SAMPLES];
 } cal;
 
-void lmm_cl_calibrate_start(void)
+void lmm_cl_calibrate_renew(void)
 {
-	if (lmm_session_device_budget_ppm() && !atomic_load(&cal.done_t))
-		atomic_store(&lmm_cl_is_calibrating, 1);
+	atomic_store(&cal.cost_mticks, 0);
+	atomic_store(&cal.done_t, 0);
+	atomic_store(&cal.owner, NULL);
+	atomic_store(&lmm_cl_is_calibrating, lmm_session_device_budget_ppm() > 0);
 }
 
 /* What is written then is not what kernels cost later. */
@@ -61,6 +64,11 @@ bool lmm_cl_calibrate_begin(const struct lmm_thread *th, bool *is_timed)
 {
 	if (!is_owner(th))
 		return false;
+	if (cal.session != lmm_cl_session()) {
+		cal.session = lmm_cl_session();
+		memset(cal.n, 0, sizeof(cal.n));
+		cal.passed = 0;
+	}
 	if (is_loading(th) || (th->step == LMM_STEP_NONE && cal.passed++ < WARM_UP))
 		return false;
 	cal.lot = lmm_hash_u64(cal.lot, LMM_HASH_SEED);

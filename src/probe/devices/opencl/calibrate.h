@@ -15,8 +15,8 @@
 /* 1: the thread that calibrates, or any if none does yet, asks for each command. Read relaxed. */
 extern _Atomic int lmm_cl_is_calibrating;
 
-/* Begins, unless everything is to be timed anyway. */
-void lmm_cl_calibrate_start(void);
+/* A session begins: what it costs is found out anew, unless everything is to be timed anyway. */
+void lmm_cl_calibrate_renew(void);
 /* True if this command is a sample; *is_timed is decided by lot then. */
 bool lmm_cl_calibrate_begin(const struct lmm_thread *th, bool *is_timed);
 /* The sample that began at t0 has been handed over and recorded. */

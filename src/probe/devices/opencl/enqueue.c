@@ -3,6 +3,7 @@
 #include "probe/devices/opencl/calibrate.h"
 #include "probe/devices/opencl/hooks.h"
 #include "probe/devices/opencl/opencl.h"
+#include "probe/devices/opencl/repeat.h"
 
 /* A program whose steps nobody knows is looked at in pieces of so many commands. */
 #define COMMANDS_WITHOUT_STEP 256u
@@ -15,9 +16,13 @@ static LMM_NOINLINE void step_begin(struct lmm_thread *th, uint64_t t)
 {
 	uint32_t number = th->step == LMM_STEP_NONE ? (uint32_t)t : th->step;
 	uint16_t kind = (uint16_t)(1u << (th->call_phase & 15u));
-	int is_timed = lmm_budget_step(&th->budget, t, number, lmm_cl_command_cost(),
-				       lmm_session_device_budget_ppm());
+	int is_timed;
 
+	/* pairs with the release in lmm_cl_recording_begin() */
+	if (atomic_load_explicit(&lmm_cl_told, memory_order_acquire) != lmm_cl_session())
+		lmm_cl_recording_begin();
+	is_timed = lmm_budget_step(&th->budget, t, number, lmm_cl_command_cost(),
+				   lmm_session_device_budget_ppm());
 	th->device_step = th->step;
 	if (!lmm_cl_is_calibrating && !(th->timed_kinds & kind)) {
 		is_timed = 1;
@@ -27,20 +32,25 @@ static LMM_NOINLINE void step_begin(struct lmm_thread *th, uint64_t t)
 }
 
 /* Returns where the driver shall put the event: the application's place, ours, or nowhere. */
-static LMM_INLINE cl_event *command_begin(struct lmm_cl_command *c, cl_command_queue queue,
-					  cl_event *event)
+static LMM_INLINE cl_event *command_begin(struct lmm_cl_command *c, uint32_t recording,
+					  cl_command_queue queue, cl_uint n_wait, cl_event *event)
 {
 	struct lmm_thread *th;
 
 	c->q = NULL;
-	if (!lmm_recording())
+	if (!recording)
 		return event;
+	c->recording = recording;
 	th = lmm_thread_self();
 	c->q = th ? lmm_cl_queue_find(queue) : NULL;
 	if (lmm_unlikely(!c->q)) {
-		if (!th)
+		if (th) {
+			c->q = lmm_cl_queue_adopt(queue);
+		} else {
 			lmm_no_ring(1);
-		return event;
+		}
+		if (!c->q)
+			return event;
 	}
 	c->th = th;
 	c->t = lmm_now();
@@ -51,6 +61,7 @@ static LMM_INLINE cl_event *command_begin(struct lmm_cl_command *c, cl_command_q
 	th->budget.commands++;
 	c->is_timed = th->is_device_timed && c->q->is_timed;
 	c->is_sample = false;
+	c->has_to_wait = n_wait > 0;
 	if (lmm_unlikely(lmm_cl_is_calibrating) && c->q->is_timed)
 		c->is_sample = lmm_cl_calibrate_begin(th, &c->is_timed);
 	if (!c->is_timed || event)
@@ -59,25 +70,46 @@ static LMM_INLINE cl_event *command_begin(struct lmm_cl_command *c, cl_command_q
 	return &c->own;
 }
 
-/* Keeps the event until its times can be read. 0: there is no room, it is not timed after all. */
-static LMM_INLINE int pending_put(struct lmm_cl_queue *q, cl_event event, uint64_t t0, uint32_t *id)
+/* What a kernel's first run costs will not be seen again: it is timed in any step. */
+static LMM_COLD cl_event *first_timed(struct lmm_cl_command *c, cl_event *event)
 {
+	if (c->is_timed || !c->q->is_timed || c->is_sample)
+		return event;
+	c->is_timed = true;
+	c->own = NULL;
+	return event ? event : &c->own;
+}
+
+/* Keeps the event until its times can be read. 0: there is no room, it is not timed after all. */
+static LMM_INLINE int pending_put(const struct lmm_cl_command *c, cl_event event, uint32_t *id)
+{
+	struct lmm_cl_queue *q = c->q;
 	uint32_t at = atomic_load_explicit(&q->head, memory_order_relaxed);
 	struct lmm_cl_pending *p;
 
 	do {
 		if (at - atomic_load_explicit(&q->tail, memory_order_acquire) >= LMM_CL_PENDING)
 			return 0;
-	} while (!atomic_compare_exchange_weak_explicit(&q->head, &at, at + 1, memory_order_relaxed,
+		/* either lmm_cl_recording_end() sees this place taken, or is_over() sees that it was there */
+	} while (!atomic_compare_exchange_weak_explicit(&q->head, &at, at + 1, memory_order_seq_cst,
 							memory_order_relaxed));
 	p = &q->pending[at % LMM_CL_PENDING];
 	p->event = event;
-	p->t0 = t0;
-	p->t1 = lmm_now();
+	p->t0 = c->t;
+	p->t1 = c->has_to_wait ? 0 : lmm_now();
 	/* pairs with the acquire in harvest.c */
 	atomic_store_explicit(&p->ready, at + 1, memory_order_release);
 	*id = at;
 	return 1;
+}
+
+/* The recording in which the command began has ended meanwhile: nobody will ask for what we keep. */
+static LMM_INLINE bool is_over(const struct lmm_cl_command *c)
+{
+	const _Atomic uint32_t *word =
+		atomic_load_explicit(&lmm_recording_word, memory_order_relaxed);
+
+	return lmm_unlikely(atomic_load_explicit(word, memory_order_seq_cst) != c->recording);
 }
 
 /* An event that the application asks for gets the room of all that we keep. */
@@ -122,6 +154,8 @@ static LMM_INLINE void command_put(const struct lmm_cl_command *c, uint32_t id, 
 
 	if (th->graph) {
 		node = th->mark;
+		if (th->mark_left && --th->mark_left == 0)
+			th->mark = th->mark_next;
 		if (lmm_unlikely(th->graph != th->graph_said || th->step != th->graph_said_step))
 			graph_say(th, c->t);
 	}
@@ -147,10 +181,13 @@ static LMM_INLINE void command_end(struct lmm_cl_command *c, cl_int rc, const cl
 			lmm_cl.clRetainEvent(event);
 		if (!event) {
 			c->is_timed = false;
-		} else if (!pending_put(c->q, event, c->t, &id)) {
+		} else if (!pending_put(c, event, &id)) {
 			lmm_cl.clReleaseEvent(event);
 			c->is_timed = false;
 			lmm_cl_harvest_ended(c->q);
+		} else if (is_over(c)) {
+			lmm_cl_let_go(c->q);
+			return;
 		}
 	}
 	command_put(c, id, kernel, amount);
@@ -159,6 +196,16 @@ static LMM_INLINE void command_end(struct lmm_cl_command *c, cl_int rc, const cl
 	/* a program that never waits is asked now and then what has ended */
 	if (lmm_unlikely(c->is_timed && (id & (LMM_CL_PENDING / 4 - 1)) == LMM_CL_PENDING / 4 - 1))
 		lmm_cl_harvest_ended(c->q);
+}
+
+LMM_COLD void lmm_cl_first_use(struct lmm_thread *th, uint64_t t0, uint32_t kernel)
+{
+	unsigned at = th->depth < LMM_PHASE_DEPTH ? th->depth : LMM_PHASE_DEPTH;
+
+	lmm_writer_put_wide(&th->w, lmm_now(),
+			    lmm_word(LMM_EV_FIRST_USE, at ? th->phase[at - 1] : LMM_PHASE_NONE,
+				     LMM_SEQ_NONE, th->step),
+			    t0, kernel);
 }
 
 /* The application has waited for this command itself. */
@@ -173,9 +220,10 @@ static void waited(const struct lmm_cl_command *c, cl_int rc)
 	}
 }
 
-cl_event *lmm_cl_command_begin(struct lmm_cl_command *c, cl_command_queue queue, cl_event *event)
+cl_event *lmm_cl_command_begin(struct lmm_cl_command *c, cl_command_queue queue, cl_uint n_wait,
+			       cl_event *event)
 {
-	return command_begin(c, queue, event);
+	return command_begin(c, lmm_recording(), queue, n_wait, event);
 }
 
 void lmm_cl_command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *asked, uint32_t kernel,
@@ -211,11 +259,14 @@ static uint64_t image_bytes(cl_mem image, const size_t *region)
 #define ENQUEUE(symbol, is_blocking, what, amount, params, args)                                   \
 	LMM_CL_HOOK(cl_int, symbol, params, args)                                                  \
 	{                                                                                          \
+		uint32_t recording = lmm_recording();                                              \
 		cl_event *asked = event;                                                           \
 		struct lmm_cl_command c;                                                           \
 		cl_int rc;                                                                         \
                                                                                                    \
-		event = command_begin(&c, queue, event);                                           \
+		if (!recording) /* with nothing saved: a load, a branch, a jump */                 \
+			return lmm_cl.symbol args;                                                 \
+		event = command_begin(&c, recording, queue, n_wait, event);                        \
 		rc = lmm_cl.symbol args;                                                           \
 		if (IS_OUT_OF_EVENTS(rc))                                                          \
 			rc = lmm_cl.symbol args;                                                   \
@@ -226,6 +277,13 @@ static uint64_t image_bytes(cl_mem image, const size_t *region)
 		return rc;                                                                         \
 	}
 /* NOLINTBEGIN(readability-function-size): OpenCL's own lists of parameters */
+static uint32_t task_number(cl_kernel kernel)
+{
+	bool is_first;
+
+	return lmm_cl_kernel_number(kernel, &is_first);
+}
+
 #define KIND(kind) lmm_cl_kind_number(LMM_KERNEL_##kind)
 
 LMM_CL_HOOK(cl_int, clEnqueueNDRangeKernel,
@@ -234,11 +292,25 @@ LMM_CL_HOOK(cl_int, clEnqueueNDRangeKernel,
 	     cl_event *event),
 	    (queue, kernel, dimensions, offset, global, local, n_wait, wait, event))
 {
+	const struct lmm_cl_launch launch = { queue, kernel, dimensions, offset, global, local };
+	uint32_t recording = lmm_recording();
 	cl_event *asked = event;
 	struct lmm_cl_command c;
+	uint32_t number;
+	bool is_first;
 	cl_int rc;
 
-	event = command_begin(&c, queue, event);
+	if (!recording) {
+		return lmm_cl.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global,
+						     local, n_wait, wait, event);
+	}
+	if (lmm_unlikely(lmm_cl_is_repeating))
+		lmm_cl_repeat_before(&launch);
+	event = command_begin(&c, recording, queue, n_wait, event);
+	is_first = false;
+	number = c.q ? lmm_cl_kernel_number(kernel, &is_first) : 0;
+	if (lmm_unlikely(is_first))
+		event = first_timed(&c, event);
 	rc = lmm_cl.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, n_wait,
 					   wait, event);
 	if (!c.q)
@@ -247,14 +319,14 @@ LMM_CL_HOOK(cl_int, clEnqueueNDRangeKernel,
 		rc = lmm_cl.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local,
 						   n_wait, wait, event);
 	}
-	command_end(&c, rc, asked, lmm_cl_kernel_number(kernel), product(global, dimensions));
-	for (uint32_t n = rc == CL_SUCCESS ? lmm_cl_repeats(kernel) : 0; lmm_unlikely(n > 0); n--) {
-		lmm_cl.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, 0,
-					      NULL, NULL);
-	}
+	command_end(&c, rc, asked, number, product(global, dimensions));
+	if (lmm_unlikely(is_first) && rc == CL_SUCCESS)
+		lmm_cl_first_use(c.th, c.t, number);
+	if (lmm_unlikely(lmm_cl_is_repeating) && rc == CL_SUCCESS)
+		lmm_cl_repeat_after(&launch);
 	return rc;
 }
-ENQUEUE(clEnqueueTask, 0, lmm_cl_kernel_number(kernel), 1,
+ENQUEUE(clEnqueueTask, 0, task_number(kernel), 1,
 	(cl_command_queue queue, cl_kernel kernel, cl_uint n_wait, const cl_event *wait,
 	 cl_event *event),
 	(queue, kernel, n_wait, wait, event))
@@ -368,7 +440,7 @@ LMM_CL_HOOK(void *, clEnqueueMapBuffer,
 	void *at;
 
 	error = error ? error : &own_error;
-	event = command_begin(&c, queue, event);
+	event = command_begin(&c, lmm_recording(), queue, n_wait, event);
 	at = lmm_cl.clEnqueueMapBuffer(queue, buffer, blocking, flags, offset, bytes, n_wait, wait,
 				       event, error);
 	if (!at && IS_OUT_OF_EVENTS(*error)) {
@@ -394,7 +466,7 @@ LMM_CL_HOOK(void *, clEnqueueMapImage,
 	void *at;
 
 	error = error ? error : &own_error;
-	event = command_begin(&c, queue, event);
+	event = command_begin(&c, lmm_recording(), queue, n_wait, event);
 	at = lmm_cl.clEnqueueMapImage(queue, image, blocking, flags, origin, region, row, slice,
 				      n_wait, wait, event, error);
 	if (!at && IS_OUT_OF_EVENTS(*error)) {

@@ -171,7 +171,7 @@ static cl_int CL_API_CALL enqueue_buffer(cl_uint n, cl_command_queue *queues,
 	if (!lmm_recording())
 		return ((khr_enqueue)real.enqueue)(n, queues, buffer, n_wait, wait, event);
 	number = sequence_number(buffer, &queue);
-	event = lmm_cl_command_begin(&c, queue, event);
+	event = lmm_cl_command_begin(&c, queue, n_wait, event);
 	rc = ((khr_enqueue)real.enqueue)(n, queues, buffer, n_wait, wait, event);
 	if (lmm_cl_is_out_of_events(&c, rc, &event))
 		rc = ((khr_enqueue)real.enqueue)(n, queues, buffer, n_wait, wait, event);
@@ -209,8 +209,13 @@ static cl_int CL_API_CALL enqueue_recording(cl_command_queue queue, sequence_han
 	uint32_t number;
 	cl_int rc;
 
+	if (!lmm_recording()) {
+		return ((qcom_submit)real.submit)(queue, recording, n_args, args, n_offsets,
+						  offsets, n_sizes, sizes, n_locals, locals, n_wait,
+						  wait, event);
+	}
 	number = sequence_number(recording, &at);
-	event = lmm_cl_command_begin(&c, queue, event);
+	event = lmm_cl_command_begin(&c, queue, n_wait, event);
 	rc = ((qcom_submit)real.submit)(queue, recording, n_args, args, n_offsets, offsets, n_sizes,
 					sizes, n_locals, locals, n_wait, wait, event);
 	if (lmm_cl_is_out_of_events(&c, rc, &event)) {

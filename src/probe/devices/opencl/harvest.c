@@ -28,6 +28,11 @@ double lmm_cl_harvest_cost(void)
 	return (double)atomic_load_explicit(&cost_mticks, memory_order_relaxed) / 1000;
 }
 
+void lmm_cl_harvest_renew(void)
+{
+	atomic_store_explicit(&cost_mticks, 0, memory_order_relaxed);
+}
+
 static void cost_take(uint64_t ticks, uint32_t n)
 {
 	uint64_t now = ticks * 1000 / n;
@@ -125,9 +130,12 @@ static void clock_put(struct lmm_thread *th, struct lmm_cl_queue *q, uint64_t t0
 
 	if (error > UINT32_MAX || age > UINT32_MAX)
 		return;
+	if (q->clock_session != lmm_cl_session())
+		q->clock_t = 0; /* this one has not been told */
 	/* an older pair is as good until the clocks may have drifted apart */
 	if (q->clock_t && now - q->clock_t < CLOCK_AGAIN_TICKS && error >= q->clock_error)
 		return;
+	q->clock_session = lmm_cl_session();
 	q->clock_t = now;
 	q->clock_error = (uint32_t)error;
 	lmm_writer_put_wide(&th->w, now,
@@ -145,7 +153,7 @@ static void batch_clock(struct lmm_thread *th, struct lmm_cl_queue *q, const str
 	const struct times *best = NULL;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (x[i].status != LMM_COMPLETION_OK || x[i].queued == 0)
+		if (x[i].status != LMM_COMPLETION_OK || x[i].queued == 0 || x[i].t1 == 0)
 			continue;
 		if (!best || x[i].t1 - x[i].t0 < best->t1 - best->t0)
 			best = &x[i];
@@ -159,7 +167,8 @@ static void timer_clock(struct lmm_thread *th, struct lmm_cl_queue *q)
 {
 	uint64_t t0 = lmm_now(), best_t0 = 0, best_t1 = UINT64_MAX, best = 0;
 
-	if (q->clock_t && t0 - q->clock_t < CLOCK_AGAIN_TICKS)
+	if (q->clock_session == lmm_cl_session() && q->clock_t &&
+	    t0 - q->clock_t < CLOCK_AGAIN_TICKS)
 		return;
 	for (int i = 0; i < TIMER_TRIES; i++) {
 		cl_ulong device = 0, host = 0;

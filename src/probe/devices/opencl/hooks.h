@@ -15,6 +15,9 @@
 	X(clCreateProgramWithSource)                                                               \
 	X(clCreateProgramWithBinary)                                                               \
 	X(clCreateProgramWithIL)                                                                   \
+	X(clBuildProgram)                                                                          \
+	X(clCompileProgram)                                                                        \
+	X(clLinkProgram)                                                                           \
 	X(clCreateKernel)                                                                          \
 	X(clCreateKernelsInProgram)                                                                \
 	X(clCloneKernel)                                                                           \
@@ -55,6 +58,9 @@
 	X(clReleaseEvent)                                                                          \
 	X(clGetKernelInfo)                                                                         \
 	X(clGetImageInfo)                                                                          \
-	X(clGetDeviceAndHostTimer)
+	X(clGetDeviceAndHostTimer)                                                                 \
+	X(clSetKernelArg)                                                                          \
+	X(clCreateBuffer)                                                                          \
+	X(clReleaseMemObject)
 
 #endif

@@ -22,6 +22,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	_Atomic(cl_kernel) key;
 	_Atomic uint32_t number; /* 0: the handle is not in use */
+	uint32_t made;		 /* in which session; 0: not known. With the lock held */
 } handles[HANDLES];
 static unsigned n_handles;
 
@@ -41,35 +42,6 @@ static unsigned next_program;
 
 static _Atomic uint32_t kinds_recording; /* recording word when the kinds were described */
 
-/* For `lmmeter verify`, in a process whose output nobody wants: kernels of one name run several times. */
-static struct {
-	char name[128];
-	uint32_t times;
-} repeated;
-
-__attribute__((constructor)) static void repeat_read(void)
-{
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): a constructor: there is one thread yet */
-	const char *v = getenv(LMM_ENV_REPEAT);
-	const char *colon = v ? strrchr(v, ':') : NULL;
-	size_t n = colon ? (size_t)(colon - v) : 0;
-	unsigned long times = colon ? strtoul(colon + 1, NULL, 10) : 0;
-
-	if (n == 0 || n >= sizeof(repeated.name) || times > 1000)
-		return;
-	memcpy(repeated.name, v, n);
-	repeated.times = (uint32_t)times;
-}
-
-uint32_t lmm_cl_repeats(cl_kernel kernel)
-{
-	char name[256];
-
-	if (lmm_likely(repeated.times == 0) || lmm_cl_kernel_name(kernel, name, sizeof(name)))
-		return 0;
-	return strcmp(name, repeated.name) == 0 ? repeated.times : 0;
-}
-
 /* ---- descriptions ------------------------------------------------------------------------------- */
 
 static void describe(uint32_t number, const char *name, enum lmm_kernel_kind kind, uint64_t hash)
@@ -87,22 +59,10 @@ static void describe(uint32_t number, const char *name, enum lmm_kernel_kind kin
 
 static LMM_NOINLINE void kinds_describe(uint32_t recording)
 {
-	static const char *const names[LMM_KERNEL_KIND_COUNT] = {
-		[LMM_KERNEL_READ] = "read",
-		[LMM_KERNEL_WRITE] = "write",
-		[LMM_KERNEL_COPY] = "copy",
-		[LMM_KERNEL_FILL] = "fill",
-		[LMM_KERNEL_MAP] = "map",
-		[LMM_KERNEL_UNMAP] = "unmap",
-		[LMM_KERNEL_MARKER] = "marker",
-		[LMM_KERNEL_MIGRATE] = "migrate",
-		[LMM_KERNEL_COMMAND_BUFFER] = "command buffer",
-	};
-
 	if (atomic_exchange(&kinds_recording, recording) == recording)
 		return;
 	for (unsigned k = 1; k < LMM_KERNEL_KIND_COUNT; k++)
-		describe(k, names[k], (enum lmm_kernel_kind)k, 0);
+		describe(k, lmm_kernel_kind_name(k), (enum lmm_kernel_kind)k, 0);
 	describe(OTHER_KERNEL, "(other)", LMM_KERNEL_PROGRAM, 0);
 }
 
@@ -169,7 +129,7 @@ LMM_CL_HOOK(cl_program, clCreateProgramWithSource,
 {
 	cl_program p = lmm_cl.clCreateProgramWithSource(context, n, texts, bytes, error);
 
-	if (p && lmm_session_is_joined())
+	if (p)
 		program_note(p, hash_texts(n, texts, bytes));
 	return p;
 }
@@ -182,7 +142,7 @@ LMM_CL_HOOK(cl_program, clCreateProgramWithBinary,
 	cl_program p = lmm_cl.clCreateProgramWithBinary(context, n, devices, bytes, binaries,
 							status, error);
 
-	if (p && lmm_session_is_joined() && n && bytes && binaries && binaries[0])
+	if (p && n && bytes && binaries && binaries[0])
 		program_note(p, lmm_hash_bytes(LMM_HASH_SEED, binaries[0], bytes[0]));
 	return p;
 }
@@ -193,10 +153,47 @@ LMM_CL_HOOK(cl_program, clCreateProgramWithIL,
 {
 	cl_program p = lmm_cl.clCreateProgramWithIL(context, il, bytes, error);
 
-	if (p && lmm_session_is_joined())
+	if (p)
 		program_note(p, lmm_hash_bytes(LMM_HASH_SEED, il, bytes));
 	return p;
 }
+
+/* ---- building ----------------------------------------------------------------------------------- */
+
+static LMM_COLD void build_put(uint64_t t0)
+{
+	struct lmm_thread *th = t0 ? lmm_thread_self() : NULL;
+
+	if (th)
+		lmm_cl_first_use(th, t0, 0);
+}
+
+#define BUILD(ret, symbol, params, args)                                                           \
+	LMM_CL_HOOK(ret, symbol, params, args)                                                     \
+	{                                                                                          \
+		uint64_t t0 = lmm_recording() ? lmm_now() : 0;                                     \
+		ret made = lmm_cl.symbol args;                                                     \
+                                                                                                   \
+		build_put(t0);                                                                     \
+		return made;                                                                       \
+	}
+
+/* NOLINTBEGIN(readability-function-size): OpenCL's own lists of parameters */
+BUILD(cl_int, clBuildProgram,
+      (cl_program program, cl_uint n, const cl_device_id *devices, const char *options,
+       void(CL_CALLBACK *done)(cl_program program, void *arg), void *arg),
+      (program, n, devices, options, done, arg))
+BUILD(cl_int, clCompileProgram,
+      (cl_program program, cl_uint n, const cl_device_id *devices, const char *options,
+       cl_uint n_headers, const cl_program *headers, const char **names,
+       void(CL_CALLBACK *done)(cl_program program, void *arg), void *arg),
+      (program, n, devices, options, n_headers, headers, names, done, arg))
+BUILD(cl_program, clLinkProgram,
+      (cl_context context, cl_uint n, const cl_device_id *devices, const char *options,
+       cl_uint n_programs, const cl_program *inputs,
+       void(CL_CALLBACK *done)(cl_program program, void *arg), void *arg, cl_int *error),
+      (context, n, devices, options, n_programs, inputs, done, arg, error))
+/* NOLINTEND(readability-function-size) */
 
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
@@ -254,21 +251,48 @@ uint32_t lmm_cl_sequence_number(uint64_t hash, const char *name)
 	return number;
 }
 
-static LMM_COLD uint32_t handle_learn(cl_kernel kernel)
+uint32_t lmm_cl_named_number(const char *name)
 {
+	uint32_t number;
+
+	pthread_mutex_lock(&lock);
+	number = identity_number(name, 0, LMM_KERNEL_PROGRAM);
+	pthread_mutex_unlock(&lock);
+	return number;
+}
+
+/* Number of what the handle stands for, and whether nothing of that name and program was before. Takes the lock. */
+static uint32_t identify(cl_kernel kernel, bool *is_first)
+{
+	static bool is_known[FIRST_KERNEL + KERNELS];
 	char name[256];
 	cl_program program = NULL;
-	uint32_t number, k;
-	bool found;
+	uint32_t number;
 
-	lmm_cl_kind_number(LMM_KERNEL_PROGRAM);
 	if (lmm_cl_kernel_name(kernel, name, sizeof(name)))
 		memcpy(name, "?", 2);
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a handle is a pointer, and the pointer is asked for */
 	lmm_cl.clGetKernelInfo(kernel, CL_KERNEL_PROGRAM, sizeof(program), &program, NULL);
 	pthread_mutex_lock(&lock);
 	number = identity_number(name, program_hash(program), LMM_KERNEL_PROGRAM);
+	*is_first = !is_known[number];
+	is_known[number] = true;
+	pthread_mutex_unlock(&lock);
+	return number;
+}
+
+static LMM_COLD uint32_t handle_learn(cl_kernel kernel, bool *is_first)
+{
+	uint32_t number, k;
+	bool found;
+
+	lmm_cl_kind_number(LMM_KERNEL_PROGRAM);
+	number = identify(kernel, is_first);
+	pthread_mutex_lock(&lock);
 	k = handle_slot(kernel, &found);
+	/* one that was there before a late recording may have run unseen */
+	if (lmm_session_has_joined_late() && (!found || handles[k].made != lmm_cl_session()))
+		*is_first = false;
 	if (found || n_handles < HANDLES / 2) {
 		n_handles += !found;
 		atomic_store_explicit(&handles[k].number, number, memory_order_relaxed);
@@ -278,13 +302,14 @@ static LMM_COLD uint32_t handle_learn(cl_kernel kernel)
 	return number;
 }
 
-uint32_t lmm_cl_kernel_number(cl_kernel kernel)
+uint32_t lmm_cl_kernel_number(cl_kernel kernel, bool *is_first)
 {
 	static _Atomic uint32_t recording;
 	uint32_t now = lmm_recording(), number;
 	bool found;
 	uint32_t k;
 
+	*is_first = false;
 	if (lmm_unlikely(atomic_load_explicit(&recording, memory_order_relaxed) != now)) {
 		/* a new recording has to be told everything anew */
 		for (k = 0; k < HANDLES; k++)
@@ -293,20 +318,45 @@ uint32_t lmm_cl_kernel_number(cl_kernel kernel)
 	}
 	k = handle_slot(kernel, &found);
 	number = found ? atomic_load_explicit(&handles[k].number, memory_order_relaxed) : 0;
-	return lmm_likely(number) ? number : handle_learn(kernel);
+	return lmm_likely(number) ? number : handle_learn(kernel, is_first);
+}
+
+static void handle_forget(cl_kernel kernel)
+{
+	bool found;
+	uint32_t k = handle_slot(kernel, &found);
+
+	if (found)
+		atomic_store_explicit(&handles[k].number, 0, memory_order_relaxed);
 }
 
 /* Whatever bore this handle before is something else now. */
-static void handle_forget(cl_kernel kernel)
+static void handle_renew(cl_kernel kernel)
 {
 	bool found;
 	uint32_t k;
 
+	pthread_mutex_lock(&lock);
+	k = handle_slot(kernel, &found);
+	if (found || n_handles < HANDLES / 2) {
+		n_handles += !found;
+		handles[k].made = lmm_cl_session();
+		atomic_store_explicit(&handles[k].number, 0, memory_order_relaxed);
+		atomic_store_explicit(&handles[k].key, kernel, memory_order_release);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* Its launches are not seen while nobody records: the first one that is may be any. */
+static void kernel_made(cl_kernel kernel)
+{
+	bool is_first;
+
 	if (!kernel)
 		return;
-	k = handle_slot(kernel, &found);
-	if (found)
-		atomic_store_explicit(&handles[k].number, 0, memory_order_relaxed);
+	handle_renew(kernel);
+	if (lmm_session_is_asleep())
+		identify(kernel, &is_first);
 }
 
 LMM_CL_HOOK(cl_kernel, clCreateKernel, (cl_program program, const char *name, cl_int *error),
@@ -314,7 +364,7 @@ LMM_CL_HOOK(cl_kernel, clCreateKernel, (cl_program program, const char *name, cl
 {
 	cl_kernel k = lmm_cl.clCreateKernel(program, name, error);
 
-	handle_forget(k);
+	kernel_made(k);
 	return k;
 }
 
@@ -326,7 +376,7 @@ LMM_CL_HOOK(cl_int, clCreateKernelsInProgram,
 	cl_uint made = n_out && *n_out < n ? *n_out : n;
 
 	for (cl_uint i = 0; rc == CL_SUCCESS && out && i < made; i++)
-		handle_forget(out[i]);
+		kernel_made(out[i]);
 	return rc;
 }
 
@@ -334,7 +384,7 @@ LMM_CL_HOOK(cl_kernel, clCloneKernel, (cl_kernel kernel, cl_int *error), (kernel
 {
 	cl_kernel k = lmm_cl.clCloneKernel(kernel, error);
 
-	handle_forget(k);
+	kernel_made(k);
 	return k;
 }
 

@@ -5,6 +5,8 @@
 
 #include "probe/devices/opencl/hooks.h"
 #include "probe/devices/opencl/opencl.h"
+#include "probe/devices/opencl/repeat.h"
+#include "probe/devices/opencl/scratch.h"
 
 /* CL/cl_layer.h as of 2021 and 2024; older headers lack half of it. */
 #define LAYER_API_VERSION     0x4240
@@ -14,6 +16,7 @@ typedef cl_uint layer_info;
 
 struct _cl_icd_dispatch lmm_cl;
 _Atomic int lmm_cl_is_layer;
+_Atomic int lmm_cl_is_over;
 
 static _Atomic int is_bound;
 
@@ -31,6 +34,8 @@ static void layer_fill(void)
 		layer.symbol = lmm__layer_##symbol;
 	LMM_CL_HOOKS(FILL)
 #undef FILL
+	if (lmm_cl_is_repeating)
+		lmm_cl_scratch_watch(&layer);
 }
 
 static cl_int layer_init(cl_uint n, const struct _cl_icd_dispatch *target, cl_uint *n_out,
@@ -104,6 +109,7 @@ LMM_EXPORT cl_int CL_API_CALL clInitLayerWithProperties(cl_uint n,
 /* From here on the loader tears drivers down: nothing may be asked of them any more. */
 LMM_EXPORT cl_int CL_API_CALL clDeinitLayer(void)
 {
+	atomic_store(&lmm_cl_is_over, 1);
 	memset(&layer, 0, sizeof(layer));
 	return CL_SUCCESS;
 }
@@ -116,12 +122,15 @@ static const struct {
 	size_t offset;
 } functions[] = { LMM_CL_HOOKS(NAMED) LMM_CL_USED(NAMED) };
 
-LMM_COLD static int bind_slowly(const void *ra)
+/*
+ * Not as the caller's code would find them: that may be a wrapper of these very names, which asks for each again and gets our hook.
+ */
+LMM_COLD static int bind_slowly(const void *one)
 {
 	char *table = (char *)&lmm_cl;
 
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(functions); i++) {
-		void *fn = lmm_door_lookup(functions[i].name, ra);
+		void *fn = lmm_door_beside(functions[i].name, one);
 
 		memcpy(table + functions[i].offset, &fn, sizeof(fn));
 	}
@@ -130,11 +139,11 @@ LMM_COLD static int bind_slowly(const void *ra)
 	return lmm_cl.clEnqueueNDRangeKernel ? 0 : -1;
 }
 
-int lmm_cl_bind(const void *ra)
+int lmm_cl_bind(const void *fn)
 {
 	int is = atomic_load_explicit(&is_bound, memory_order_acquire);
 
 	if (lmm_likely(is))
 		return is > 0 ? 0 : -1;
-	return bind_slowly(ra);
+	return bind_slowly(fn);
 }

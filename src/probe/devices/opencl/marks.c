@@ -28,7 +28,7 @@ static LMM_NOINLINE void mark_search(struct lmm_thread *th, const void *tensor)
 
 static bool mark(const void *tensor)
 {
-	struct lmm_thread *th = lmm_self;
+	struct lmm_thread *th = lmm_recording() ? lmm_thread_known() : NULL;
 
 	if (th && th->graph && th->nodes) {
 		uint32_t next = th->mark + 1;

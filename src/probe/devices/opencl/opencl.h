@@ -21,9 +21,11 @@
 extern struct _cl_icd_dispatch lmm_cl;
 /* 1: the loader calls us as a layer; calls that come by another way are passed on unseen. */
 extern _Atomic int lmm_cl_is_layer;
+/* 1: the loader takes its drivers down: nothing may be asked of them any more. */
+extern _Atomic int lmm_cl_is_over;
 
-/* Fills lmm_cl by looking the functions up as the code at ra would. 0, or -1 if there is no OpenCL. */
-int lmm_cl_bind(const void *ra);
+/* Fills lmm_cl with the functions of the library that has fn, one of them. 0, or -1 if there is no OpenCL. */
+int lmm_cl_bind(const void *fn);
 
 #define LMM_CL_NOTHING(ret)                                                                        \
 	__builtin_choose_expr(__builtin_types_compatible_p(ret, cl_int), CL_INVALID_OPERATION, NULL)
@@ -40,7 +42,8 @@ int lmm_cl_bind(const void *ra);
 	}                                                                                          \
 	LMM_EXPORT ret(*lmm_orig_##symbol) params;                                                 \
 	static struct lmm_door door_##symbol = { .name = #symbol,                                  \
-						 .orig = (void **)&lmm_orig_##symbol };            \
+						 .orig = (void **)&lmm_orig_##symbol,              \
+						 .has_wrappers = true };                           \
 	LMM_EXPORT ret lmm_hook_##symbol params;                                                   \
 	LMM_EXPORT ret lmm_hook_##symbol params                                                    \
 	{                                                                                          \
@@ -48,7 +51,7 @@ int lmm_cl_bind(const void *ra);
 		if (!fn)                                                                           \
 			return LMM_CL_NOTHING(ret);                                                \
 		if (atomic_load_explicit(&lmm_cl_is_layer, memory_order_relaxed) ||                \
-		    LMM_FOREIGN(symbol) || lmm_cl_bind(__builtin_return_address(0)))               \
+		    LMM_FOREIGN(symbol) || lmm_cl_bind((const void *)fn))                          \
 			return fn args;                                                            \
 		return do_##symbol args;                                                           \
 	}                                                                                          \
@@ -65,8 +68,9 @@ int lmm_cl_bind(const void *ra);
 struct lmm_cl_pending {
 	/* position + 1 when filled, so that a reader knows a finished entry from one that is being written */
 	_Atomic uint32_t ready;
-	cl_event event;	 /* ours to release; NULL: done */
-	uint64_t t0, t1; /* before and after the enqueueing call */
+	cl_event event; /* ours to release; NULL: done */
+	uint64_t t0,
+		t1; /* before and after the enqueueing call; t1 0: the driver need not have stamped it in between */
 };
 
 struct lmm_cl_queue {
@@ -77,32 +81,58 @@ struct lmm_cl_queue {
 	bool is_timed;	  /* its commands can be timed */
 	bool is_ordered;  /* commands end in the order in which they were handed over */
 	bool is_injected; /* the profiling bit is ours, not the application's */
+	bool is_refused;  /* the driver makes no queue with that bit */
 	bool has_list;	  /* made with a property list: asked[] */
+	bool is_released; /* by the application; its events may live */
 	uint8_t n_asked;
 	cl_queue_properties asked[LMM_CL_ASKED_MAX];
 	_Atomic uint32_t head;	  /* next position; a command's number */
 	_Atomic uint32_t tail;	  /* positions before are done */
 	atomic_flag is_harvested; /* by one thread at a time; who finds it set goes on */
 	bool has_timer;		  /* clGetDeviceAndHostTimer() works */
-	uint64_t clock_t;	  /* when its device's clock was last said */
+	uint32_t told;		  /* the session in which it was described */
+	uint32_t clock_session;	  /* the one in which its device's clock was last said */
+	uint64_t clock_t;	  /* when that was */
 	uint32_t clock_error;
 	struct lmm_cl_pending pending[LMM_CL_PENDING];
 };
 
 /* The queue of that handle; NULL: not one of ours (made before we were there, or too many). */
 struct lmm_cl_queue *lmm_cl_queue_find(cl_command_queue handle);
+/* One that was made before we were there, or before the recording: noted as it is. NULL: there are too many. */
+struct lmm_cl_queue *lmm_cl_queue_adopt(cl_command_queue handle);
 /* All that were made, in order; *n gets how many. Entries are never freed. */
 struct lmm_cl_queue *const *lmm_cl_queues(unsigned *n);
 
+/* For whoever goes through them and writes. */
+void lmm_cl_queues_lock(void);
+void lmm_cl_queues_unlock(void);
+/* Says so if there were too many to know them all. */
+void lmm_cl_queues_full_say(void);
+
+/* ---- recordings.c ------------------------------------------------------------------------------- */
+
+/* The session that is told of the queues. They are known while nobody records, and it is its first command that tells. */
+extern _Atomic uint32_t lmm_cl_told;
+void lmm_cl_recording_begin(void);
+/* Describes the queue in this session; with the lock held. */
+void lmm_cl_queue_describe(struct lmm_cl_queue *q);
+
+/* This session; never 0. */
+static inline uint32_t lmm_cl_session(void)
+{
+	return atomic_load_explicit(&lmm_session_number, memory_order_relaxed) + 1;
+}
+
 /* ---- kernels (objects.c) ------------------------------------------------------------------------ */
 
-/* Number of a kernel object, described when it is first seen. */
-uint32_t lmm_cl_kernel_number(cl_kernel kernel);
+/* Number of a kernel object, described when it is first seen; *is_first is set if nothing of that name and program was before. */
+uint32_t lmm_cl_kernel_number(cl_kernel kernel, bool *is_first);
 /* Number of a command that is not a kernel: enum lmm_kernel_kind. */
 uint32_t lmm_cl_kind_number(enum lmm_kernel_kind kind);
 
-/* How many further times the kernel is to be enqueued: 0 but in a calibration run of `lmmeter verify`. */
-uint32_t lmm_cl_repeats(cl_kernel kernel);
+/* Number of a kernel of our own (repeat.h). */
+uint32_t lmm_cl_named_number(const char *name);
 /* Number of a recorded sequence of kernels; `hash` and `name` say which. */
 uint32_t lmm_cl_sequence_number(uint64_t hash, const char *name);
 void lmm_cl_kernels_after_fork(void);
@@ -117,15 +147,21 @@ struct lmm_cl_command {
 	struct lmm_cl_queue *q; /* NULL: not recorded */
 	cl_event own;
 	uint64_t t;
+	uint32_t recording; /* in which it began */
 	bool is_timed;
-	bool is_sample; /* of what a call costs, timed or not */
+	bool is_sample;	  /* of what a call costs, timed or not */
+	bool has_to_wait; /* for other events: some drivers stamp QUEUED when these have ended */
 };
-cl_event *lmm_cl_command_begin(struct lmm_cl_command *c, cl_command_queue queue, cl_event *event);
+cl_event *lmm_cl_command_begin(struct lmm_cl_command *c, cl_command_queue queue, cl_uint n_wait,
+			       cl_event *event);
 /* The driver has no more events, of which ours are some: true if the call is to be made again, with *event as it is then. */
 bool lmm_cl_is_out_of_events(struct lmm_cl_command *c, cl_int rc, cl_event **event);
 /* The driver has answered rc; `asked` is the application's place for the event. */
 void lmm_cl_command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *asked, uint32_t kernel,
 			uint64_t amount);
+
+/* What the driver did from t0 on and will not do again: kernel 0: it built a program; else the kernel's first launch. */
+void lmm_cl_first_use(struct lmm_thread *th, uint64_t t0, uint32_t kernel);
 
 /* ---- harvest.c ---------------------------------------------------------------------------------- */
 
@@ -142,6 +178,8 @@ bool lmm_cl_event_is_held(const struct lmm_cl_queue *q, cl_event event);
 
 /* Smoothed cost of reading one command's times, ticks. */
 double lmm_cl_harvest_cost(void);
+/* A session begins, which has measured nothing. */
+void lmm_cl_harvest_renew(void);
 /* Records that n commands were read from t0 to t1, and what timing a command costs (calibrate.c). */
 void lmm_cl_harvest_put(struct lmm_thread *th, uint64_t t0, uint64_t t1, uint32_t n);
 

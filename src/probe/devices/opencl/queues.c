@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe/devices/opencl/calibrate.h"
 #include "probe/devices/opencl/opencl.h"
 
 #define QUEUES_MAX    64
@@ -23,6 +22,8 @@ static _Atomic unsigned n_queues;
 static _Atomic(struct lmm_cl_queue *) last_found;
 static cl_device_id devices[DEVICES_MAX];
 static unsigned n_devices;
+static _Atomic bool has_injected; /* some queue has the bit from us */
+static _Atomic bool is_full;
 
 struct lmm_cl_queue *lmm_cl_queue_find(cl_command_queue handle)
 {
@@ -63,29 +64,45 @@ static uint16_t device_number(cl_device_id device)
 	return (uint16_t)n_devices++;
 }
 
-static void describe(const struct lmm_cl_queue *q)
+void lmm_cl_queues_lock(void)
 {
-	struct lmm_buf b = { 0 };
-	char name[256] = "";
-
-	if (lmm_cl.clGetDeviceInfo(q->device, CL_DEVICE_NAME, sizeof(name), name, NULL))
-		name[0] = 0;
-	name[sizeof(name) - 1] = 0;
-	lmm_buf_put_varint(&b, q->number);
-	lmm_buf_put_str(&b, name[0] ? name : "OpenCL device");
-	lmm_buf_put_varint(&b, 1000000000u); /* stamps of OpenCL are nanoseconds by definition */
-	lmm_buf_put_varint(&b, q->device_number);
-	lmm_buf_put_varint(&b, !q->is_ordered);
-	lmm_session_describe(LMM_DESC_QUEUE, &b);
-	lmm_buf_free(&b);
+	pthread_mutex_lock(&lock);
 }
 
-/* An entry whose queue is gone and whose commands have all been read, or a new one. With the lock held. */
+void lmm_cl_queues_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+void lmm_cl_queues_full_say(void)
+{
+	if (!is_full)
+		return;
+	lmm_session_reason(LMM_LEVEL_KERNELS,
+			   "more than %d OpenCL queues: commands of further ones are not seen",
+			   QUEUES_MAX);
+}
+
+/* Its queue is gone, all its commands are done with, and its number says nothing to this session. */
+static bool is_free(const struct lmm_cl_queue *q)
+{
+	return (q->is_released || !atomic_load(&q->handle)) &&
+	       (!lmm_session_is_joined() || q->told != lmm_cl_session()) &&
+	       atomic_load(&q->tail) == atomic_load(&q->head);
+}
+
+/* An entry whose queue is gone, or a new one. With the lock held. */
 static struct lmm_cl_queue *entry_add(void)
 {
 	unsigned n = atomic_load(&n_queues);
 	struct lmm_cl_queue *q;
 
+	for (unsigned i = 0; i < n; i++) {
+		if (is_free(queues[i])) {
+			atomic_store(&queues[i]->handle, NULL);
+			return queues[i];
+		}
+	}
 	if (n == QUEUES_MAX)
 		return NULL;
 	q = calloc(1, sizeof(*q));
@@ -115,6 +132,7 @@ struct wish {
 	bool has_list;			  /* made by the function that takes one */
 	const cl_queue_properties *list;  /* NULL: none */
 	bool is_injected;
+	bool is_refused;
 };
 
 /* Keys with a value each, and a 0 behind them. A list that is too long is not remembered: the driver's answer stands. */
@@ -140,43 +158,70 @@ static void queue_note(cl_command_queue handle, const struct wish *w)
 	if (q) {
 		q->device = w->device;
 		q->device_number = device_number(w->device);
+		q->is_released = false;
+		q->is_refused = w->is_refused;
 		q->is_injected = w->is_injected;
 		q->is_timed = w->is_injected || (w->bits & CL_QUEUE_PROFILING_ENABLE);
 		q->is_ordered = !(w->bits & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 		q->has_timer = lmm_cl.clGetDeviceAndHostTimer != NULL;
 		q->has_list = w->has_list;
+		q->n_asked = 0;
 		if (w->list)
 			list_keep(q, w->list);
-		describe(q);
+		if (w->is_injected)
+			atomic_store_explicit(&has_injected, true, memory_order_relaxed);
+		if (lmm_session_is_joined())
+			lmm_cl_queue_describe(q);
 		atomic_store_explicit(&q->handle, handle, memory_order_release);
+	} else {
+		atomic_store(&is_full, true);
 	}
 	pthread_mutex_unlock(&lock);
-	if (!q) {
-		lmm_session_reason(
-			LMM_LEVEL_KERNELS,
-			"more than %d OpenCL queues: commands of further ones are not seen",
-			QUEUES_MAX);
-	}
-	lmm_cl_calibrate_start();
-	lmm_cl_marks_begin();
+	lmm_cl_queues_full_say();
+	if (lmm_session_is_joined())
+		lmm_cl_marks_begin();
 }
 
-/* The recording begins here, for programs in which nothing began it before. */
+LMM_COLD struct lmm_cl_queue *lmm_cl_queue_adopt(cl_command_queue handle)
+{
+	struct wish w = { .device = NULL };
+
+	if (atomic_load_explicit(&is_full, memory_order_relaxed) || !lmm_cl.clGetCommandQueueInfo ||
+	    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a handle is a pointer, and the pointer is asked for */
+	    lmm_cl.clGetCommandQueueInfo(handle, CL_QUEUE_DEVICE, sizeof(w.device), &w.device,
+					 NULL) ||
+	    lmm_cl.clGetCommandQueueInfo(handle, CL_QUEUE_PROPERTIES, sizeof(w.bits), &w.bits,
+					 NULL))
+		return NULL;
+	queue_note(handle, &w);
+	return lmm_cl_queue_find(handle);
+}
+
+void lmm_cl_queues_forget(void)
+{
+	unsigned n = atomic_load(&n_queues);
+
+	pthread_mutex_lock(&lock);
+	for (unsigned i = 0; i < n; i++)
+		atomic_store(&queues[i]->handle, NULL);
+	atomic_store(&last_found, NULL);
+	pthread_mutex_unlock(&lock);
+}
+
+/* The recording begins here, for programs in which nothing began it before. One that begins later needs the queue as well. */
 static bool is_wanted(void)
 {
 	lmm_probe_start();
 	if (!lmm_session_is_joined())
-		return false;
+		return lmm_session_is_asleep();
 	lmm_engine_describe_unknown("opencl");
 	return true;
 }
 
-static void profiling_refused(void)
+/* The bit costs something on some drivers: while nobody records, only who has asked for it pays. */
+static bool is_injecting(void)
 {
-	lmm_session_reason(
-		LMM_LEVEL_PHASES,
-		"the OpenCL driver makes no queue with profiling: its kernels are counted and "
-		"not timed");
+	return lmm_session_is_joined() || lmm_session_is_prepared();
 }
 
 LMM_CL_HOOK(cl_command_queue, clCreateCommandQueue,
@@ -189,16 +234,14 @@ LMM_CL_HOOK(cl_command_queue, clCreateCommandQueue,
 
 	if (!is_wanted())
 		return lmm_cl.clCreateCommandQueue(context, device, bits, error);
-	if (!(bits & (CL_QUEUE_PROFILING_ENABLE | RECORDABLE))) {
+	if (is_injecting() && !(bits & (CL_QUEUE_PROFILING_ENABLE | RECORDABLE))) {
 		queue = lmm_cl.clCreateCommandQueue(context, device,
 						    bits | CL_QUEUE_PROFILING_ENABLE, error);
 		w.is_injected = queue != NULL;
 	}
-	if (!queue) {
+	w.is_refused = is_injecting() && !w.is_injected;
+	if (!queue)
 		queue = lmm_cl.clCreateCommandQueue(context, device, bits, error);
-		if (queue && !(bits & CL_QUEUE_PROFILING_ENABLE))
-			profiling_refused();
-	}
 	if (queue)
 		queue_note(queue, &w);
 	return queue;
@@ -252,16 +295,15 @@ LMM_CL_HOOK(cl_command_queue, clCreateCommandQueueWithProperties,
 		return lmm_cl.clCreateCommandQueueWithProperties(context, device, list, error);
 	bits = list_bits(list, &n);
 	w.bits = bits ? *bits : 0;
-	if (list_inject(list, injected)) {
+	if (is_injecting() && list_inject(list, injected)) {
 		queue = lmm_cl.clCreateCommandQueueWithProperties(context, device, injected, error);
 		w.is_injected = queue != NULL;
 	}
+	w.is_refused = is_injecting() && !w.is_injected;
 	if (!queue)
 		queue = lmm_cl.clCreateCommandQueueWithProperties(context, device, list, error);
 	if (queue)
 		queue_note(queue, &w);
-	if (queue && !w.is_injected && !(w.bits & CL_QUEUE_PROFILING_ENABLE))
-		profiling_refused();
 	return queue;
 }
 
@@ -283,9 +325,11 @@ LMM_CL_HOOK(cl_int, clGetCommandQueueInfo,
 	     size_t *bytes_out),
 	    (queue, what, bytes, to, bytes_out))
 {
-	struct lmm_cl_queue *q = lmm_cl_queue_find(queue);
+	struct lmm_cl_queue *q = NULL;
 	cl_int rc;
 
+	if (atomic_load_explicit(&has_injected, memory_order_relaxed))
+		q = lmm_cl_queue_find(queue);
 	/* without a list the answer's size is 0, which drivers say by themselves */
 	if (q && q->is_injected && what == PROPERTY_LIST && q->has_list) {
 		return answer(q->asked, q->n_asked * sizeof(q->asked[0]), bytes, to, bytes_out);
@@ -304,17 +348,20 @@ LMM_CL_HOOK(cl_int, clGetCommandQueueInfo,
 
 LMM_CL_HOOK(cl_int, clReleaseCommandQueue, (cl_command_queue queue), (queue))
 {
-	struct lmm_cl_queue *q = lmm_recording() ? lmm_cl_queue_find(queue) : NULL;
+	struct lmm_cl_queue *q = lmm_cl_queue_find(queue);
 	cl_uint n = 0;
 
 	if (!q)
 		return lmm_cl.clReleaseCommandQueue(queue);
 	/* what has ended by now is the last that will be known of it: an event that we keep would keep the queue */
-	lmm_cl_harvest_ended(q);
+	if (lmm_recording())
+		lmm_cl_harvest_ended(q);
 	if (lmm_cl.clGetCommandQueueInfo(queue, CL_QUEUE_REFERENCE_COUNT, sizeof(n), &n, NULL) ==
 		    CL_SUCCESS &&
-	    n == 1)
+	    n == 1) {
 		lmm_cl_let_go(q);
+		q->is_released = true;
+	}
 	return lmm_cl.clReleaseCommandQueue(queue);
 }
 
@@ -332,8 +379,10 @@ LMM_CL_HOOK(cl_int, clGetEventProfilingInfo,
 	    (cl_event event, cl_profiling_info what, size_t bytes, void *to, size_t *bytes_out),
 	    (event, what, bytes, to, bytes_out))
 {
-	struct lmm_cl_queue *q = queue_of(event);
+	struct lmm_cl_queue *q = NULL;
 
+	if (atomic_load_explicit(&has_injected, memory_order_relaxed))
+		q = queue_of(event);
 	/* without us there would be nothing to know */
 	if (q && q->is_injected)
 		return CL_PROFILING_INFO_NOT_AVAILABLE;
@@ -374,9 +423,13 @@ void lmm_cl_after_fork(void)
 
 	/* what is pending can be told by the parent alone; OpenCL itself asks the child to begin anew */
 	pthread_mutex_init(&lock, NULL);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		atomic_store(&queues[i]->handle, NULL);
+		atomic_store(&queues[i]->tail, atomic_load(&queues[i]->head));
+		queues[i]->told = 0;
+	}
 	atomic_store(&last_found, NULL);
+	atomic_store(&lmm_cl_told, 0);
 	lmm_cl_kernels_after_fork();
 }
 

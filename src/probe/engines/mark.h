@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Engines that mark themselves: their tables get our door, the session says when it begins and when a child begins anew. */
+#ifndef LMM_PROBE_ENGINES_MARK_H
+#define LMM_PROBE_ENGINES_MARK_H
+
+#include <stdbool.h>
+
+struct lmm_mark_table;
+
+/* From now on the marks of the object whose table this is come to us; false: it is of a version that is not known here. */
+bool lmm_mark_open(struct lmm_mark_table *table);
+
+/* Opens the tables of all objects that are loaded: where their notes say they are (mark_find.c). */
+void lmm_mark_find(void);
+
+/* The recording word may be another one now: a session was joined, or there is none. */
+void lmm_mark_started(void);
+void lmm_mark_after_fork(void);
+
+#endif
