@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "collect/host.h"
+#include "collect/process.h"
 #include "collect/resolve.h"
 #include "wire/desc.h"
 #include "wire/ring.h"
@@ -44,6 +45,7 @@ struct ring {
 struct process {
 	struct lmm_shm_process *shm; /* NULL: its file has not been seen whole yet */
 	struct lmm_process item;
+	int32_t pid; /* its number here; 0: it cannot be seen */
 	uint8_t announced;
 	uint8_t ended;
 	uint32_t n_rings;
@@ -169,11 +171,13 @@ static void process_attach(struct lmm_collector *c, struct process *p, uint32_t 
 	}
 	p->shm = shm;
 	p->item.process = number;
-	p->item.pid = shm->pid;
-	p->item.parent_pid = shm->parent_pid;
+	p->pid = lmm_process_seen_from_here(shm->pid, shm->pid_namespace);
+	p->item.pid = p->pid ? p->pid : shm->pid;
+	p->item.parent_pid = lmm_process_seen_from_here(shm->parent_pid, shm->pid_namespace);
 	p->item.start_ticks = shm->start_ticks;
 	p->item.op_cost_ps = shm->op_cost_ps;
 	p->item.pair_cost_ps = shm->pair_cost_ps;
+	p->item.joined = shm->has_begun_before != 0;
 	memcpy(p->name, shm->name, sizeof(p->name));
 	p->name[sizeof(p->name) - 1] = 0;
 }
@@ -303,6 +307,9 @@ static int desc_one(struct lmm_collector *c, struct process *p, uint32_t kind, c
 		break;
 	case LMM_ITEM_QUEUE:
 		item.queue.process = p->item.process;
+		break;
+	case LMM_ITEM_NAME:
+		item.name.process = p->item.process;
 		break;
 	default:
 		return 0;
@@ -668,28 +675,42 @@ static void process_drain(struct lmm_collector *c, struct process *p)
 	}
 }
 
-/* A process that has gone: everything it recorded is in its rings; read it, say what was lost, let go. */
-static void process_end(struct lmm_collector *c, struct process *p)
+static void emit_process_end(struct lmm_collector *c, const struct process *p)
 {
 	struct lmm_item item = { .kind = LMM_ITEM_PROCESS_END };
 
-	process_drain(c, p);
-	for (uint32_t k = 0; k < p->n_rings; k++) {
-		if (p->ring[k] && p->ring[k]->shm)
-			emit_loss(c, p->ring[k], ring_lost(p->ring[k]));
-	}
-	c->no_ring_lost += atomic_load(&p->shm->no_ring_lost);
 	item.process_end.process = p->item.process;
 	/* a recovery comes later than the end */
 	item.process_end.ticks = !c->resumed ? lmm_ticks(c->folder->shm->clock)
 				 : p->newest ? p->newest
 					     : p->item.start_ticks;
 	emit(c, &item);
+}
+
+/* No more comes of it: everything it recorded is in its rings; read it, say what was lost, let go. */
+static void process_end(struct lmm_collector *c, struct process *p, int goes_on)
+{
+	process_drain(c, p);
+	for (uint32_t k = 0; k < p->n_rings; k++) {
+		if (p->ring[k] && p->ring[k]->shm)
+			emit_loss(c, p->ring[k], ring_lost(p->ring[k]));
+	}
+	c->no_ring_lost += atomic_load(&p->shm->no_ring_lost);
+	if (!goes_on)
+		emit_process_end(c, p);
 	if (c->opts.flush && c->error == 0)
 		c->error = c->opts.flush(c->opts.sink_ctx);
 	release(c, 0);
 	p->ended = 1;
 	process_close(c, p);
+}
+
+static int is_alive(const struct process *p)
+{
+	if (p->pid)
+		return lmm_process_is_alive(p->pid);
+	/* of a name space that cannot be looked into: it is believed */
+	return atomic_load(&p->shm->state) != LMM_SHM_PROCESS_ENDED;
 }
 
 static void liveness_poll(struct lmm_collector *c)
@@ -705,10 +726,10 @@ static void liveness_poll(struct lmm_collector *c)
 
 		if (!p || !p->shm || p->ended)
 			continue;
-		if (lmm_process_is_alive(p->item.pid)) {
+		if (is_alive(p)) {
 			c->alive++;
 		} else {
-			process_end(c, p);
+			process_end(c, p, 0);
 		}
 	}
 }
@@ -881,14 +902,22 @@ static uint64_t own_cpu_ns(void)
 	       ((uint64_t)u.ru_utime.tv_usec + (uint64_t)u.ru_stime.tv_usec) * 1000u;
 }
 
+/* The recording ends and the process does not. */
+static int goes_on(const struct process *p)
+{
+	return atomic_load(&p->shm->state) != LMM_SHM_PROCESS_ENDED && is_alive(p);
+}
+
 int lmm_collector_finish(struct lmm_collector *c, int exit_status)
 {
 	struct lmm_item item = { .kind = LMM_ITEM_END };
 
 	lmm_collector_poll(c);
 	for (uint32_t i = 0; i < c->n_processes; i++) {
-		if (c->process[i] && c->process[i]->shm && !c->process[i]->ended)
-			process_end(c, c->process[i]);
+		struct process *p = c->process[i];
+
+		if (p && p->shm && !p->ended)
+			process_end(c, p, !c->resumed && goes_on(p));
 	}
 	clock_poll(c, 1);
 	item.end.ticks = c->resumed ? c->newest : lmm_ticks(c->folder->shm->clock);

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "collect/process.h"
 
 #define DEFAULT_MEMORY_BYTES (64u << 20)
 #define DEFAULT_RING_BYTES   (2u << 20)
@@ -48,66 +48,7 @@ static int own_dir(const char *path)
 	return 0;
 }
 
-/* ---- processes ---------------------------------------------------------------------------------- */
-
-/* State letter and start (clock ticks since boot) of a process. 0, -ENOENT if there is none, or another negative errno. */
-static int process_stat(int32_t pid, char *state, uint64_t *started)
-{
-	char path[64], text[1024];
-	const char *p;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return -ENOENT;
-	text[n] = 0;
-	/* the name before it may hold anything */
-	p = strrchr(text, ')');
-	if (!p || !p[1])
-		return -EINVAL;
-	*state = p[2];
-	*started = 0;
-	/* state is field 3, the start field 22 */
-	for (unsigned field = 2; *p && field < 22; p++)
-		field += *p == ' ';
-	*started = strtoull(p, NULL, 10);
-	return 0;
-}
-
-static uint64_t process_started(int32_t pid)
-{
-	uint64_t started = 0;
-	char state = 0;
-
-	return process_stat(pid, &state, &started) ? 0 : started;
-}
-
-static uint64_t pid_namespace(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/pid", &st) ? 0 : (uint64_t)st.st_ino;
-}
-
-int lmm_process_is_alive(int32_t pid)
-{
-	uint64_t started = 0;
-	char state = 0;
-	int rc;
-
-	if (pid <= 0 || (kill(pid, 0) && errno == ESRCH))
-		return 0;
-	rc = process_stat(pid, &state, &started);
-	if (rc)
-		return rc != -ENOENT;
-	return state != 'Z' && state != 'X';
-}
+/* ---- whose it is -------------------------------------------------------------------------------- */
 
 static int collector_is_alive(const struct lmm_shm_session *s)
 {
@@ -115,7 +56,7 @@ static int collector_is_alive(const struct lmm_shm_session *s)
 
 	if (!lmm_process_is_alive(s->collector_pid))
 		return 0;
-	started = process_started(s->collector_pid);
+	started = lmm_process_started(s->collector_pid);
 	return !started || !s->collector_started || started == s->collector_started;
 }
 
@@ -125,18 +66,21 @@ static int has_mapped(int32_t pid, const char *folder)
 	const char *name = strrchr(folder, '/');
 	char path[64], *line = NULL;
 	size_t bytes = 0;
-	int found = 0;
+	int found = 0, has_lines = 0;
 	FILE *maps;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	maps = fopen(path, "re");
 	if (!maps)
 		return errno != ENOENT;
-	while (name && !found && getline(&line, &bytes, maps) > 0)
+	while (name && !found && getline(&line, &bytes, maps) > 0) {
+		has_lines = 1;
 		found = strstr(line, name) != NULL;
+	}
 	free(line);
 	fclose(maps);
-	return found;
+	/* its first thread has ended: then nothing is shown, though the others have it mapped */
+	return found || !has_lines;
 }
 
 /* ---- the folder --------------------------------------------------------------------------------- */
@@ -167,13 +111,13 @@ static void fill_session(struct lmm_shm_session *s, const struct lmm_folder_opts
 	s->device_budget_ppm = opts->device_budget_ppm;
 	s->ring_bytes = opts->ring_bytes ? opts->ring_bytes : DEFAULT_RING_BYTES;
 	s->memory_bytes = opts->memory_bytes ? opts->memory_bytes : DEFAULT_MEMORY_BYTES;
-	s->pid_namespace = pid_namespace();
+	s->pid_namespace = lmm_pid_namespace();
 	s->collector_pid = getpid();
-	s->collector_started = process_started(s->collector_pid);
+	s->collector_started = lmm_process_started(s->collector_pid);
 	if (opts->out_path)
 		snprintf(s->out_path, sizeof(s->out_path), "%s", opts->out_path);
 	atomic_store(&s->op_every, 1);
-	atomic_store(&s->recording, 1);
+	atomic_store(&s->recording, opts->is_asleep ? 0 : 1);
 	s->magic = LMM_SHM_MAGIC;
 }
 
@@ -210,11 +154,26 @@ err_dir:
 	return rc;
 }
 
+int lmm_folder_base(char base[LMM_FOLDER_PATH_BYTES])
+{
+	int rc = -ENOENT;
+
+	for (unsigned i = 0; base_candidate(i, base); i++) {
+		if (base[0] && (rc = own_dir(base)) == 0)
+			return 0;
+	}
+	return rc;
+}
+
 int lmm_folder_create(const struct lmm_folder_opts *opts, struct lmm_folder *out)
 {
 	char base[LMM_FOLDER_PATH_BYTES];
 	int rc = -ENOENT;
 
+	if (opts->base) {
+		memset(out, 0, sizeof(*out));
+		return session_make(opts->base, opts, out);
+	}
 	for (unsigned i = 0; base_candidate(i, base); i++) {
 		int last;
 
@@ -286,7 +245,7 @@ void lmm_folder_close(struct lmm_folder *f, int remove)
 
 void lmm_folder_take_over(struct lmm_folder *f)
 {
-	f->shm->collector_started = process_started(getpid());
+	f->shm->collector_started = lmm_process_started(getpid());
 	f->shm->collector_pid = getpid();
 }
 
@@ -308,7 +267,7 @@ static int32_t traced_pid(const struct lmm_folder *f, uint32_t i)
 		return 0;
 	n = read(fd, &p, sizeof(p));
 	close(fd);
-	return n == (ssize_t)sizeof(p) ? p.pid : 0;
+	return n == (ssize_t)sizeof(p) ? lmm_process_seen_from_here(p.pid, p.pid_namespace) : 0;
 }
 
 unsigned lmm_folder_alive(const struct lmm_folder *f)
@@ -332,8 +291,9 @@ static void said_path(const struct lmm_folder *f, char path[sizeof(f->shm->out_p
 	path[sizeof(f->shm->out_path) - 1] = 0;
 }
 
-static int folder_matches(const char *dir, const char *out_path)
+static int folder_matches(const char *dir, void *ctx)
 {
+	const char *out_path = ctx;
 	struct lmm_folder f;
 	char said[sizeof(f.shm->out_path)];
 	int rc = lmm_folder_open(dir, &f);
@@ -343,7 +303,7 @@ static int folder_matches(const char *dir, const char *out_path)
 	said_path(&f, said);
 	if (strcmp(said, out_path) != 0) {
 		rc = -ENOENT;
-	} else if (f.shm->pid_namespace != pid_namespace() || collector_is_alive(f.shm)) {
+	} else if (f.shm->pid_namespace != lmm_pid_namespace() || collector_is_alive(f.shm)) {
 		rc = -EBUSY;
 	}
 	lmm_folder_close(&f, 0);
@@ -351,8 +311,8 @@ static int folder_matches(const char *dir, const char *out_path)
 }
 
 /* Calls visit for each session folder below base until it returns something else than -ENOENT. */
-static int for_each_session(const char *base, int (*visit)(const char *dir, const char *arg),
-			    const char *arg, char path[LMM_FOLDER_PATH_BYTES])
+static int for_each_session(const char *base, int (*visit)(const char *dir, void *ctx), void *ctx,
+			    char path[LMM_FOLDER_PATH_BYTES])
 {
 	DIR *d = opendir(base);
 	struct dirent *e;
@@ -365,7 +325,7 @@ static int for_each_session(const char *base, int (*visit)(const char *dir, cons
 			continue;
 		if (snprintf(path, LMM_FOLDER_PATH_BYTES, "%s/%s", base, e->d_name) <
 		    LMM_FOLDER_PATH_BYTES)
-			rc = visit(path, arg);
+			rc = visit(path, ctx);
 	}
 	closedir(d);
 	return rc;
@@ -378,7 +338,7 @@ int lmm_folder_find(const char *out_path, char path[LMM_FOLDER_PATH_BYTES])
 
 	for (unsigned i = 0; rc == -ENOENT && base_candidate(i, base); i++) {
 		if (base[0])
-			rc = for_each_session(base, folder_matches, out_path, path);
+			rc = for_each_session(base, folder_matches, (void *)out_path, path);
 	}
 	return rc;
 }
@@ -388,7 +348,7 @@ static int is_abandoned(const struct lmm_folder *f)
 	char said[sizeof(f->shm->out_path)];
 	struct stat st;
 
-	if (f->shm->pid_namespace != pid_namespace() || collector_is_alive(f->shm))
+	if (f->shm->pid_namespace != lmm_pid_namespace() || collector_is_alive(f->shm))
 		return 0;
 	said_path(f, said);
 	if (said[0] && (lstat(said, &st) == 0 || (errno != ENOENT && errno != ENOTDIR)))
@@ -397,11 +357,11 @@ static int is_abandoned(const struct lmm_folder *f)
 }
 
 /* Always -ENOENT: go on. */
-static int sweep_one(const char *dir, const char *arg)
+static int sweep_one(const char *dir, void *ctx)
 {
 	struct lmm_folder f;
 
-	(void)arg;
+	(void)ctx;
 	if (lmm_folder_open(dir, &f) == 0)
 		lmm_folder_close(&f, is_abandoned(&f));
 	return -ENOENT;
@@ -420,4 +380,92 @@ void lmm_folder_sweep(void)
 			continue;
 		for_each_session(base, sweep_one, NULL, path);
 	}
+}
+
+/* ---- what is being recorded --------------------------------------------------------------------- */
+
+struct search {
+	int32_t pid;
+	struct lmm_folder_session *out;
+	unsigned n, max;
+};
+
+static int has_traced(const struct lmm_folder *f, int32_t pid)
+{
+	uint32_t n = atomic_load(&f->shm->n_processes);
+
+	for (uint32_t i = 0; i < n && i < LMM_SHM_PROCESS_MAX; i++) {
+		if (traced_pid(f, i) == pid)
+			return 1;
+	}
+	return 0;
+}
+
+static void traced_fill(const struct lmm_folder *f, struct lmm_folder_session *to)
+{
+	uint32_t n = atomic_load(&f->shm->n_processes);
+
+	for (uint32_t i = 0; i < n && i < LMM_SHM_PROCESS_MAX; i++) {
+		int32_t pid = traced_pid(f, i);
+
+		if (pid <= 0 || !lmm_process_is_alive(pid) || !has_mapped(pid, f->path))
+			continue;
+		to->alive++;
+		to->traced_pid = to->traced_pid ? to->traced_pid : pid;
+	}
+}
+
+/* The oldest ones fall out at the end. */
+static void search_put(struct search *x, const struct lmm_folder *f)
+{
+	struct lmm_folder_session s = { .collector_pid = f->shm->collector_pid,
+					.started = f->shm->collector_started };
+	unsigned at = x->n;
+
+	said_path(f, s.out_path);
+	/* two of the places may be one */
+	for (unsigned i = 0; i < x->n; i++) {
+		if (x->out[i].collector_pid == s.collector_pid &&
+		    strcmp(x->out[i].out_path, s.out_path) == 0)
+			return;
+	}
+	traced_fill(f, &s);
+	while (at > 0 && x->out[at - 1].started < s.started)
+		at--;
+	if (at == x->max)
+		return;
+	x->n += x->n < x->max;
+	memmove(&x->out[at + 1], &x->out[at], (x->n - at - 1) * sizeof(*x->out));
+	x->out[at] = s;
+}
+
+/* Always -ENOENT: all are looked at. */
+static int recording_look(const char *dir, void *ctx)
+{
+	struct search *x = ctx;
+	struct lmm_folder f;
+
+	if (lmm_folder_open(dir, &f))
+		return -ENOENT;
+	if (f.shm->out_path[0] && f.shm->pid_namespace == lmm_pid_namespace() &&
+	    collector_is_alive(f.shm) &&
+	    (!x->pid || f.shm->collector_pid == x->pid || has_traced(&f, x->pid)))
+		search_put(x, &f);
+	lmm_folder_close(&f, 0);
+	return -ENOENT;
+}
+
+unsigned lmm_folder_recordings(int32_t pid, struct lmm_folder_session *out, unsigned max)
+{
+	char base[LMM_FOLDER_PATH_BYTES], path[LMM_FOLDER_PATH_BYTES];
+	struct search x = { .pid = pid, .out = out, .max = max };
+
+	for (unsigned i = 0; base_candidate(i, base); i++) {
+		if (base[0])
+			for_each_session(base, recording_look, &x, path);
+		/* $LMMETER_DIR: what was named is what is meant */
+		if (i == 0 && base[0])
+			break;
+	}
+	return x.n;
 }

@@ -111,6 +111,9 @@ static int drops(struct compaction *k, uint64_t offset, const struct lmm_chunk *
 	switch (c->type) {
 	case LMM_ITEM_EVENTS:
 		return drops_events(k, c);
+	case LMM_ITEM_SAMPLES:
+		/* those up to the next that stands on its own say nothing any more: readers pass over them */
+		return k->drop_bytes != 0;
 	case LMM_ITEM_CHECKPOINT:
 		return offset != k->checkpoint;
 	case LMM_ITEM_LOSS:
@@ -256,6 +259,7 @@ static int replace(struct compaction *k)
 	w->fd = k->fd;
 	w->file_bytes = k->fd_bytes;
 	w->dropped = k->dropped;
+	w->samples.is_set = 0;
 	return 0;
 }
 

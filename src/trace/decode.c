@@ -27,6 +27,8 @@ struct lmm_decoder {
 	struct block shapes;
 	struct block strings;
 	struct lmm_events_state state;
+	struct lmm_samples_state samples;
+	struct lmm_sample sample[LMM_SENSORS_MAX];
 };
 
 struct lmm_decoder *lmm_decoder_create(void)
@@ -44,6 +46,11 @@ void lmm_decoder_destroy(struct lmm_decoder *d)
 	free(d->shapes.data);
 	free(d->strings.data);
 	free(d);
+}
+
+void lmm_decoder_reset(struct lmm_decoder *d)
+{
+	d->samples.is_set = 0;
 }
 
 static int block_reserve(struct block *b, size_t n, size_t size)
@@ -402,6 +409,52 @@ static int get_batch(struct lmm_decoder *d, const struct lmm_chunk *chunk, struc
 	return get_events(&d->state, &col, d->events.data, chunk->count) ? LMM_E_CORRUPT : 1;
 }
 
+/* ---- samples ------------------------------------------------------------------------------------ */
+
+static void get_changes(struct lmm_samples_state *s, struct lmm_cur *c)
+{
+	uint64_t next = 0;
+
+	while (lmm_cur_left(c) && !c->bad) {
+		uint64_t word = lmm_cur_varint(c), gap = word >> 1;
+
+		if (gap >= LMM_SENSORS_MAX - next) {
+			c->bad = 1;
+			return;
+		}
+		next += gap;
+		s->has[next] = !(word & 1);
+		if (s->has[next]) {
+			s->value[next] =
+				(int64_t)((uint64_t)s->value[next] + (uint64_t)lmm_cur_zigzag(c));
+		}
+		next++;
+	}
+}
+
+static int get_samples(struct lmm_decoder *d, const struct lmm_chunk *chunk, struct lmm_cur *c,
+		       struct lmm_samples *out)
+{
+	struct lmm_samples_state *s = &d->samples;
+
+	if (chunk->flags & LMM_CHUNK_KEY)
+		memset(s, 0, sizeof(*s));
+	if (!(chunk->flags & LMM_CHUNK_KEY) && !s->is_set)
+		return 0;
+	s->ticks += lmm_cur_varint(c);
+	get_changes(s, c);
+	s->is_set = !c->bad;
+	out->ticks = s->ticks;
+	out->samples = d->sample;
+	for (uint32_t i = 0; i < LMM_SENSORS_MAX; i++) {
+		if (s->has[i]) {
+			d->sample[out->n++] =
+				(struct lmm_sample){ .sensor = i, .value = s->value[i] };
+		}
+	}
+	return c->bad ? LMM_E_CORRUPT : 1;
+}
+
 int lmm_decode_item(struct lmm_decoder *d, const struct lmm_chunk *c, const uint8_t *raw,
 		    struct lmm_item *item)
 {
@@ -417,6 +470,8 @@ int lmm_decode_item(struct lmm_decoder *d, const struct lmm_chunk *c, const uint
 	}
 	if (c->type == LMM_ITEM_EVENTS)
 		return get_batch(d, c, &cur, &item->events);
+	if (c->type == LMM_ITEM_SAMPLES)
+		return get_samples(d, c, &cur, &item->samples);
 	if (c->type == LMM_ITEM_CHECKPOINT) {
 		item->checkpoint.data = raw;
 		item->checkpoint.size_bytes = c->raw_bytes;

@@ -17,9 +17,13 @@ struct lmm_decoder;
 struct lmm_decoder *lmm_decoder_create(void);	 /* NULL: no memory */
 void lmm_decoder_destroy(struct lmm_decoder *d); /* accepts NULL */
 
+/* Forgets the round of samples that the next one would be told by. */
+void lmm_decoder_reset(struct lmm_decoder *d);
+
 /*
  * raw: c->raw_bytes and LMM_DECODE_PAD more. 1: *item is set; it and what it points to (also into raw) are valid until the
- * next call. 0: a kind that this build does not know. -ENOMEM, LMM_E_CORRUPT or LMM_E_LIMIT otherwise.
+ * next call. 0: a kind that this build does not know, or samples that
+ * are told by a round that was not read. -ENOMEM, LMM_E_CORRUPT or LMM_E_LIMIT otherwise.
  */
 int lmm_decode_item(struct lmm_decoder *d, const struct lmm_chunk *c, const uint8_t *raw,
 		    struct lmm_item *item);

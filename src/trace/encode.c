@@ -239,6 +239,56 @@ int lmm_encode_item(const struct lmm_item *item, struct lmm_buf *out)
 	return rc;
 }
 
+/* ---- samples ------------------------------------------------------------------------------------ */
+
+/* How many sensors are passed over since the last one named, and if this one is silent now; then by how much it differs. */
+static void put_sample(struct lmm_samples_state *s, uint32_t sensor, uint32_t *next, int has,
+		       int64_t value, struct lmm_buf *out)
+{
+	if (s->has[sensor] == has && (!has || s->value[sensor] == value))
+		return;
+	lmm_buf_put_varint(out, (uint64_t)(sensor - *next) << 1 | !has);
+	if (has) {
+		lmm_buf_put_zigzag(out, (int64_t)((uint64_t)value - (uint64_t)s->value[sensor]));
+		s->value[sensor] = value;
+	}
+	s->has[sensor] = (uint8_t)has;
+	*next = sensor + 1;
+}
+
+static int samples_are_valid(const struct lmm_samples *x)
+{
+	for (uint32_t i = 0; i < x->n; i++) {
+		if (x->samples[i].sensor >= LMM_SENSORS_MAX ||
+		    (i && x->samples[i].sensor <= x->samples[i - 1].sensor))
+			return 0;
+	}
+	return 1;
+}
+
+int lmm_encode_samples(struct lmm_samples_state *state, const struct lmm_samples *samples,
+		       struct lmm_buf *out)
+{
+	uint32_t next = 0, at = 0;
+
+	if (!samples_are_valid(samples)) {
+		state->is_set = 0;
+		return -EINVAL;
+	}
+	if (!state->is_set)
+		memset(state, 0, sizeof(*state));
+	lmm_buf_put_varint(out, samples->ticks - state->ticks);
+	state->ticks = samples->ticks;
+	for (uint32_t i = 0; i < LMM_SENSORS_MAX; i++) {
+		int has = at < samples->n && samples->samples[at].sensor == i;
+
+		put_sample(state, i, &next, has, has ? samples->samples[at].value : 0, out);
+		at += has;
+	}
+	state->is_set = !out->overflow;
+	return out->overflow ? -ENOMEM : 0;
+}
+
 /* ---- events ------------------------------------------------------------------------------------- */
 
 #define TIME_BYTES_MAX 4

@@ -53,7 +53,7 @@ static const struct lmm_field lmm_fields_process[] = {
 	LMM_U(process.process),	     LMM_S(process.pid),	   LMM_S(process.parent_pid),
 	LMM_STR(process.name),	     LMM_STR(process.engine_name), LMM_STR(process.engine_version),
 	LMM_STR(process.door),	     LMM_U(process.start_ticks),   LMM_U(process.op_cost_ps),
-	LMM_U(process.pair_cost_ps),
+	LMM_U(process.pair_cost_ps), LMM_U(process.joined),
 };
 
 static const struct lmm_field lmm_fields_stream[] = {
@@ -92,6 +92,12 @@ static const struct lmm_field lmm_fields_queue[] = {
 	LMM_U(queue.ticks_per_second), LMM_U(queue.device_number), LMM_U(queue.out_of_order),
 };
 
+static const struct lmm_field lmm_fields_name[] = {
+	LMM_U(name.process),
+	LMM_U(name.number),
+	LMM_STR(name.text),
+};
+
 static const struct lmm_field lmm_fields_loss[] = {
 	LMM_U(loss.stream),
 	LMM_U(loss.emitted),
@@ -113,6 +119,13 @@ static const struct lmm_field lmm_fields_end[] = {
 	LMM_S(end.exit_status),
 	LMM_U(end.collector_cpu_ns),
 	LMM_U(end.no_ring_lost),
+};
+
+static const struct lmm_field lmm_fields_sensor[] = {
+	LMM_U(sensor.sensor),	LMM_U(sensor.kind),	LMM_U(sensor.component),
+	LMM_STR(sensor.name),	LMM_STR(sensor.unit),	LMM_STR(sensor.source),
+	LMM_STR(sensor.states), LMM_STR(sensor.absent), LMM_S(sensor.limit),
+	LMM_U(sensor.part_of),
 };
 
 struct lmm_fields {
@@ -138,9 +151,11 @@ static const struct lmm_fields lmm_item_fields[] = {
 	[LMM_ITEM_DROPPED] = LMM_FIELDS(lmm_fields_dropped),
 	[LMM_ITEM_PROCESS_END] = LMM_FIELDS(lmm_fields_process_end),
 	[LMM_ITEM_END] = LMM_FIELDS(lmm_fields_end),
+	[LMM_ITEM_SENSOR] = LMM_FIELDS(lmm_fields_sensor),
+	[LMM_ITEM_NAME] = LMM_FIELDS(lmm_fields_name),
 };
 
-/* The plain item's fields; fields is NULL for EVENTS, GRAPH, CHECKPOINT and unknown kinds. */
+/* The plain item's fields; fields is NULL for EVENTS, GRAPH, CHECKPOINT, SAMPLES and unknown kinds. */
 static inline struct lmm_fields lmm_fields_of(unsigned kind)
 {
 	static const struct lmm_fields none = { NULL, 0 };

@@ -32,6 +32,8 @@ enum lmm_coding {
 
 /* Flag of an EVENTS chunk: the batch goes on in the next chunk; a recovery takes all of it or none. */
 #define LMM_CHUNK_CONTINUED 1u
+/* Flag of a SAMPLES chunk: it stands on its own; others tell the difference to the one before. */
+#define LMM_CHUNK_KEY 2u
 
 struct lmm_chunk {
 	uint8_t type; /* enum lmm_item_kind */
@@ -83,6 +85,14 @@ static inline uint64_t *lmm_events_state_clock(struct lmm_events_state *s, unsig
 {
 	return type == LMM_EV_COMPLETION ? &s->t_completion : &s->t;
 }
+
+/* The round of samples that the next one is told by. */
+struct lmm_samples_state {
+	uint8_t is_set; /* 0: only one that stands on its own may follow */
+	uint64_t ticks;
+	int64_t value[LMM_SENSORS_MAX];
+	uint8_t has[LMM_SENSORS_MAX];
+};
 
 static inline void lmm_chunk_put(uint8_t out[LMM_CHUNK_HEADER_BYTES], const struct lmm_chunk *c)
 {

@@ -273,7 +273,7 @@ static int take_chunk(struct lmm_trace *tr, const struct lmm_chunk *c, const uin
 {
 	int rc;
 
-	if (c->type == 0 || c->type > LMM_ITEM_END)
+	if (c->type == 0 || c->type > LMM_ITEM_NAME)
 		return 0; /* kinds to come may be coded in ways to come */
 	if (tr->is_skimming && c->type == LMM_ITEM_EVENTS)
 		return 0;
@@ -342,6 +342,7 @@ int lmm_trace_rewind(struct lmm_trace *tr)
 	tr->state = LMM_TRACE_READING;
 	tr->has_ended = 0;
 	tr->window.n = 0;
+	lmm_decoder_reset(tr->decoder);
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "trace/writer_internal.h"
 
 #define WRITE_AT_BYTES	   (256u << 10) /* written out when this much has come together */
+#define SAMPLES_PER_KEY	   64		/* rounds; what --max-size leaves begins with one */
 #define COMPRESS_MIN_BYTES 64		/* below this a compressor has nothing to find */
 
 /* ---- bytes to the file -------------------------------------------------------------------------- */
@@ -205,6 +206,26 @@ static int take_events(struct lmm_trace_writer *w, const struct lmm_events *batc
 	return 0;
 }
 
+static int put_samples(struct lmm_trace_writer *w, const struct lmm_samples *samples)
+{
+	struct lmm_chunk c = { .type = LMM_ITEM_SAMPLES };
+	int rc;
+
+	if (w->samples_since_key == SAMPLES_PER_KEY)
+		w->samples.is_set = 0;
+	if (!w->samples.is_set) {
+		c.flags = LMM_CHUNK_KEY;
+		w->samples_since_key = 0;
+	}
+	w->samples_since_key++;
+	rc = lmm_encode_samples(&w->samples, samples, &w->payload);
+	if (rc == 0)
+		rc = put_chunk(w, &c);
+	if (rc)
+		w->samples.is_set = 0;
+	return rc;
+}
+
 static int take_item(struct lmm_trace_writer *w, const struct lmm_item *item)
 {
 	struct lmm_chunk c = { .type = (uint8_t)item->kind };
@@ -215,6 +236,11 @@ static int take_item(struct lmm_trace_writer *w, const struct lmm_item *item)
 	if (item->kind == LMM_ITEM_LOSS)
 		c.stream = item->loss.stream;
 	lmm_buf_clear(&w->payload);
+	if (item->kind == LMM_ITEM_SAMPLES)
+		return put_samples(w, &item->samples);
+	/* a reader may begin there */
+	if (item->kind == LMM_ITEM_CHECKPOINT)
+		w->samples.is_set = 0;
 	rc = lmm_encode_item(item, &w->payload);
 	return rc ? rc : put_chunk(w, &c);
 }

@@ -31,6 +31,8 @@ struct lmm_trace_writer {
 	struct lmm_encoder *encoder;
 	struct lmm_buf payload;
 	struct lmm_dropped dropped;
+	struct lmm_samples_state samples;
+	uint32_t samples_since_key;
 	struct lmm_pending pending;
 };
 
