@@ -21,6 +21,7 @@ static int tables_create(struct lmm_analysis *a)
 	a->loads = calloc(LMM_I_LOADS, sizeof(*a->loads));
 	a->device_names = calloc(LMM_I_DEVICE_NAMES, sizeof(*a->device_names));
 	a->queues = calloc(LMM_I_QUEUES, sizeof(*a->queues));
+	a->named = calloc(LMM_I_NAMED, sizeof(*a->named));
 	a->device_clocks = calloc(LMM_I_DEVICES, sizeof(*a->device_clocks));
 	a->streams = calloc(LMM_I_STREAMS, sizeof(struct stream *));
 	a->flights = calloc(LMM_I_FLIGHT, sizeof(*a->flights));
@@ -34,10 +35,13 @@ static int tables_create(struct lmm_analysis *a)
 	a->idles = calloc(LMM_I_IDLES, sizeof(*a->idles));
 	a->requests = calloc(LMM_I_REQUESTS, sizeof(*a->requests));
 	a->done = calloc(LMM_RESULT_REQUESTS_MAX, sizeof(*a->done));
+	a->sensors = lmm__sensors_create();
+	a->moments = calloc(1, sizeof(*a->moments));
 	return a->bases && a->base_slots && a->keys && a->key_slots && a->processes && a->models &&
-	       a->loads && a->device_names && a->queues && a->device_clocks && a->streams &&
-	       a->flights && a->flights_used && a->main && a->warm && a->contexts && a->facts &&
-	       a->steps && a->tokenizes && a->idles && a->requests && a->done;
+	       a->loads && a->device_names && a->queues && a->named && a->device_clocks &&
+	       a->streams && a->flights && a->flights_used && a->main && a->warm && a->contexts &&
+	       a->facts && a->steps && a->tokenizes && a->idles && a->requests && a->done &&
+	       a->sensors && a->moments;
 }
 
 struct lmm_analysis *lmm_analysis_create(void)
@@ -78,10 +82,13 @@ static void contents_free(struct lmm_analysis *a)
 		lmm_hist_free(&a->requests[i].gaps);
 		lmm_hist_free(&a->requests[i].idle);
 	}
+	for (uint32_t i = 0; a->named && i < a->n_named; i++)
+		lmm_hist_free(&a->named[i].hist);
 	lmm__ledger_destroy(a->main);
 	lmm__ledger_destroy(a->warm);
 	lmm_hist_free(&a->ttft);
 	lmm_hist_free(&a->tpot);
+	lmm_hist_free(&a->duration);
 	lmm_hist_free(&a->itl);
 	lmm_hist_free(&a->device_errors);
 	lmm__text_free(&a->text);
@@ -99,6 +106,7 @@ void lmm__analysis_clear(struct lmm_analysis *a)
 	free(a->loads);
 	free(a->device_names);
 	free(a->queues);
+	free(a->named);
 	free(a->device_clocks);
 	free(a->streams);
 	free(a->flights);
@@ -110,7 +118,22 @@ void lmm__analysis_clear(struct lmm_analysis *a)
 	free(a->idles);
 	free(a->requests);
 	free(a->done);
+	lmm__sensors_destroy(a->sensors);
+	free(a->moments);
 	memset(a, 0, sizeof(*a));
+}
+
+unsigned lmm_analysis_phase(const struct lmm_analysis *a)
+{
+	const struct stream *newest = NULL;
+
+	for (uint32_t i = 0; i < LMM_I_STREAMS; i++) {
+		const struct stream *s = a->streams[i];
+
+		if (s && s->depth && (!newest || s->newest > newest->newest))
+			newest = s;
+	}
+	return newest ? newest->frames[newest->depth - 1].phase : LMM_PHASE_NONE;
 }
 
 void lmm_analysis_destroy(struct lmm_analysis *a)
@@ -172,7 +195,10 @@ static void process_put(struct lmm_analysis *a, const struct lmm_process *from)
 	p->start = from->start_ticks;
 	p->op_cost_ps = from->op_cost_ps;
 	p->pair_cost_ps = from->pair_cost_ps;
-	p->is_bench = strcmp(from->name, "llama-bench") == 0;
+	p->is_joined = from->joined;
+	p->is_marked = strcmp(from->door, "mark") == 0;
+	/* its warm-up is over by then */
+	p->is_bench = !from->joined && strcmp(from->name, "llama-bench") == 0;
 	own_ticks_set(a, p);
 }
 
@@ -364,6 +390,9 @@ int lmm_analysis_item(void *ctx, const struct lmm_item *item)
 	case LMM_ITEM_QUEUE:
 		queue_put(a, &item->queue);
 		break;
+	case LMM_ITEM_NAME:
+		lmm__name_put(a, &item->name);
+		break;
 	case LMM_ITEM_LOSS:
 		lmm__stream_loss(a, &item->loss);
 		break;
@@ -375,6 +404,12 @@ int lmm_analysis_item(void *ctx, const struct lmm_item *item)
 		break;
 	case LMM_ITEM_END:
 		end_put(a, &item->end);
+		break;
+	case LMM_ITEM_SENSOR:
+		lmm__sensor_put(a, &item->sensor);
+		break;
+	case LMM_ITEM_SAMPLES:
+		lmm__samples_take(a, &item->samples);
 		break;
 	default:
 		break; /* of a later version */

@@ -27,6 +27,9 @@ int lmm_analysis_load(struct lmm_analysis *a, const void *data, size_t size_byte
 struct lmm_result *lmm_analysis_result(const struct lmm_analysis *a);
 void lmm_result_destroy(struct lmm_result *r);
 
+/* The innermost phase of the thread that told the newest one; LMM_PHASE_NONE: none is open. For views of what goes on. */
+unsigned lmm_analysis_phase(const struct lmm_analysis *a);
+
 struct lmm_analysis_file_opts {
 	int recompute; /* 1: ignore stored checkpoints and go through all records */
 };
@@ -37,5 +40,18 @@ struct lmm_analysis_file_opts {
  */
 int lmm_analysis_file(const char *path, const struct lmm_analysis_file_opts *opts,
 		      struct lmm_result **result, enum lmm_trace_state *state);
+
+/* ---- a recording that is still being written ---------------------------------------------------- */
+
+struct lmm_follow;
+
+/* 0, or the errors of lmm_trace_open(). What is there already is taken by the first poll. */
+int lmm_follow_open(const char *path, struct lmm_follow **out);
+/* Takes what has been written since. 1: it goes on. 0: it was closed in good order. Or a negative error. */
+int lmm_follow_poll(struct lmm_follow *f);
+/* What was taken so far; good until the next poll. */
+const struct lmm_analysis *lmm_follow_analysis(const struct lmm_follow *f);
+/* Accepts NULL. */
+void lmm_follow_close(struct lmm_follow *f);
 
 #endif

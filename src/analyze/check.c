@@ -30,6 +30,8 @@ static int names_check(const struct lmm_analysis *a)
 		rc |= texts_check(a, &a->models[i].name, 5);
 	for (uint32_t i = 0; i < a->n_device_names; i++)
 		rc |= texts_check(a, &a->device_names[i].name, 2);
+	for (uint32_t i = 0; i < a->n_named; i++)
+		rc |= texts_check(a, &a->named[i].name, 1);
 	for (uint32_t i = 0; i < a->n_queues; i++)
 		rc |= texts_check(a, &a->queues[i].device, 1);
 	return rc;
@@ -87,6 +89,10 @@ static int events_check(const struct lmm_analysis *a)
 		/* an undecided one is booked when its context is decided */
 		if (r->state == REQUEST_HELD &&
 		    !lmm__context((struct lmm_analysis *)(uintptr_t)a, r->context))
+			return -1;
+	}
+	for (uint32_t i = 0; i < a->n_tokenizes; i++) {
+		if (a->tokenizes[i].phase >= LMM_PHASE_COUNT)
 			return -1;
 	}
 	for (uint32_t i = 0; (i = lmm__flight_next(a, i)) < LMM_I_FLIGHT; i++) {

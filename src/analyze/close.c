@@ -45,7 +45,7 @@ static void spans_add(struct lmm_analysis *a, uint64_t t0, uint64_t t1)
 
 static int tokenize_fits(const struct request *r, const struct tokenize *x)
 {
-	return x->process == r->process && x->t1 <= r->first;
+	return x->process == r->process && x->t1 <= r->first && !x->is_begin;
 }
 
 static struct tokenize *tokenize_find(struct lmm_analysis *a, const struct request *r)
@@ -70,6 +70,18 @@ static void lead_add(struct tally *into, uint64_t ticks, uint64_t count)
 {
 	into->ticks += ticks;
 	into->count += count;
+}
+
+struct tokenize *lmm__request_begin(const struct lmm_analysis *a, const struct request *r)
+{
+	for (uint32_t i = a->n_tokenizes; i-- > 0;) {
+		struct tokenize *x = &a->tokenizes[i];
+
+		if (x->is_begin && x->context == r->context && x->seq == r->seq &&
+		    x->t1 <= r->first)
+			return x;
+	}
+	return NULL;
 }
 
 /* What lies between the tokenize and the first step: known by sums of its own, since then the stream's were counted. */
@@ -118,37 +130,86 @@ static void done_count(struct lmm_analysis *a, const struct done *d)
 {
 	a->requests_total++;
 	a->output_tokens += d->tokens;
+	a->processes[d->process].requests++;
+	a->processes[d->process].output_tokens += d->tokens;
 	spans_add(a, d->start, d->end);
-	if (d->tokens)
+	/* of what was under way before, nobody knows the begin */
+	if (!d->is_joined)
+		lmm_hist_add(&a->duration, lmm__minus(d->end, d->start));
+	if (d->tokens && !d->is_joined)
 		lmm_hist_add(&a->ttft, lmm__minus(d->first_token, d->start));
 	if (d->tokens > 1)
 		lmm_hist_add(&a->tpot, lmm__minus(d->last_token, d->first_token) / (d->tokens - 1));
 	if (d->sums[LMM_PHASE_WAITING].count) {
-		lmm_hist_add(&a->main->phases[LMM_PHASE_WAITING].hist,
+		lmm_hist_add(&a->main->phases[LMM_PHASE_WAITING].hist.steady,
 			     d->sums[LMM_PHASE_WAITING].ticks);
 	}
 }
 
-static void done_tokens(struct lmm_analysis *a, const struct request *r, struct done *d)
+static int is_guessed(struct lmm_analysis *a, const struct request *r)
 {
 	const struct context *c = lmm__context(a, r->context);
-	int is_guess = r->tokens == 0 && (!c || c->tokens == 0);
+
+	return r->tokens == 0 && (!c || c->tokens == 0);
+}
+
+uint64_t lmm__tokens_settled(struct lmm_analysis *a)
+{
+	uint64_t sum = a->output_tokens;
+
+	for (uint32_t i = 0; i < a->n_requests; i++) {
+		const struct request *r = &a->requests[i];
+		const struct context *c = lmm__context(a, r->context);
+
+		if (!r->is_warm && (!c || c->is_decided))
+			sum += is_guessed(a, r) ? r->guessed : r->tokens;
+	}
+	return sum;
+}
+
+static void done_tokens(struct lmm_analysis *a, const struct request *r, struct done *d)
+{
+	int is_guess = is_guessed(a, r);
 
 	d->tokens = is_guess ? r->guessed : r->tokens;
 	d->first_token = is_guess ? r->first_guess : r->first_token;
 	d->last_token = is_guess ? r->last_guess : r->last_token;
 }
 
+/* Its start, and what lies between that and its first step. */
+static void start_claim(struct lmm_analysis *a, struct request *r, struct done *d)
+{
+	struct tokenize *begin = lmm__request_begin(a, r), *x = tokenize_find(a, r);
+
+	if (begin && x && x->t0 < begin->t0)
+		x = NULL; /* another's */
+	if (!x && !begin)
+		return;
+	d->start = begin ? begin->t0 : x->t0;
+	/* behind a begin on the thread of the first step the sums have all of the thread's own */
+	if (x && (!begin || x->stream != begin->stream || begin->stream != r->first_stream))
+		lead_add(&d->sums[x->phase], x->ticks, 1);
+	lead_claim(r, begin ? begin : x, d->sums);
+	if (begin && begin->stream != r->first_stream && x) {
+		d->sums[LMM_PHASE_WAITING].ticks =
+			lmm__minus(d->sums[LMM_PHASE_WAITING].ticks, x->ticks);
+	}
+	if (x)
+		tokenize_remove(a, x);
+	if (begin)
+		tokenize_remove(a, lmm__request_begin(a, r));
+}
+
 static void request_book(struct lmm_analysis *a, struct request *r)
 {
 	const struct mark *m = lmm__request_mark(r);
-	struct tokenize *x = tokenize_find(a, r);
 	struct done d = { 0 }, *to;
 
 	d.process = r->process;
 	d.context_id = r->context_id;
 	d.seq = r->seq;
 	d.is_complete = r->is_complete;
+	d.is_joined = r->is_joined;
 	d.start = r->start;
 	d.end = m ? m->t : r->newest;
 	d.computed = r->computed;
@@ -157,15 +218,10 @@ static void request_book(struct lmm_analysis *a, struct request *r)
 	d.decode_steps = r->decode_steps;
 	memcpy(d.sums, m ? m->sums : r->sums, sizeof(d.sums));
 	done_tokens(a, r, &d);
-	if (x) {
-		d.start = x->t0;
-		lead_add(&d.sums[LMM_PHASE_TOKENIZE], x->ticks, 1);
-		lead_claim(r, x, d.sums);
-		tokenize_remove(a, x);
-	}
+	start_claim(a, r, &d);
 	done_count(a, &d);
 	if (lmm_hist_merge(&a->itl, &r->gaps) ||
-	    lmm_hist_merge(&a->main->phases[LMM_PHASE_UNACCOUNTED].hist, &r->idle))
+	    lmm_hist_merge(&a->main->phases[LMM_PHASE_UNACCOUNTED].hist.steady, &r->idle))
 		a->failed = 1;
 	to = done_slot(a, d.start);
 	if (to)
@@ -262,7 +318,7 @@ static int is_finished(struct lmm_analysis *a, const struct request *r)
 	return a->processes[r->process].has_ended && (!s || s->depth == 0);
 }
 
-void lmm__finish(struct lmm_analysis *a)
+void lmm__settle(struct lmm_analysis *a)
 {
 	for (unsigned i = 0; i < LMM_I_STREAMS; i++) {
 		if (a->streams[i])
@@ -271,6 +327,11 @@ void lmm__finish(struct lmm_analysis *a)
 	lmm__facts_flush(a);
 	for (uint32_t i = 0; i < LMM_I_STEPS; i++)
 		lmm__step_flush(a, &a->steps[i]);
+}
+
+void lmm__finish(struct lmm_analysis *a)
+{
+	lmm__settle(a);
 	for (uint32_t i = 0; i < a->n_requests;) {
 		struct request *r = &a->requests[i];
 

@@ -106,12 +106,24 @@ struct context *lmm__context_get(struct lmm_analysis *a, uint32_t process, uint3
 
 /* ---- first stage -------------------------------------------------------------------------------- */
 
+static int is_known(unsigned hint)
+{
+	return (hint >= LMM_HINT_MEMORY_CLEAR && hint <= LMM_HINT_CONTEXT_FREE) ||
+	       hint == LMM_HINT_REQUEST_BEGIN || hint == LMM_HINT_REQUEST_END;
+}
+
+/* What ends what a context has held by then. */
+static int is_cut(unsigned hint)
+{
+	return hint == LMM_HINT_MEMORY_CLEAR || hint == LMM_HINT_PERF_RESET;
+}
+
 void lmm__context_hint(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e,
 		       uint32_t *serial)
 {
 	struct context *c;
 
-	if (e->phase < LMM_HINT_MEMORY_CLEAR || e->phase > LMM_HINT_CONTEXT_FREE) {
+	if (!is_known(e->phase)) {
 		s->invalid++;
 		return;
 	}
@@ -134,7 +146,7 @@ void lmm__context_hint(struct lmm_analysis *a, struct stream *s, const struct lm
 	if (e->phase == LMM_HINT_WARMUP_ON || e->phase == LMM_HINT_WARMUP_OFF) {
 		c->is_warm1 = e->phase == LMM_HINT_WARMUP_ON;
 		lmm__runs_resettle(a);
-	} else if (e->phase != LMM_HINT_SEQ_RM && !c->is_decided) {
+	} else if (is_cut(e->phase) && !c->is_decided) {
 		held_open(a, c, e->t);
 	}
 }

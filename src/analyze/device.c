@@ -81,9 +81,15 @@ static struct device_clock *clock_find(const struct lmm_analysis *a, uint32_t pr
 	return NULL;
 }
 
+static double device_rate(const struct lmm_analysis *a, const struct queue *q)
+{
+	return lmm_device_clock_rate(q->ticks_per_second, lmm_clock_fit_rate(&a->fit));
+}
+
 static void device_clock(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	struct device_clock *c = clock_find(a, s->process, e->id);
+	const struct queue *q = queue_find(a, s->process, e->seq);
 
 	if (!c && a->n_device_clocks < LMM_I_DEVICES) {
 		c = &a->device_clocks[a->n_device_clocks++];
@@ -91,13 +97,8 @@ static void device_clock(struct lmm_analysis *a, struct stream *s, const struct 
 		c->process = s->process;
 		c->device = e->id;
 	}
-	if (c && lmm_device_clock_add(&c->clock, e))
+	if (c && lmm_device_clock_add(&c->clock, e, q ? device_rate(a, q) : 1))
 		s->invalid++;
-}
-
-static double device_rate(const struct lmm_analysis *a, const struct queue *q)
-{
-	return lmm_device_clock_rate(q->ticks_per_second, lmm_clock_fit_rate(&a->fit));
 }
 
 /* A span of device ticks as session ticks. */
@@ -124,7 +125,7 @@ static int moves_bytes(unsigned kind)
 	return kind >= LMM_KERNEL_READ && kind <= LMM_KERNEL_MAP;
 }
 
-static int command_look(struct lmm_analysis *a, const struct flight *f, struct command *c)
+static int command_name(struct lmm_analysis *a, const struct flight *f, struct command *c)
 {
 	const struct graph *g = lmm__graph_find(a, f->process, f->graph);
 	struct base b = { 0 };
@@ -150,12 +151,26 @@ static int command_look(struct lmm_analysis *a, const struct flight *f, struct c
 		a->failed = 1;
 		return -1;
 	}
+	return 0;
+}
+
+/* The same, and what it did counts. */
+static int command_look(struct lmm_analysis *a, const struct flight *f, struct command *c)
+{
+	if (command_name(a, f, c))
+		return -1;
 	if (c->name && moves_bytes(c->name->kind)) {
 		c->ledger->kernels[c->key].bytes += f->amount;
 		return 0;
 	}
-	c->ledger->kernels[c->key].bytes += c->node ? c->node->bytes : 0;
-	c->ledger->kernels[c->key].flops += c->node ? c->node->flops : 0;
+	if (c->node) {
+		struct kernel_sum *sum = &c->ledger->kernels[c->key];
+
+		sum->bytes += c->node->bytes;
+		sum->flops += c->node->flops;
+		sum->streamed += c->node->streamed;
+		sum->positions += c->node->positions;
+	}
 	return 0;
 }
 
@@ -172,7 +187,7 @@ static void command_place(struct lmm_analysis *a, const struct flight *f, const 
 {
 	const struct device_clock *clock = clock_find(a, f->process, c->queue->device_number);
 	struct busy b = { .step = f->step, .phase = (uint8_t)c->phase };
-	uint64_t error = 0;
+	uint64_t error = 0, dispatch;
 
 	if (clock) {
 		b.t0 = lmm_device_clock_place(&clock->clock, f->started, device_rate(a, c->queue),
@@ -188,10 +203,15 @@ static void command_place(struct lmm_analysis *a, const struct flight *f, const 
 		error = f->t - b.t0;
 	}
 	lmm_hist_add(&a->device_errors, error);
-	lmm__device_gap(c->queue, f, kind_of(c), &b, error, c->ledger);
+	dispatch = lmm__device_gap(c->queue, f, kind_of(c), &b, error, c->ledger);
 	/* a marker's time is that of others */
-	if (kind_of(c) != LMM_KERNEL_MARKER && b.t1 > b.t0)
-		c->ledger->device_busy += lmm__busy_add(a, f->process, &b, error);
+	if (kind_of(c) != LMM_KERNEL_MARKER && b.t1 > b.t0) {
+		uint64_t added =
+			lmm__busy_add(a, f->process, &b, dispatch > error ? dispatch : error);
+
+		/* it makes room by deciding older things, after which the ledger may be another one */
+		lmm__ledger_now(a, f->context)->device_busy += added;
+	}
 }
 
 static void flight_book(struct lmm_analysis *a, const struct flight *f)
@@ -203,12 +223,12 @@ static void flight_book(struct lmm_analysis *a, const struct flight *f)
 		return;
 	c.ledger->timed++;
 	ticks = c.queue ? device_span(a, c.queue, f->duration) : f->duration;
-	lmm_hist_add(&c.ledger->kernels[c.key].hist, f->duration);
+	lmm__split_add(&c.ledger->kernels[c.key].hist, f->duration, f->is_first);
 	if (kind_of(&c) != LMM_KERNEL_MARKER) {
 		c.ledger->phases[c.phase].device += ticks;
-		lmm__layer_add(c.ledger, c.node ? c.node->layer : 0,
-			       c.node ? c.node->part : LAYER_OTHER,
-			       f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE, ticks);
+		lmm__layer_add(c.ledger, c.node,
+			       f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE, f->step,
+			       ticks);
 	}
 	if (c.queue)
 		command_place(a, f, &c, ticks);
@@ -288,6 +308,28 @@ static void command_take(struct lmm_analysis *a, const struct stream *s, struct 
 	f->context = s->step == step ? s->step_context : 0;
 }
 
+static void last_keep(struct stream *s, const struct flight *f, int is_timed)
+{
+	s->last = *f;
+	s->last.has = HAS_COMMAND;
+	s->last_is_timed = (uint8_t)is_timed;
+	s->commands_since_build += s->commands_since_build < UINT8_MAX;
+}
+
+/* Of the step something is true that makes it another kind of step. */
+static void step_mark(struct lmm_analysis *a, const struct stream *s, uint64_t t, uint32_t step,
+		      unsigned kind, uint64_t ticks)
+{
+	struct fact x = { .t = t,
+			  .a = ticks,
+			  .kind = (uint8_t)kind,
+			  .stream = s->index,
+			  .process = s->process,
+			  .step = step };
+
+	lmm__fact_push(a, &x);
+}
+
 static void take_command(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	struct flight *f = flight_open(a, s, e);
@@ -298,6 +340,7 @@ static void take_command(struct lmm_analysis *a, struct stream *s, const struct 
 		f->is_behind_hole = q->has_hole;
 		q->has_hole = 0;
 	}
+	last_keep(s, f, 1);
 	flight_add(a, s, f, HAS_COMMAND);
 }
 
@@ -326,19 +369,14 @@ static void take_command_untimed(struct lmm_analysis *a, struct stream *s,
 	command_take(a, s, &f, e);
 	if (q)
 		q->has_hole = 1;
+	last_keep(s, &f, 0);
 	if (command_look(a, &f, &c))
 		return;
 	c.ledger->untimed++;
 	c.ledger->kernels[c.key].untimed++;
 	if (f.step != LMM_STEP_NONE && f.step != s->untimed_step) {
-		struct fact x = { .t = e->t,
-				  .kind = FACT_UNTIMED,
-				  .stream = s->index,
-				  .process = s->process,
-				  .step = f.step };
-
 		s->untimed_step = f.step;
-		lmm__fact_push(a, &x);
+		step_mark(a, s, e->t, f.step, FACT_UNTIMED, 0);
 	}
 }
 
@@ -367,6 +405,57 @@ static void take_harvest(struct lmm_analysis *a, struct stream *s, const struct 
 	p->device_every = (uint32_t)(e->b >> 32);
 }
 
+/* The newest command was the first of its kernel; programs that were built right before it were built for it. */
+static void first_launch(struct lmm_analysis *a, struct stream *s, uint32_t kernel, uint64_t ticks)
+{
+	struct flight *f, last = s->last;
+	struct command c;
+
+	if (last.has != HAS_COMMAND || last.kernel != kernel)
+		return;
+	last.process = s->process;
+	f = flight_at(a, last.process, last.queue, last.id);
+	if (s->last_is_timed && flight_is(f, last.process, last.queue, last.id))
+		f->is_first = 1;
+	if (s->commands_since_build <= 1)
+		ticks += s->build_ticks;
+	s->build_ticks = 0;
+	if (command_name(a, &last, &c) == 0)
+		c.ledger->kernels[c.key].first_use += ticks;
+}
+
+static void program_built(struct stream *s, uint64_t ticks)
+{
+	s->build_ticks = s->commands_since_build ? ticks : s->build_ticks + ticks;
+	s->commands_since_build = 0;
+}
+
+static void take_first_use(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
+{
+	struct ledger *l = lmm__ledger_now(a, s->step == e->id ? s->step_context : 0);
+	uint64_t from = e->a > s->first_use_end ? e->a : s->first_use_end;
+	/* a first launch may build a program itself: that time is told once */
+	uint64_t ticks = lmm__minus(e->t, from);
+
+	if (e->a > e->t || e->phase >= LMM_PHASE_COUNT) {
+		s->invalid++;
+		return;
+	}
+	if (e->t > s->first_use_end)
+		s->first_use_end = e->t;
+	l->phases[e->phase].first_use += ticks;
+	if (ticks)
+		lmm__span_extend(&l->places.first_use[e->phase], from, e->t);
+	for (uint32_t i = 0; i < s->depth; i++)
+		s->frames[i].flags |= FRAME_FIRST_USE;
+	if (e->b) {
+		first_launch(a, s, (uint32_t)e->b, ticks);
+	} else {
+		program_built(s, ticks);
+	}
+	step_mark(a, s, e->t, e->id, FACT_FIRST_USE, ticks);
+}
+
 void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	switch (e->type) {
@@ -381,6 +470,9 @@ void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lm
 		break;
 	case LMM_EV_DEVICE_CLOCK:
 		device_clock(a, s, e);
+		break;
+	case LMM_EV_FIRST_USE:
+		take_first_use(a, s, e);
 		break;
 	case LMM_EV_DEVICE_GRAPH:
 		s->device_graph = e->id;

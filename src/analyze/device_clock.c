@@ -3,19 +3,57 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #define DRIFT_UNKNOWN 100e-6 /* clocks of one machine, before they were compared for long */
 #define DRIFT_KNOWN   5e-6   /* left over once the rate was measured */
 #define WANDER	      1e-6   /* between two pairs, of the distance to the nearer one */
 /* The measured rate counts once the pairs' uncertainty is this small beside their distance. */
 #define RATE_ERROR 5e-6
+/* Two pairs that disagree by more than clocks ever drift apart, and by more than their errors, are not both true. */
+#define DRIFT_MOST 500e-6
 
 double lmm_device_clock_rate(uint64_t ticks_per_second, double session_ns_per_tick)
 {
 	return ticks_per_second ? 1e9 / (double)ticks_per_second / session_ns_per_tick : 1;
 }
 
-int lmm_device_clock_add(struct lmm_device_clock *c, const struct lmm_event *e)
+/*
+ * A driver may stamp a command later than in the call that hands it over, and then its pair says that the device's clock is further than it
+ * is: 1: x is such a pair, if y is true; 0: they agree, or it is y.
+ */
+static int is_late(const struct lmm_clock_sample *x, const struct lmm_clock_sample *y,
+		   double nominal)
+{
+	double host = (double)(int64_t)(y->host - x->host);
+	double device = (double)(int64_t)(y->device - x->device) * nominal;
+	double doubt = (double)x->error + (double)y->error + fabs(device) * DRIFT_MOST;
+
+	return host - device > doubt;
+}
+
+static void drop_late(struct lmm_device_clock *c, const struct lmm_clock_sample *x, double nominal)
+{
+	struct lmm_clock_sample kept[LMM_DEVICE_CLOCK_SAMPLES];
+	uint32_t n = 0, oldest = c->n < LMM_DEVICE_CLOCK_SAMPLES ? 0 : c->next;
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct lmm_clock_sample *s =
+			&c->newest[(oldest + i) % LMM_DEVICE_CLOCK_SAMPLES];
+
+		if (!is_late(s, x, nominal))
+			kept[n++] = *s;
+	}
+	if (n == c->n && !is_late(&c->first, x, nominal))
+		return;
+	if (is_late(&c->first, x, nominal))
+		c->first = n ? kept[0] : *x;
+	memcpy(c->newest, kept, n * sizeof(*kept));
+	c->n = n;
+	c->next = n % LMM_DEVICE_CLOCK_SAMPLES;
+}
+
+int lmm_device_clock_add(struct lmm_device_clock *c, const struct lmm_event *e, double nominal)
 {
 	struct lmm_clock_sample x = { .host = e->t - (e->b >> 32),
 				      .device = e->a,
@@ -23,6 +61,16 @@ int lmm_device_clock_add(struct lmm_device_clock *c, const struct lmm_event *e)
 
 	if (e->b >> 32 > e->t)
 		return -1;
+	for (uint32_t i = 0; i < c->n; i++) {
+		if (!is_late(&x, &c->newest[i], nominal))
+			continue;
+		if (++c->dropped < LMM_DEVICE_CLOCK_SAMPLES)
+			return 0;
+		/* so many are not late: the clock was set, or runs as none does, and what is known of it is no good */
+		c->n = c->next = 0;
+	}
+	c->dropped = 0;
+	drop_late(c, &x, nominal);
 	/* the first ones of all come from a program that warms up: a better one near them takes their place */
 	if (c->n == 0 || (x.error < c->first.error && c->n < LMM_DEVICE_CLOCK_SAMPLES))
 		c->first = x;

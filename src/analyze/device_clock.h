@@ -21,12 +21,16 @@ struct lmm_clock_sample {
 /* Zeroed it knows nothing. */
 struct lmm_device_clock {
 	uint32_t n, next; /* of newest[] */
+	uint32_t dropped; /* new ones in a row */
 	struct lmm_clock_sample first;
 	struct lmm_clock_sample newest[LMM_DEVICE_CLOCK_SAMPLES];
 };
 
-/* Takes a DEVICE_CLOCK event. 0, or -1 if it makes no sense. */
-int lmm_device_clock_add(struct lmm_device_clock *c, const struct lmm_event *e);
+/*
+ * Takes a DEVICE_CLOCK event. Pairs that a late stamp spoilt are told by those that contradict them, whichever came first, and dropped.
+ * nominal: session ticks per device tick, were both as fast as they say. 0, or -1 if it makes no sense.
+ */
+int lmm_device_clock_add(struct lmm_device_clock *c, const struct lmm_event *e, double nominal);
 
 /*
  * Session ticks of a device stamp; *error gets how far off that may be. 0 if nothing is known of the clock.

@@ -25,6 +25,8 @@ static enum lmm_gap_cause cause_of(const struct queue *q, const struct flight *f
 	*is_sure = margin > error;
 	if (gap <= error)
 		return LMM_GAP_UNKNOWN;
+	if (f->is_first)
+		return LMM_GAP_FIRST_USE;
 	if (f->t < q->last_end)
 		return LMM_GAP_DRIVER;
 	if (f->step != q->last_step || q->last_kind == LMM_KERNEL_READ ||
@@ -33,17 +35,22 @@ static enum lmm_gap_cause cause_of(const struct queue *q, const struct flight *f
 	return LMM_GAP_HOST;
 }
 
-void lmm__device_gap(struct queue *q, const struct flight *f, unsigned kind, const struct busy *b,
-		     uint64_t error, struct ledger *l)
+uint64_t lmm__device_gap(struct queue *q, const struct flight *f, unsigned kind,
+			 const struct busy *b, uint64_t error, struct ledger *l)
 {
+	uint64_t dispatch = 0;
+
 	if (is_claimed(q, f) && b->t0 > q->last_end) {
 		int is_sure;
 		uint64_t gap = b->t0 - q->last_end;
 		enum lmm_gap_cause cause = cause_of(q, f, gap, error, &is_sure);
 
 		lmm_hist_add(&l->device_gaps[cause].hist, gap);
+		lmm__place_gap(&l->places, b->phase, cause, q->last_end, b->t0);
 		if (!is_sure)
 			l->device_gaps[cause].unsure += gap;
+		if (f->t < q->last_end && gap > error)
+			dispatch = gap;
 	}
 	q->has_last = 1;
 	q->last_id = f->id;
@@ -53,4 +60,5 @@ void lmm__device_gap(struct queue *q, const struct flight *f, unsigned kind, con
 	q->last_phase = f->phase;
 	if (b->t1 > q->last_end)
 		q->last_end = b->t1;
+	return dispatch;
 }

@@ -4,13 +4,10 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "analyze/file.h"
 #include "trace/skim.h"
 
-/*
- * Loads the newest checkpoint and leaves the reader behind it. 1: done. 0: there is none that this build can read, and the
- * reader is at the first item.
- */
-static int checkpoint_load(struct lmm_trace *tr, struct lmm_analysis *a)
+int lmm__checkpoint_load(struct lmm_trace *tr, struct lmm_analysis *a)
 {
 	const struct lmm_item *item;
 	uint64_t next, newest = 0;
@@ -35,7 +32,7 @@ static int checkpoint_load(struct lmm_trace *tr, struct lmm_analysis *a)
 	return rc < 0 ? rc : lmm_trace_rewind(tr);
 }
 
-static int items_take(struct lmm_trace *tr, struct lmm_analysis *a)
+int lmm__items_take(struct lmm_trace *tr, struct lmm_analysis *a)
 {
 	const struct lmm_item *item;
 	int rc;
@@ -66,9 +63,9 @@ static int trace_analyze(struct lmm_trace *tr, const struct lmm_analysis_file_op
 	int rc = a ? 0 : -ENOMEM, has_checkpoint = 0;
 
 	if (rc == 0 && !(opts && opts->recompute))
-		rc = has_checkpoint = checkpoint_load(tr, a);
+		rc = has_checkpoint = lmm__checkpoint_load(tr, a);
 	if (rc >= 0)
-		rc = items_take(tr, a);
+		rc = lmm__items_take(tr, a);
 	if (rc == 0) {
 		if (state)
 			*state = lmm_trace_state(tr, NULL);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analyze/state.h"
+#include "wire/cost.h"
 #include "wire/roles.h"
 
 uint32_t lmm__process_slot(const struct lmm_analysis *a, uint32_t index)
@@ -124,7 +125,7 @@ struct graph *lmm__graph_find(struct lmm_analysis *a, uint32_t process, uint32_t
 }
 
 /* Products and look-ups have their weight as first source, scales and shifts as second. */
-static const char *weight_type(const struct lmm_node *n)
+const char *lmm__weight_type(const struct lmm_node *n)
 {
 	int is_first = strncmp(n->op, "MUL_MAT", 7) == 0 || strcmp(n->op, "GET_ROWS") == 0;
 
@@ -135,17 +136,20 @@ static const char *weight_type(const struct lmm_node *n)
 
 static void node_put(struct lmm_analysis *a, struct graph_node *to, const struct lmm_node *n)
 {
+	const struct lmm_cost_streams streams = lmm_cost_streams(n);
 	char name[LMM_BASE_NAME_MAX];
 	struct base b;
 
 	lmm_roles_base_name(n, name);
 	b.name = lmm__text_add(&a->text, name);
 	b.op = lmm__text_add(&a->text, n->op);
-	b.weight_type = lmm__text_add(&a->text, weight_type(n));
+	b.weight_type = lmm__text_add(&a->text, lmm__weight_type(n));
 	b.role = n->role < LMM_ROLE_COUNT ? n->role : LMM_ROLE_OTHER;
 	to->base = lmm__base(a, &b);
 	to->bytes = n->bytes_read + n->bytes_written;
 	to->flops = n->flops;
+	to->streamed = streams.weight_bytes + streams.cache_bytes;
+	to->positions = streams.positions;
 	to->layer = n->layer >= 0 && n->layer < LMM_I_LAYERS - 1 ? (uint16_t)(n->layer + 1) : 0;
 	to->part = (uint8_t)lmm__role_part(b.role);
 	to->flags = b.role == LMM_ROLE_EMBEDDING && n->runs ? NODE_EMBEDDING : 0;

@@ -111,6 +111,19 @@ double lmm_hist_quantile(const struct lmm_hist *h, double q)
 	return v > (double)h->max ? (double)h->max : v;
 }
 
+uint64_t lmm_hist_count_to(const struct lmm_hist *h, double v)
+{
+	uint64_t n = 0;
+
+	if (h->count == 0 || v < (double)h->min)
+		return 0;
+	if (v >= (double)h->max)
+		return h->count;
+	for (uint32_t i = 0; i < h->n && bucket_middle(h->first + i) <= v; i++)
+		n += h->counts[i];
+	return n;
+}
+
 double lmm_hist_variance(const struct lmm_hist *h)
 {
 	double mean, sum = 0, n = 0;

@@ -63,6 +63,11 @@ void lmm_hist_free(struct lmm_hist *h);
 int lmm_hist_merge(struct lmm_hist *into, const struct lmm_hist *from);
 /* The value at quantile q in [0, 1], as ticks: middle of its bucket, bounded by min and max; 0 if empty. */
 double lmm_hist_quantile(const struct lmm_hist *h, double q);
+/*
+ * How many values were v or less. Where v lies inside a bucket, that is known to the bucket only: its values count if its middle
+ * does, so one that differs from v by less than 1/128 (0.8 %) may be on the wrong side.
+ */
+uint64_t lmm_hist_count_to(const struct lmm_hist *h, double v);
 /* Of the values (n - 1 in the denominator), from the middles of their buckets; 0 with fewer than two. */
 double lmm_hist_variance(const struct lmm_hist *h);
 /* Two-sided 95 % quantile of Student's t, for 1 degree of freedom or more; within 0.5 %. */

@@ -18,14 +18,26 @@ struct ledger *lmm__ledger_create(void)
 	return l;
 }
 
+static void split_free(struct split *s)
+{
+	lmm_hist_free(&s->steady);
+	lmm_hist_free(&s->first);
+}
+
+static int split_merge(struct split *into, const struct split *from)
+{
+	return lmm_hist_merge(&into->steady, &from->steady) |
+	       lmm_hist_merge(&into->first, &from->first);
+}
+
 void lmm__ledger_destroy(struct ledger *l)
 {
 	if (!l)
 		return;
 	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++)
-		lmm_hist_free(&l->phases[i].hist);
-	lmm_hist_free(&l->prefill);
-	lmm_hist_free(&l->decode);
+		split_free(&l->phases[i].hist);
+	split_free(&l->prefill);
+	split_free(&l->decode);
 	lmm_hist_free(&l->step_timed);
 	lmm_hist_free(&l->step_untimed);
 	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++)
@@ -33,7 +45,7 @@ void lmm__ledger_destroy(struct ledger *l)
 	for (uint32_t i = 0; i < l->n_bins; i++)
 		lmm_hist_free(&l->bins[i]);
 	for (uint32_t i = 0; i < l->n_kernels; i++)
-		lmm_hist_free(&l->kernels[i].hist);
+		split_free(&l->kernels[i].hist);
 	free(l->bins);
 	free(l->layers);
 	free(l->kernels);
@@ -123,9 +135,14 @@ static struct lmm_hist *bin_at(struct ledger *l, uint64_t position)
 void lmm__ledger_bin(struct ledger *l, uint64_t position, uint64_t ticks)
 {
 	struct lmm_hist *h = position > INT64_MAX ? NULL : bin_at(l, position);
-
 	if (h)
 		lmm_hist_add(h, ticks);
+}
+
+static void filled_merge(struct filled *into, const struct filled *from)
+{
+	into->tokens += from->tokens;
+	into->positions += from->positions;
 }
 
 static int bins_merge(struct ledger *into, const struct ledger *from)
@@ -149,10 +166,13 @@ static int kernels_merge(struct ledger *into, const struct ledger *from)
 	int rc = lmm__ledger_grow_kernels(into, from->n_kernels);
 
 	for (uint32_t i = 0; rc == 0 && i < from->n_kernels; i++) {
-		rc = lmm_hist_merge(&into->kernels[i].hist, &from->kernels[i].hist);
+		rc = split_merge(&into->kernels[i].hist, &from->kernels[i].hist);
+		into->kernels[i].first_use += from->kernels[i].first_use;
 		into->kernels[i].untimed += from->kernels[i].untimed;
 		into->kernels[i].bytes += from->kernels[i].bytes;
 		into->kernels[i].flops += from->kernels[i].flops;
+		into->kernels[i].streamed += from->kernels[i].streamed;
+		into->kernels[i].positions += from->kernels[i].positions;
 	}
 	return rc;
 }
@@ -166,6 +186,9 @@ static int layers_merge(struct ledger *into, const struct ledger *from)
 			into->layers[i].part[p] += from->layers[i].part[p];
 		into->layers[i].prefill += from->layers[i].prefill;
 		into->layers[i].decode += from->layers[i].decode;
+		into->layers[i].bytes += from->layers[i].bytes;
+		for (unsigned t = 0; t < LMM_LAYER_TURNS; t++)
+			into->layers[i].turn[t] += from->layers[i].turn[t];
 	}
 	return 0;
 }
@@ -175,16 +198,22 @@ int lmm__ledger_merge(struct ledger *into, const struct ledger *from)
 	int rc = 0;
 
 	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
-		rc |= lmm_hist_merge(&into->phases[i].hist, &from->phases[i].hist);
+		rc |= split_merge(&into->phases[i].hist, &from->phases[i].hist);
 		into->phases[i].host += from->phases[i].host;
+		into->phases[i].host_first += from->phases[i].host_first;
 		into->phases[i].device += from->phases[i].device;
 		into->phases[i].moved_in += from->phases[i].moved_in;
+		into->phases[i].first_use += from->phases[i].first_use;
 		into->phases[i].estimated += from->phases[i].estimated;
 	}
-	rc |= lmm_hist_merge(&into->prefill, &from->prefill);
-	rc |= lmm_hist_merge(&into->decode, &from->decode);
+	rc |= split_merge(&into->prefill, &from->prefill);
+	rc |= split_merge(&into->decode, &from->decode);
 	into->prefill_tokens += from->prefill_tokens;
 	into->decode_tokens += from->decode_tokens;
+	filled_merge(&into->prefill_filled, &from->prefill_filled);
+	filled_merge(&into->decode_filled, &from->decode_filled);
+	into->prefill_first_tokens += from->prefill_first_tokens;
+	into->decode_first_tokens += from->decode_first_tokens;
 	into->steps += from->steps;
 	into->span += from->span;
 	into->kernel_ticks += from->kernel_ticks;
@@ -199,6 +228,7 @@ int lmm__ledger_merge(struct ledger *into, const struct ledger *from)
 		rc |= lmm_hist_merge(&into->device_gaps[i].hist, &from->device_gaps[i].hist);
 		into->device_gaps[i].unsure += from->device_gaps[i].unsure;
 	}
+	lmm__places_merge(&into->places, &from->places);
 	rc |= bins_merge(into, from);
 	rc |= kernels_merge(into, from);
 	rc |= layers_merge(into, from);

@@ -30,6 +30,10 @@ static unsigned class_of(unsigned phase)
 		return 6;
 	case LMM_PHASE_VERIFY:
 		return 8;
+	case LMM_PHASE_EMBEDDING:
+		return 10;
+	case LMM_PHASE_SOFTMAX:
+		return 12;
 	default:
 		return 0;
 	}
@@ -37,26 +41,36 @@ static unsigned class_of(unsigned phase)
 
 static unsigned class_phase(unsigned class_at)
 {
-	static const uint8_t phases[] = { LMM_PHASE_NONE, LMM_PHASE_PREFILL, LMM_PHASE_DECODE,
-					  LMM_PHASE_DRAFT, LMM_PHASE_VERIFY };
+	static const uint8_t phases[] = { LMM_PHASE_NONE,   LMM_PHASE_PREFILL, LMM_PHASE_DECODE,
+					  LMM_PHASE_DRAFT,  LMM_PHASE_VERIFY,  LMM_PHASE_EMBEDDING,
+					  LMM_PHASE_SOFTMAX };
 
 	return phases[class_at / 2];
 }
 
-static LMM_INLINE void layer_add(struct layer_sum *y, unsigned part, unsigned phase, uint64_t ticks)
+static LMM_INLINE void layer_add(struct layer_sum *y, const struct graph_node *n, unsigned phase,
+				 uint32_t step, uint64_t ticks)
 {
-	y->part[part] += ticks;
+	y->part[n->part] += ticks;
+	y->bytes += n->bytes;
 	if (phase == LMM_PHASE_PREFILL) {
 		y->prefill += ticks;
 	} else {
 		y->decode += ticks;
 	}
+	if (phase == LMM_PHASE_DECODE)
+		y->turn[step % LMM_LAYER_TURNS] += ticks;
 }
 
-void lmm__layer_add(struct ledger *l, uint32_t layer, unsigned part, unsigned phase, uint64_t ticks)
+void lmm__layer_add(struct ledger *l, const struct graph_node *n, unsigned phase, uint32_t step,
+		    uint64_t ticks)
 {
-	if (layer < l->n_layers || lmm__ledger_grow_layers(l, layer + 1) == 0)
-		layer_add(&l->layers[layer], part, phase, ticks);
+	static const struct graph_node none = { .part = LAYER_OTHER };
+
+	if (!n)
+		n = &none;
+	if (n->layer < l->n_layers || lmm__ledger_grow_layers(l, n->layer + 1u) == 0)
+		layer_add(&l->layers[n->layer], n, phase, step, ticks);
 }
 
 /* ---- one operator ------------------------------------------------------------------------------- */
@@ -98,8 +112,8 @@ static LMM_NOINLINE void op_book_unknown(struct lmm_analysis *a, struct run *run
 	struct kernel_sum *k = kernel_open(a, run, LMM_NODE_UNKNOWN, class_at);
 
 	if (k)
-		lmm_hist_add(&k->hist, ticks);
-	lmm__layer_add(run->ledger, 0, LAYER_OTHER, class_phase(class_at), ticks);
+		lmm_hist_add(&k->hist.steady, ticks);
+	lmm__layer_add(run->ledger, NULL, class_phase(class_at), run->turn, ticks);
 }
 
 static LMM_INLINE struct kernel_sum *kernel_at(struct lmm_analysis *a, struct run *run,
@@ -110,6 +124,16 @@ static LMM_INLINE struct kernel_sum *kernel_at(struct lmm_analysis *a, struct ru
 	if (lmm_likely(slots != NULL) && lmm_likely(slots[node] < run->ledger->n_kernels))
 		return &run->ledger->kernels[slots[node]];
 	return kernel_open(a, run, node, class_at);
+}
+
+/* The node that was fused in reads a weight (or a cache) of its own; what passes between the two is not moved. */
+static LMM_INLINE void kernel_add_fused(struct kernel_sum *k, const struct graph *g, uint32_t node)
+{
+	if (node + 1 >= g->n)
+		return;
+	k->bytes += g->nodes[node + 1].streamed;
+	k->streamed += g->nodes[node + 1].streamed;
+	k->flops += g->nodes[node + 1].flops;
 }
 
 static LMM_INLINE void op_book(struct lmm_analysis *a, struct run *run, const struct pending_op *op,
@@ -127,13 +151,18 @@ static LMM_INLINE void op_book(struct lmm_analysis *a, struct run *run, const st
 	k = kernel_at(a, run, op->node, class_at);
 	if (lmm_unlikely(!k))
 		return;
-	lmm_hist_add(&k->hist, ticks);
+	lmm_hist_add(&k->hist.steady, ticks);
 	k->bytes += n->bytes;
 	k->flops += n->flops;
+	k->streamed += n->streamed;
+	k->positions += n->positions;
+	if (op->is_fused)
+		kernel_add_fused(k, run->graph, op->node);
 	if (lmm_likely(n->layer < run->ledger->n_layers)) {
-		layer_add(&run->ledger->layers[n->layer], n->part, class_phase(class_at), ticks);
+		layer_add(&run->ledger->layers[n->layer], n, class_phase(class_at), run->turn,
+			  ticks);
 	} else {
-		lmm__layer_add(run->ledger, n->layer, n->part, class_phase(class_at), ticks);
+		lmm__layer_add(run->ledger, n, class_phase(class_at), run->turn, ticks);
 	}
 }
 
@@ -203,6 +232,11 @@ uint32_t lmm__ops(struct lmm_analysis *a, struct stream *s, const struct lmm_eve
 
 static unsigned run_phase(const struct stream *s, uint32_t step)
 {
+	unsigned inner = s->depth ? s->frames[s->depth - 1].phase : LMM_PHASE_NONE;
+
+	/* beside the pass, of its step all the same */
+	if (inner == LMM_PHASE_EMBEDDING || inner == LMM_PHASE_SOFTMAX)
+		return inner;
 	if (s->step == step && s->step_context)
 		return s->step_phase;
 	for (uint32_t i = s->depth; i-- > 0;) {
@@ -245,6 +279,7 @@ void lmm__graph_begin(struct lmm_analysis *a, struct stream *s, const struct lmm
 
 	run_enter(a, s, e);
 	run->class_at = (uint8_t)class_of(run_phase(s, (uint32_t)e->b));
+	run->turn = (uint32_t)e->b % LMM_LAYER_TURNS;
 	if (!run->graph) {
 		s->invalid++;
 	} else if (run->graph->n_tokens == 0 && !run->graph->embeds) {

@@ -15,10 +15,14 @@ static void occurrence_book(struct lmm_analysis *a, const struct fact *f, struct
 	struct ledger *l = lmm__ledger_at(a, st ? st->context : 0, f->b);
 	uint64_t whole = lmm__minus(f->t, f->b);
 	struct context *c = st ? lmm__context(a, st->context) : NULL;
+	int is_first_use = (f->flags & FACT_IS_FIRST_USE) || (st && st->is_first_use);
 
+	lmm__place_phase(&l->places, f->phase, f->b, f->t);
 	if (!lmm__is_step_phase(f->phase) || !st) {
-		lmm_hist_add(&l->phases[f->phase].hist, f->a);
+		lmm__split_add(&l->phases[f->phase].hist, f->a, is_first_use);
 		l->phases[f->phase].host += whole;
+		if (is_first_use)
+			l->phases[f->phase].host_first += whole;
 		return;
 	}
 	st->phase = f->phase;
@@ -63,7 +67,8 @@ static int request_owns(const struct request *r, const struct fact *f, const str
 		return 0;
 	if (st->phase == LMM_PHASE_DRAFT)
 		return r->draft_context == st->context && r->draft_call == st->call;
-	if (is_sequence_phase(f->phase))
+	/* without a name of several, it is of them all */
+	if (is_sequence_phase(f->phase) && (sampled || f->seq != LMM_SEQ_NONE))
 		return r == sampled;
 	return r->context == st->context && r->call == st->call;
 }
@@ -71,6 +76,8 @@ static int request_owns(const struct request *r, const struct fact *f, const str
 static unsigned request_phase(struct lmm_analysis *a, const struct request *r, unsigned phase)
 {
 	if (phase != LMM_PHASE_PREFILL && phase != LMM_PHASE_DECODE)
+		return phase;
+	if (r->is_joined)
 		return phase;
 	return lmm__tokens_chosen(a, r) ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL;
 }
@@ -90,6 +97,7 @@ static uint64_t request_hop(struct request *r, const struct fact *f)
 		t0 = r->newest < f->t ? r->newest : f->t;
 	}
 	r->stream = f->stream;
+	r->on_stream = t0;
 	return t0;
 }
 
@@ -300,11 +308,12 @@ last:
 		f->a = lmm__minus(f->a, away_of(s, f));
 }
 
-static void tokenize_put(struct lmm_analysis *a, const struct fact *f)
+static struct tokenize *tokenize_new(struct lmm_analysis *a, const struct fact *f)
 {
 	const struct stream *s = lmm__stream(a, f->stream);
 	struct tokenize *x;
 
+	a->processes[f->process].has_tokenized = 1;
 	if (a->n_tokenizes == LMM_I_TOKENIZES) {
 		a->n_tokenizes /= 2;
 		memmove(a->tokenizes, a->tokenizes + LMM_I_TOKENIZES - a->n_tokenizes,
@@ -314,11 +323,19 @@ static void tokenize_put(struct lmm_analysis *a, const struct fact *f)
 	memset(x, 0, sizeof(*x));
 	x->process = f->process;
 	x->stream = f->stream;
-	x->t0 = f->b;
-	x->t1 = f->t;
-	x->ticks = f->a;
+	x->t0 = x->t1 = f->t;
 	if (s)
 		memcpy(x->since, s->since, sizeof(x->since));
+	return x;
+}
+
+static void tokenize_put(struct lmm_analysis *a, const struct fact *f)
+{
+	struct tokenize *x = tokenize_new(a, f);
+
+	x->t0 = f->b;
+	x->ticks = f->a;
+	x->phase = f->phase;
 }
 
 static struct step *step_of(struct lmm_analysis *a, const struct fact *f)
@@ -338,6 +355,7 @@ static void piece_take(struct lmm_analysis *a, const struct fact *fact)
 	struct fact copy = *fact, *f = &copy;
 	struct step *st = step_of(a, f);
 
+	lmm__lead_piece(&a->processes[f->process].lead, f->phase, f->t0, f->t);
 	lmm__step_name(a, st, f);
 	if (st && st->has_ended && lmm__is_step_phase(f->phase))
 		f->flags |= FACT_AGAIN;
@@ -345,7 +363,8 @@ static void piece_take(struct lmm_analysis *a, const struct fact *fact)
 	if (f->flags & FACT_LAST)
 		occurrence_book(a, f, st);
 	piece_put(a, f, st);
-	if (f->flags & FACT_LAST && f->phase == LMM_PHASE_TOKENIZE)
+	if (f->flags & FACT_LAST &&
+	    (f->phase == LMM_PHASE_TOKENIZE || (f->phase == LMM_PHASE_EMBEDDING && !st)))
 		tokenize_put(a, f);
 }
 
@@ -384,9 +403,12 @@ static void token_take(struct lmm_analysis *a, const struct fact *f)
 {
 	struct step *st = lmm__step_find(a, f->process, f->step);
 	struct stream *s = lmm__stream(a, f->stream);
+	struct lead *lead = &a->processes[f->process].lead;
 	struct request *r;
 	struct context *c;
 
+	if (lead->token == 0)
+		lead->token = f->t;
 	lmm__step_name(a, st, f);
 	r = request_sampled(a, st, f->seq);
 	if (!r || st->phase == LMM_PHASE_DRAFT)
@@ -400,6 +422,7 @@ static void token_take(struct lmm_analysis *a, const struct fact *f)
 		r->first_token = f->t;
 	} else {
 		lmm_hist_add(&r->gaps, lmm__minus(f->t, r->last_token));
+		lmm__token_watch(a, r, st, f->t);
 	}
 	r->last_token = f->t;
 	lmm__request_set_mark(a, r, MARK_TOKEN, f->t);
@@ -416,7 +439,7 @@ static void count_take(struct lmm_analysis *a, const struct fact *f)
 	for (uint32_t i = a->n_tokenizes; i-- > 0;) {
 		struct tokenize *x = &a->tokenizes[i];
 
-		if (x->stream != f->stream)
+		if (x->stream != f->stream || x->is_begin)
 			continue;
 		if (!x->has_count) {
 			x->has_count = 1;
@@ -436,6 +459,33 @@ static void sequence_cut(struct lmm_analysis *a, const struct fact *f)
 		if ((f->seq == LMM_SEQ_NONE || f->seq == r->seq) && f->b < r->holds)
 			r->holds = f->b;
 	}
+}
+
+/* The program says where its request begins: whatever had its name before is over. */
+static void begin_take(struct lmm_analysis *a, const struct fact *f)
+{
+	struct request *r = lmm__request_find(a, f->context, f->seq);
+	struct tokenize *x;
+
+	if (r)
+		lmm__request_close(a, r, 1);
+	x = tokenize_new(a, f);
+	x->is_begin = 1;
+	x->context = f->context;
+	x->seq = f->seq;
+}
+
+static void end_take(struct lmm_analysis *a, const struct fact *f)
+{
+	struct context *c = lmm__context(a, f->context);
+	struct request *r = lmm__request_find(a, f->context, f->seq);
+
+	if (c)
+		lmm__steps_flush(a, c);
+	if (!r)
+		return;
+	lmm__request_end_last(a, r);
+	lmm__request_close(a, r, 1);
 }
 
 static void hint_take(struct lmm_analysis *a, const struct fact *f)
@@ -467,17 +517,28 @@ static void hint_take(struct lmm_analysis *a, const struct fact *f)
 		lmm__steps_flush(a, c);
 		c->is_warm2 = f->phase == LMM_HINT_WARMUP_ON;
 		break;
+	case LMM_HINT_REQUEST_BEGIN:
+		begin_take(a, f);
+		break;
+	case LMM_HINT_REQUEST_END:
+		end_take(a, f);
+		break;
 	default:
 		break;
 	}
 }
 
-static void untimed_take(struct lmm_analysis *a, const struct fact *f)
+static void mark_take(struct lmm_analysis *a, const struct fact *f)
 {
 	struct step *st = step_of(a, f);
+	struct lead *lead = &a->processes[f->process].lead;
 
-	if (st)
-		st->is_untimed = 1;
+	if (f->kind == FACT_FIRST_USE && lead->token == 0)
+		lead->first_use += f->a;
+	if (!st)
+		return;
+	st->is_untimed |= f->kind == FACT_UNTIMED;
+	st->is_first_use |= f->kind == FACT_FIRST_USE;
 }
 
 void lmm__fact_take(struct lmm_analysis *a, const struct fact *f)
@@ -505,7 +566,8 @@ void lmm__fact_take(struct lmm_analysis *a, const struct fact *f)
 		hint_take(a, f);
 		break;
 	case FACT_UNTIMED:
-		untimed_take(a, f);
+	case FACT_FIRST_USE:
+		mark_take(a, f);
 		break;
 	default:
 		break;

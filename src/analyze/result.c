@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "analyze/build.h"
+#include "analyze/sensors.h"
+#include "analyze/settled.h"
 #include "base/bytes.h"
 
 static const char overhead_method[] =
@@ -19,8 +21,7 @@ struct box {
 	struct text text;
 };
 
-/* From the session's start. */
-static uint64_t since_start(const struct builder *b, uint64_t ticks)
+uint64_t lmm__since_start(const struct builder *b, uint64_t ticks)
 {
 	uint64_t t = lmm_clock_fit_ns(&b->a->fit, ticks);
 
@@ -41,6 +42,15 @@ struct lmm_stats lmm__stats_make(const struct lmm_hist *h, double rate)
 	s.p95_ns = lmm_hist_quantile(h, 0.95) * rate;
 	s.p99_ns = lmm_hist_quantile(h, 0.99) * rate;
 	s.max_ns = (double)h->max * rate;
+	return s;
+}
+
+struct lmm_stats lmm__stats_split(const struct split *h, double rate)
+{
+	struct lmm_stats s = lmm__stats_make(h->steady.count ? &h->steady : &h->first, rate);
+
+	s.count = lmm__split_count(h);
+	s.total_ns = (double)lmm__split_sum(h) * rate;
 	return s;
 }
 
@@ -70,7 +80,7 @@ static int session_build(struct builder *b)
 	r->host_cpus = s->host_cpus;
 	r->host_memory_bytes = s->host_memory_bytes;
 	r->start_realtime_ns = s->start_realtime_ns;
-	r->duration_ns = (double)since_start(b, end_ticks(b->a));
+	r->duration_ns = (double)lmm__since_start(b, end_ticks(b->a));
 	r->exit_status = b->a->exit_status;
 	r->clock = s->clock;
 	r->threads_all = s->threads_all;
@@ -106,8 +116,10 @@ static int processes_build(struct builder *b)
 		to->engine_name = builder_text(b, p->engine_name);
 		to->engine_version = builder_text(b, p->engine_version);
 		to->door = builder_text(b, p->door);
-		to->start_ns = since_start(b, p->start);
-		to->end_ns = since_start(b, p->has_ended ? p->end : end_ticks(a));
+		to->start_ns = lmm__since_start(b, p->start);
+		to->end_ns = lmm__since_start(b, p->has_ended ? p->end : end_ticks(a));
+		to->requests = p->requests;
+		to->output_tokens = p->output_tokens;
 	}
 	qsort(r->processes, r->n_processes, sizeof(*r->processes), process_compare);
 	return 0;
@@ -187,21 +199,24 @@ static int phases_build(struct builder *b)
 		return -ENOMEM;
 	for (unsigned i = 1; i < LMM_PHASE_COUNT; i++) {
 		if (phase_has_share(i))
-			whole += builder_ns(b, sums[i].hist.sum + sums[i].moved_in);
+			whole += builder_ns(b, lmm__split_sum(&sums[i].hist) + sums[i].moved_in);
 	}
 	for (unsigned i = 1; i < LMM_PHASE_COUNT; i++) {
-		int is_warm = sums[i].hist.count == 0 && sums[i].device == 0;
+		int is_warm = lmm__split_count(&sums[i].hist) == 0 && sums[i].device == 0;
 		const struct phase_sum *s = is_warm ? &warm[i] : &sums[i];
 		struct lmm_result_phase *to = &r->phases[r->n_phases];
 
-		if (s->hist.count == 0 && s->device == 0)
+		if (lmm__split_count(&s->hist) == 0 && s->device == 0)
 			continue;
 		r->n_phases++;
 		to->phase = (uint8_t)i;
 		to->warmup_only = (uint8_t)is_warm;
-		to->stats = lmm__stats_make(&s->hist, b->rate);
+		to->stats = lmm__stats_split(&s->hist, b->rate);
 		to->stats.total_ns += builder_ns(b, s->moved_in);
 		to->estimated_ns = builder_ns(b, s->estimated);
+		to->first_use_ns = builder_ns(b, s->first_use);
+		to->first_use_count = s->hist.first.count;
+		to->first_use_host_ns = builder_ns(b, s->host_first);
 		to->host_ns = builder_ns(b, s->host);
 		to->device_ns = builder_ns(b, s->device);
 		to->share_percent = -1;
@@ -234,13 +249,17 @@ static void request_build(struct builder *b, const struct done *d, struct lmm_re
 	to->context = d->context_id;
 	to->seq = d->seq;
 	to->complete = d->is_complete;
-	to->start_ns = since_start(b, d->start);
+	to->start_ns = lmm__since_start(b, d->start);
+	to->end_ns = lmm__since_start(b, d->end);
 	to->prompt_tokens = d->computed + d->cached;
 	to->cached_tokens = d->cached;
 	to->output_tokens = d->tokens;
 	to->prefill_steps = d->prefill_steps;
 	to->decode_steps = d->decode_steps;
-	to->ttft_ns = d->tokens ? builder_ns(b, lmm__minus(d->first_token, d->start)) : -1;
+	to->joined = d->is_joined;
+	to->ttft_ns = -1;
+	if (d->tokens && !d->is_joined)
+		to->ttft_ns = builder_ns(b, lmm__minus(d->first_token, d->start));
 	to->tpot_ns = -1;
 	if (d->tokens > 1) {
 		to->tpot_ns = builder_ns(b, lmm__minus(d->last_token, d->first_token)) /
@@ -275,9 +294,10 @@ static void request_totals(struct builder *b)
 	r->itl = lmm__stats_make(&a->itl, b->rate);
 	if (ran)
 		r->output_tokens_per_second = (double)a->output_tokens / builder_ns(b, ran) * 1e9;
-	if (a->main->prefill.sum) {
-		r->prompt_tokens_per_second =
-			(double)a->main->prefill_tokens / builder_ns(b, a->main->prefill.sum) * 1e9;
+	if (lmm__split_sum(&a->main->prefill)) {
+		r->prompt_tokens_per_second = (double)a->main->prefill_tokens /
+					      builder_ns(b, lmm__split_sum(&a->main->prefill)) *
+					      1e9;
 	}
 }
 
@@ -344,8 +364,9 @@ static double time_inside(const struct builder *b, const struct ledger *l)
 	double sum = 0;
 
 	for (unsigned i = LMM_PHASE_EMBEDDING; i < LMM_PHASE_UNACCOUNTED; i++) {
-		if (i != LMM_PHASE_DETOKENIZE)
-			sum += builder_ns(b, l->phases[i].hist.sum + l->phases[i].moved_in);
+		if (i == LMM_PHASE_DETOKENIZE)
+			continue;
+		sum += builder_ns(b, lmm__split_sum(&l->phases[i].hist) + l->phases[i].moved_in);
 	}
 	return sum;
 }
@@ -423,10 +444,10 @@ static int level_build(struct builder *b)
 static int result_build(struct builder *b)
 {
 	static int (*const parts[])(struct builder *) = {
-		session_build,	    processes_build,   models_build,	  phases_build,
-		requests_build,	    lmm__steps_build,  lmm__layers_build, lmm__kernels_build,
-		lmm__threads_build, lmm__device_build, records_build,	  overhead_build,
-		level_build,
+		session_build,	    processes_build,  models_build,	  phases_build,
+		requests_build,	    lmm__steps_build, lmm__layers_build,  lmm__kernels_build,
+		lmm__threads_build, lmm__named_build, lmm__device_build,  records_build,
+		overhead_build,	    level_build,      lmm__sensors_build, lmm__evidence_build,
 	};
 
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(parts); i++) {
@@ -454,17 +475,16 @@ static struct lmm_analysis *analysis_copy(const struct lmm_analysis *a)
 	return copy;
 }
 
-struct lmm_result *lmm_analysis_result(const struct lmm_analysis *a)
+/* Of a copy, which goes. */
+static struct lmm_result *result_of(struct lmm_analysis *a)
 {
-	struct builder b = { 0 };
+	struct builder b = { .a = a };
 
-	b.a = analysis_copy(a);
 	b.box = calloc(1, sizeof(*b.box));
-	if (!b.a || !b.box)
+	if (!b.box)
 		goto err;
 	b.r = &b.box->r;
 	b.rate = lmm_clock_fit_rate(&b.a->fit);
-	lmm__finish(b.a);
 	if (result_build(&b) || b.a->failed)
 		goto err;
 	b.box->text = b.a->text;
@@ -474,9 +494,49 @@ struct lmm_result *lmm_analysis_result(const struct lmm_analysis *a)
 err:
 	lmm_analysis_destroy(b.a);
 	lmm_result_destroy(b.r);
-	if (!b.r)
-		free(b.box);
 	return NULL;
+}
+
+struct lmm_result *lmm_analysis_result(const struct lmm_analysis *a)
+{
+	struct lmm_analysis *copy = analysis_copy(a);
+
+	if (!copy)
+		return NULL;
+	lmm__finish(copy);
+	return result_of(copy);
+}
+
+int lmm_analysis_settled(const struct lmm_analysis *a, int is_over, struct lmm_settled *out)
+{
+	struct lmm_analysis *copy = analysis_copy(a);
+
+	memset(out, 0, sizeof(*out));
+	if (!copy)
+		return -ENOMEM;
+	if (is_over) {
+		lmm__finish(copy);
+	} else {
+		lmm__settle(copy);
+	}
+	out->output_tokens = lmm__tokens_settled(copy);
+	out->ns_per_tick = lmm_clock_fit_rate(&copy->fit);
+	if (lmm_hist_merge(&out->ttft, &copy->ttft) || lmm_hist_merge(&out->tpot, &copy->tpot) ||
+	    lmm_hist_merge(&out->duration, &copy->duration)) {
+		lmm_analysis_destroy(copy);
+		return -ENOMEM;
+	}
+	out->result = result_of(copy);
+	return out->result ? 0 : -ENOMEM;
+}
+
+void lmm_settled_free(struct lmm_settled *s)
+{
+	lmm_result_destroy(s->result);
+	lmm_hist_free(&s->ttft);
+	lmm_hist_free(&s->tpot);
+	lmm_hist_free(&s->duration);
+	memset(s, 0, sizeof(*s));
 }
 
 void lmm_result_destroy(struct lmm_result *r)
@@ -495,7 +555,20 @@ void lmm_result_destroy(struct lmm_result *r)
 	free(r->layers);
 	free(r->kernels);
 	free(r->threads);
+	free(r->named);
 	free(r->level.reasons);
+	free(r->machine.sensors);
+	free(r->evidence.layers);
+	free(r->machine.energy.sources);
 	lmm__text_free(&box->text);
 	free(box);
+}
+
+const struct lmm_result_phase *lmm_result_phase_find(const struct lmm_result *r, unsigned phase)
+{
+	for (size_t i = 0; i < r->n_phases; i++) {
+		if (r->phases[i].phase == phase)
+			return &r->phases[i];
+	}
+	return NULL;
 }

@@ -10,9 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "analyze/result_evidence.h"
+#include "analyze/result_sensors.h"
 #include "lmmeter/trace.h"
 
-/* A distribution of durations, in ns. */
+/*
+ * A distribution of durations, in ns. count and total_ns are of all. Where a first_use_count stands beside it, so many of them
+ * had drivers make things ready for their first use: they are kept out of mean to max, unless there are none but these.
+ */
 struct lmm_stats {
 	uint64_t count;
 	double total_ns;
@@ -34,6 +39,8 @@ struct lmm_result_process {
 	const char *door;
 	uint64_t start_ns; /* from the session's start */
 	uint64_t end_ns;
+	uint64_t requests; /* all of it, warm-ups not counted */
+	uint64_t output_tokens;
 };
 
 struct lmm_result_model {
@@ -59,6 +66,9 @@ struct lmm_result_phase {
 	double device_ns;
 	double estimated_ns; /* part of the total that comes from steps whose commands were not timed */
 	double share_percent; /* of the sum of phases + unaccounted inside requests; < 0: not part of it */
+	double first_use_ns; /* part of host_ns in which drivers compiled programs or took a kernel's first launch */
+	double first_use_host_ns; /* part of host_ns in the occurrences that first_use_count counts */
+	uint64_t first_use_count;
 };
 
 struct lmm_result_request_phase {
@@ -71,17 +81,19 @@ struct lmm_result_request {
 	uint64_t id; /* 1, 2, … in order of start over the whole session */
 	uint32_t process;
 	uint32_t context;
-	uint16_t seq;		/* LMM_SEQ_NONE where the engine names none */
-	uint8_t complete;	/* 0: still running when the recording ended */
+	uint16_t seq;	  /* LMM_SEQ_NONE where the engine names none */
+	uint8_t complete; /* 0: still running when the recording ended */
+	uint8_t joined; /* 1: under way when the recording began; the counts are of what was seen */
 	uint64_t start_ns;	/* from the session's start */
+	uint64_t end_ns;	/* likewise; its last record */
 	uint64_t prompt_tokens; /* processed + cached */
 	uint64_t cached_tokens; /* taken from the engine's prompt cache, not computed */
 	uint64_t output_tokens;
 	uint64_t prefill_steps;
 	uint64_t decode_steps;
-	double ttft_ns; /* start to first token chosen; < 0: none was */
+	double ttft_ns; /* start to first token chosen; < 0: none was, or joined */
 	double tpot_ns; /* mean time per output token after the first; < 0: fewer than two */
-	double wall_ns; /* from its first record to its last */
+	double wall_ns; /* from its first record to its last, by the mean rate of the clock */
 	double unaccounted_ns;
 	struct lmm_result_request_phase *phases; /* in enum order, only those that occurred */
 	size_t n_phases;
@@ -98,9 +110,15 @@ struct lmm_result_steps {
 	struct lmm_stats decode;
 	uint64_t prefill_tokens;
 	uint64_t decode_tokens;
+	uint64_t prefill_first_use_count; /* passes */
+	uint64_t decode_first_use_count;
+	uint64_t prefill_first_use_tokens; /* part of the tokens in these */
+	uint64_t decode_first_use_tokens;
 	uint64_t warmup_steps;
 	struct lmm_result_context_bin *bins;
 	size_t n_bins;
+	/* positions of the KV cache that are filled for a token, its own with them, on average; < 0: not known */
+	double prefill_positions, decode_positions;
 };
 
 /* Time of kernels by layer; layer -1 holds what belongs to none (embedding, LM head, …) in other_ns. */
@@ -126,15 +144,12 @@ struct lmm_result_kernel {
 	double estimate_half_ns; /* half of its 95 % interval; < 0: not to be told (fewer than two timed runs) */
 	uint64_t bytes; /* read + written, all runs together */
 	uint64_t flops;
-};
-
-/* Why a device had nothing to do. */
-enum lmm_gap_cause {
-	LMM_GAP_HOST = 0, /* the host handed the next command over late */
-	LMM_GAP_READBACK, /* the host was reading results back, sampling, and beginning the next step */
-	LMM_GAP_DRIVER, /* handed over in time: the driver or the device had not begun yet */
-	LMM_GAP_UNKNOWN,
-	LMM_GAP_CAUSES
+	uint64_t first_use_count; /* first runs, part of stats.count */
+	double first_use_ns; /* host time of making it ready: its program was compiled, it was launched first */
+	uint64_t weight_bytes; /* part of bytes: weights that were read */
+	uint64_t cache_bytes;  /* part of bytes: KV cache, as far as the graph looked at it */
+	uint64_t
+		cache_positions; /* the same in positions, all runs together; 0: not FLASH_ATTN_EXT */
 };
 
 struct lmm_result_gap {
@@ -161,6 +176,12 @@ struct lmm_result_device {
 	uint64_t steps_timed, steps_untimed;
 	double steps_percent; /* mean of the former over that of the latter; valid if half >= 0 */
 	double steps_half_percent; /* half of the 95 % interval (Welch's); < 0: fewer than two of either */
+};
+
+/* Spans that programs named themselves, all of one name; sorted by their sum, descending. */
+struct lmm_result_named {
+	const char *name;
+	struct lmm_stats stats;
 };
 
 /* With --threads all: compute threads side by side. */
@@ -230,6 +251,8 @@ struct lmm_result {
 	size_t n_kernels;
 	struct lmm_result_thread *threads;
 	size_t n_threads;
+	struct lmm_result_named *named; /* of the first 1,024 names of sites */
+	size_t n_named;
 
 	/* operators: Σ kernels + gaps + own = span, over all graph runs of first compute threads */
 	double graph_span_ns, graph_kernels_ns, graph_gaps_ns, graph_own_ns;
@@ -238,8 +261,13 @@ struct lmm_result {
 	struct lmm_result_records records;
 	struct lmm_result_overhead overhead;
 	struct lmm_result_level level;
+	struct lmm_result_machine machine;
+	struct lmm_result_evidence evidence;
 };
 
 #define LMM_RESULT_REQUESTS_MAX 1000
+
+/* NULL: it was not seen. */
+const struct lmm_result_phase *lmm_result_phase_find(const struct lmm_result *r, unsigned phase);
 
 #endif

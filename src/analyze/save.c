@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 7
+#define STATE_VERSION 18
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -19,6 +19,8 @@ struct io {
 	int bad;
 	uint64_t last_bytes[LMM_I_BASES]; /* of the last node of a base: most nodes repeat it */
 	uint64_t last_flops[LMM_I_BASES];
+	uint64_t last_streamed[LMM_I_BASES];
+	uint64_t last_positions[LMM_I_BASES];
 };
 
 /* ---- fields ------------------------------------------------------------------------------------- */
@@ -85,6 +87,20 @@ static void io_near(struct io *io, uint64_t *v, uint64_t base)
 	*v = base + (uint64_t)lmm_unzigzag(d);
 }
 
+/* Never negative, and finite. */
+static void io_double(struct io *io, double *v)
+{
+	uint64_t bits;
+
+	memcpy(&bits, v, sizeof(bits));
+	io_u64(io, &bits);
+	memcpy(v, &bits, sizeof(bits));
+	if (!(*v >= 0 && *v < 1e300)) {
+		*v = 0;
+		io->bad = 1;
+	}
+}
+
 static void io_hist(struct io *io, struct lmm_hist *h)
 {
 	if (io->out) {
@@ -100,6 +116,12 @@ static void io_tallies(struct io *io, struct tally *t, unsigned n)
 		io_u64(io, &t[i].count);
 		io_u64(io, &t[i].ticks);
 	}
+}
+
+static void io_span(struct io *io, struct span *s)
+{
+	io_u64(io, &s->t0);
+	io_near(io, &s->t1, s->t0);
 }
 
 /* ---- structures --------------------------------------------------------------------------------- */
@@ -193,10 +215,19 @@ static void io_names(struct io *io, struct lmm_analysis *a)
 		lmm__names_rehash(a);
 }
 
+/* A value that mostly is that of the last node of its base. */
+static void io_again(struct io *io, uint64_t *last, uint64_t *v)
+{
+	uint64_t change = *v ^ *last;
+
+	io_u64(io, &change);
+	*last = *v = change ^ *last;
+}
+
 static void io_node(struct io *io, const struct lmm_analysis *a, struct graph_node *n,
 		    const struct graph_node *before)
 {
-	uint64_t base = n->base, layer = n->layer, bytes, flops;
+	uint64_t base = n->base, layer = n->layer;
 
 	io_near(io, &base, before ? before->base + 1u : 0);
 	io_near(io, &layer, before ? before->layer : 0);
@@ -206,12 +237,10 @@ static void io_node(struct io *io, const struct lmm_analysis *a, struct graph_no
 	}
 	n->base = (uint16_t)base;
 	n->layer = (uint16_t)layer;
-	bytes = n->bytes ^ io->last_bytes[base];
-	flops = n->flops ^ io->last_flops[base];
-	io_u64(io, &bytes);
-	io_u64(io, &flops);
-	io->last_bytes[base] = n->bytes = bytes ^ io->last_bytes[base];
-	io->last_flops[base] = n->flops = flops ^ io->last_flops[base];
+	io_again(io, &io->last_bytes[base], &n->bytes);
+	io_again(io, &io->last_flops[base], &n->flops);
+	io_again(io, &io->last_streamed[base], &n->streamed);
+	io_again(io, &io->last_positions[base], &n->positions);
 	n->flags = (uint8_t)io_max(io, n->flags, NODE_EMBEDDING);
 	n->part = (uint8_t)lmm__role_part(a->bases[base].role);
 }
@@ -280,6 +309,7 @@ static void io_device_clock(struct io *io, struct device_clock *d)
 	io_u32(io, &d->device);
 	c->n = (uint32_t)io_max(io, c->n, LMM_DEVICE_CLOCK_SAMPLES);
 	c->next = (uint32_t)io_max(io, c->next, LMM_DEVICE_CLOCK_SAMPLES - 1);
+	c->dropped = (uint32_t)io_max(io, c->dropped, LMM_DEVICE_CLOCK_SAMPLES);
 	io_sample(io, &c->first);
 	for (uint32_t i = 0; i < c->n; i++)
 		io_sample(io, &c->newest[i]);
@@ -312,6 +342,15 @@ static void io_busy(struct io *io, struct process *p)
 	p->busy->n = io->bad ? 0 : n;
 }
 
+static void io_lead(struct io *io, struct lead *l)
+{
+	io_u64(io, &l->begun);
+	io_near(io, &l->token, l->begun);
+	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++)
+		io_u64(io, &l->ticks[i]);
+	io_u64(io, &l->first_use);
+}
+
 static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
 {
 	struct process *p = &a->processes[at];
@@ -330,14 +369,20 @@ static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
 	io_u64(io, &p->own_ticks);
 	io_u64(io, &p->operators);
 	io_u64(io, &p->pairs);
+	io_u64(io, &p->requests);
+	io_u64(io, &p->output_tokens);
 	io_u8(io, &p->has_ended);
 	io_u8(io, &p->is_bench);
+	io_u8(io, &p->is_joined);
+	io_u8(io, &p->has_tokenized);
+	io_u8(io, &p->is_marked);
 	io_u8(io, &p->level);
 	io_u64(io, &p->harvest_ticks);
 	io_u64(io, &p->harvested);
 	io_u64(io, &p->commands);
 	io_u64(io, &p->command_cost_mticks);
 	io_u32(io, &p->device_every);
+	io_lead(io, &p->lead);
 	io_busy(io, p);
 	io_graphs(io, a, at);
 }
@@ -390,6 +435,14 @@ static void io_device_name(struct io *io, struct device_name *d)
 	io_u8(io, &d->kind);
 }
 
+static void io_named(struct io *io, struct named *n)
+{
+	io_u32(io, &n->process);
+	io_u32(io, &n->number);
+	io_u32(io, &n->name);
+	io_hist(io, &n->hist);
+}
+
 static void io_queue(struct io *io, struct queue *q)
 {
 	io_u32(io, &q->process);
@@ -416,6 +469,7 @@ static void io_flight(struct io *io, struct flight *f)
 	f->phase = (uint8_t)io_max(io, f->phase, UINT8_MAX);
 	io_u8(io, &f->status);
 	f->is_behind_hole = (uint8_t)io_max(io, f->is_behind_hole, 1);
+	f->is_first = (uint8_t)io_max(io, f->is_first, 1);
 	io_u16(io, &f->queue);
 	io_u32(io, &f->process);
 	io_u32(io, &f->id);
@@ -446,21 +500,62 @@ static void io_flights(struct io *io, struct lmm_analysis *a)
 	}
 }
 
+static void io_split(struct io *io, struct split *s)
+{
+	io_hist(io, &s->steady);
+	io_hist(io, &s->first);
+}
+
+static void io_places(struct io *io, struct places *p)
+{
+	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
+		io_span(io, &p->all[i]);
+		io_span(io, &p->longest[i]);
+		io_span(io, &p->first_use[i]);
+		for (unsigned c = 0; c < LMM_GAP_CAUSES; c++) {
+			io_u64(io, &p->gaps[i][c].count);
+			io_u64(io, &p->gaps[i][c].ticks);
+			io_span(io, &p->gaps[i][c].longest);
+		}
+	}
+}
+
+static void io_layer(struct io *io, struct layer_sum *y)
+{
+	for (unsigned p = 0; p < LAYER_PARTS; p++)
+		io_u64(io, &y->part[p]);
+	io_u64(io, &y->prefill);
+	io_u64(io, &y->decode);
+	for (unsigned t = 0; t < LMM_LAYER_TURNS; t++)
+		io_u64(io, &y->turn[t]);
+	io_u64(io, &y->bytes);
+}
+
+static void io_filled(struct io *io, struct filled *f)
+{
+	io_u64(io, &f->tokens);
+	io_u64(io, &f->positions);
+}
+
 static void io_ledger(struct io *io, struct ledger *l)
 {
 	uint32_t bins = l->n_bins, layers = l->n_layers, kernels = l->n_kernels;
 
 	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
-		io_hist(io, &l->phases[i].hist);
+		io_split(io, &l->phases[i].hist);
 		io_u64(io, &l->phases[i].host);
+		io_u64(io, &l->phases[i].host_first);
 		io_u64(io, &l->phases[i].device);
 		io_u64(io, &l->phases[i].moved_in);
+		io_u64(io, &l->phases[i].first_use);
 		io_u64(io, &l->phases[i].estimated);
 	}
-	io_hist(io, &l->prefill);
-	io_hist(io, &l->decode);
+	io_split(io, &l->prefill);
+	io_split(io, &l->decode);
 	io_u64(io, &l->prefill_tokens);
 	io_u64(io, &l->decode_tokens);
+	io_u64(io, &l->prefill_first_tokens);
+	io_u64(io, &l->decode_first_tokens);
 	io_u64(io, &l->steps);
 	io_u64(io, &l->span);
 	io_u64(io, &l->kernel_ticks);
@@ -475,6 +570,9 @@ static void io_ledger(struct io *io, struct ledger *l)
 		io_hist(io, &l->device_gaps[i].hist);
 		io_u64(io, &l->device_gaps[i].unsure);
 	}
+	io_places(io, &l->places);
+	io_filled(io, &l->prefill_filled);
+	io_filled(io, &l->decode_filled);
 	io_u64(io, &l->bin_width);
 	io_count(io, &bins, LMM_I_BINS);
 	io_count(io, &layers, LMM_I_LAYERS);
@@ -490,17 +588,16 @@ static void io_ledger(struct io *io, struct ledger *l)
 		return;
 	for (uint32_t i = 0; i < bins; i++)
 		io_hist(io, &l->bins[i]);
-	for (uint32_t i = 0; i < layers; i++) {
-		for (unsigned p = 0; p < LAYER_PARTS; p++)
-			io_u64(io, &l->layers[i].part[p]);
-		io_u64(io, &l->layers[i].prefill);
-		io_u64(io, &l->layers[i].decode);
-	}
+	for (uint32_t i = 0; i < layers; i++)
+		io_layer(io, &l->layers[i]);
 	for (uint32_t i = 0; i < kernels; i++) {
-		io_hist(io, &l->kernels[i].hist);
+		io_split(io, &l->kernels[i].hist);
+		io_u64(io, &l->kernels[i].first_use);
 		io_u64(io, &l->kernels[i].untimed);
 		io_u64(io, &l->kernels[i].bytes);
 		io_u64(io, &l->kernels[i].flops);
+		io_u64(io, &l->kernels[i].streamed);
+		io_u64(io, &l->kernels[i].positions);
 	}
 }
 
@@ -519,6 +616,7 @@ static void io_context(struct io *io, struct context *c)
 	io_u8(io, &c->is_warm2);
 	io_u64(io, &c->tokens);
 	io_u64(io, &c->requests);
+	io_u64(io, &c->first_call);
 	io_u64(io, &c->cleared);
 	io_u32(io, &c->step);
 	io_u8(io, &c->has_step);
@@ -564,6 +662,7 @@ static void io_run(struct io *io, struct lmm_analysis *a, const struct stream *s
 		return;
 	r->is_worker = (uint8_t)io_max(io, r->is_worker, 1);
 	r->class_at = (uint8_t)io_max(io, r->class_at, LMM_I_CLASSES - 2) & 0xfe;
+	r->turn = (uint8_t)io_max(io, r->turn, LMM_LAYER_TURNS - 1);
 	io_u32(io, &r->context);
 	io_u64(io, &r->begin);
 	io_u64(io, &r->kernels);
@@ -595,6 +694,11 @@ static void io_stream(struct io *io, struct lmm_analysis *a, struct stream *s)
 	io_u8(io, &s->step_phase);
 	io_u32(io, &s->step_context);
 	io_u32(io, &s->device_graph);
+	io_u64(io, &s->first_use_end);
+	io_u64(io, &s->build_ticks);
+	io_u8(io, &s->commands_since_build);
+	io_flight(io, &s->last);
+	s->last_is_timed = (uint8_t)io_max(io, s->last_is_timed, 1);
 	io_u32(io, &s->untimed_step);
 	io_u64(io, &s->load_ticks);
 	io_u8(io, &s->has_load);
@@ -651,7 +755,7 @@ static void io_fact(struct io *io, struct fact *f, uint64_t near)
 	io_u32(io, &f->context);
 	io_u16(io, &f->seq);
 	io_u8(io, &f->phase);
-	f->flags = (uint8_t)io_max(io, f->flags, FACT_LAST | FACT_IS_SHIFT);
+	f->flags = (uint8_t)io_max(io, f->flags, FACT_LAST | FACT_IS_SHIFT | FACT_IS_FIRST_USE);
 }
 
 static void io_step(struct io *io, struct step *s)
@@ -666,6 +770,7 @@ static void io_step(struct io *io, struct step *s)
 	io_u8(io, &s->is_counted);
 	io_u8(io, &s->is_shift);
 	io_u8(io, &s->is_untimed);
+	io_u8(io, &s->is_first_use);
 	io_u32(io, &s->process);
 	io_u32(io, &s->id);
 	io_u32(io, &s->context);
@@ -688,13 +793,19 @@ static void io_tokenize(struct io *io, struct tokenize *x)
 	io_u64(io, &x->ticks);
 	io_u64(io, &x->tokens);
 	io_u8(io, &x->has_count);
+	io_u8(io, &x->is_begin);
+	io_u32(io, &x->context);
+	io_u16(io, &x->seq);
+	io_u8(io, &x->phase);
 	io_tallies(io, x->since, LMM_PHASE_COUNT);
 }
 
-static void io_span(struct io *io, struct span *s)
+static void io_recent(struct io *io, struct recent *r)
 {
-	io_u64(io, &s->t0);
-	io_near(io, &s->t1, s->t0);
+	r->n = (uint32_t)io_max(io, r->n, RECENT_KEPT);
+	r->next = (uint32_t)io_max(io, r->next, RECENT_KEPT - 1);
+	for (uint32_t i = 0; i < r->n; i++)
+		io_u64(io, &r->at[i]);
 }
 
 static void io_mark(struct io *io, struct mark *m)
@@ -715,11 +826,13 @@ static void io_request(struct io *io, struct request *r)
 	r->state = (uint8_t)io_max(io, r->state, REQUEST_HELD);
 	io_u8(io, &r->is_warm);
 	io_u8(io, &r->is_complete);
+	io_u8(io, &r->is_joined);
 	io_u64(io, &r->first);
 	io_near(io, &r->start, r->first);
 	io_near(io, &r->newest, r->first);
 	io_u32(io, &r->stream);
 	io_u32(io, &r->first_stream);
+	io_u64(io, &r->on_stream);
 	io_u64(io, &r->call);
 	io_u64(io, &r->call_end);
 	io_u64(io, &r->call_outputs);
@@ -747,6 +860,7 @@ static void io_request(struct io *io, struct request *r)
 	io_count(io, &r->n_leads, LMM_I_LEADS);
 	for (uint32_t i = 0; i < r->n_leads; i++)
 		io_span(io, &r->leads[i]);
+	io_recent(io, &r->recent);
 	io_hist(io, &r->gaps);
 	io_hist(io, &r->idle);
 }
@@ -757,6 +871,7 @@ static void io_done(struct io *io, struct done *d)
 	io_u32(io, &d->context_id);
 	io_u16(io, &d->seq);
 	io_u8(io, &d->is_complete);
+	io_u8(io, &d->is_joined);
 	io_u64(io, &d->start);
 	io_near(io, &d->end, d->start);
 	io_u64(io, &d->computed);
@@ -798,6 +913,7 @@ static void io_head(struct io *io, struct lmm_analysis *a)
 	io_u64(io, &a->spans_past);
 	io_hist(io, &a->ttft);
 	io_hist(io, &a->tpot);
+	io_hist(io, &a->duration);
 	io_hist(io, &a->itl);
 	io_hist(io, &a->device_errors);
 	io_u64(io, &a->device_early);
@@ -832,6 +948,7 @@ static void io_descriptions(struct io *io, struct lmm_analysis *a)
 	IO_ARRAY(io, a->loads, a->n_loads, LMM_I_LOADS, io_load);
 	IO_ARRAY(io, a->device_names, a->n_device_names, LMM_I_DEVICE_NAMES, io_device_name);
 	IO_ARRAY(io, a->queues, a->n_queues, LMM_I_QUEUES, io_queue);
+	IO_ARRAY(io, a->named, a->n_named, LMM_I_NAMED, io_named);
 	IO_ARRAY(io, a->device_clocks, a->n_device_clocks, LMM_I_DEVICES, io_device_clock);
 }
 
@@ -864,12 +981,84 @@ static void io_sums(struct io *io, struct lmm_analysis *a)
 	IO_ARRAY(io, a->spans, a->n_spans, LMM_I_SPANS, io_span);
 }
 
+static void io_sensors(struct io *io, struct lmm_analysis *a)
+{
+	if (io->out) {
+		lmm__sensors_save(a->sensors, io->out);
+	} else if (lmm__sensors_load(a->sensors, &a->text, io->in)) {
+		io->bad = 1;
+	}
+}
+
+static void io_moment(struct io *io, struct moment *m)
+{
+	io_u64(io, &m->t0);
+	io_near(io, &m->t1, m->t0);
+	io_u64(io, &m->run_wait);
+	io_u64(io, &m->major);
+	io_u64(io, &m->minor);
+	io_u64(io, &m->hz);
+	m->has_process = (uint8_t)io_max(io, m->has_process, 1);
+	m->throttled = (uint8_t)io_max(io, m->throttled, 1);
+}
+
+static void io_moments(struct io *io, struct moments *x)
+{
+	x->next = (uint32_t)io_max(io, x->next, MOMENTS_KEPT - 1);
+	io_count(io, &x->n, MOMENTS_KEPT);
+	for (uint32_t i = 0; i < x->n; i++)
+		io_moment(io, &x->at[i]);
+	io_u64(io, &x->run_wait);
+	io_u64(io, &x->major);
+	io_u64(io, &x->minor);
+	x->has_process = (uint8_t)io_max(io, x->has_process, 1);
+	io_double(io, &x->hz_ticks);
+	io_u64(io, &x->hz_covered);
+	io_span(io, &x->throttled.now);
+	io_span(io, &x->throttled.longest);
+	io_span(io, &x->waiting.now);
+	io_span(io, &x->waiting.longest);
+}
+
+static void io_slow_token(struct io *io, struct slow_token *x)
+{
+	io_u64(io, &x->t0);
+	io_near(io, &x->t1, x->t0);
+	io_u64(io, &x->usual);
+	io_near(io, &x->told, x->t1);
+	io_u64(io, &x->run_wait);
+	io_u64(io, &x->major);
+	io_u64(io, &x->minor);
+	io_u64(io, &x->hz);
+	x->phase = (uint8_t)io_max(io, x->phase, LMM_PHASE_COUNT - 1);
+	x->cause = (uint8_t)io_max(io, x->cause, LMM_TOKEN_CAUSES - 1);
+	x->has_process = (uint8_t)io_max(io, x->has_process, 1);
+	x->throttled = (uint8_t)io_max(io, x->throttled, 1);
+}
+
+static void io_token_watch(struct io *io, struct token_watch *w)
+{
+	io_u64(io, &w->count);
+	io_u64(io, &w->ticks);
+	io_u64(io, &w->changes);
+	io_u64(io, &w->slow);
+	io_u64(io, &w->over);
+	io_span(io, &w->span);
+	IO_ARRAY(io, w->worst, w->n_worst, LMM_RESULT_SLOW_TOKENS, io_slow_token);
+}
+
 static void io_analysis(struct io *io, struct lmm_analysis *a)
 {
 	io_head(io, a);
 	io_descriptions(io, a);
 	if (!io->bad)
 		io_sums(io, a);
+	if (!io->bad)
+		io_sensors(io, a);
+	if (!io->bad) {
+		io_moments(io, a->moments);
+		io_token_watch(io, &a->tokens);
+	}
 }
 
 /* ---- both ends ---------------------------------------------------------------------------------- */

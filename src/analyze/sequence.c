@@ -111,7 +111,8 @@ static void idles_take(struct lmm_analysis *a, struct request *r, uint64_t t)
 	for (uint32_t i = 0; i < a->n_idles; i++) {
 		struct idle x = a->idles[i];
 
-		if (x.stream == r->stream && x.span.t0 >= r->booked && x.span.t1 <= t) {
+		if (x.stream == r->stream && x.span.t0 >= r->on_stream && x.span.t0 >= r->booked &&
+		    x.span.t1 <= t) {
 			lmm_hist_add(&r->idle, x.span.t1 - x.span.t0);
 		} else {
 			a->idles[kept++] = x;
@@ -130,6 +131,20 @@ void lmm__request_set_mark(struct lmm_analysis *a, struct request *r, unsigned k
 	memcpy(m->sums, r->sums, sizeof(m->sums));
 	if (lmm__request_mark(r) == m)
 		idles_take(a, r, t);
+}
+
+void lmm__request_end_last(struct lmm_analysis *a, struct request *r)
+{
+	struct mark *last = &r->marks[0];
+
+	for (unsigned i = 1; i < MARKS; i++) {
+		if (r->marks[i].is_set && (!last->is_set || r->marks[i].t > last->t))
+			last = &r->marks[i];
+	}
+	if (!last->is_set || last == &r->marks[0])
+		return;
+	r->marks[0] = *last;
+	idles_take(a, r, last->t);
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------- */
@@ -184,6 +199,39 @@ struct step *lmm__step_find(struct lmm_analysis *a, uint32_t process, uint32_t i
 	return st->is_set && st->process == process && st->id == id ? st : NULL;
 }
 
+static void pass_fill(struct ledger *l, const struct step *st)
+{
+	struct filled *f = st->phase == LMM_PHASE_PREFILL  ? &l->prefill_filled
+			   : st->phase == LMM_PHASE_DECODE ? &l->decode_filled
+							   : NULL;
+
+	if (!f || st->n_seq != 1 || st->position > INT32_MAX || st->tokens > INT32_MAX)
+		return;
+	f->tokens += st->tokens;
+	f->positions += st->tokens * st->position + st->tokens * (st->tokens + 1) / 2;
+}
+
+static void pass_book(struct lmm_analysis *a, struct ledger *l, const struct step *st)
+{
+	uint64_t first_tokens = st->is_first_use ? st->tokens : 0;
+
+	l->steps++;
+	pass_fill(l, st);
+	if (st->phase == LMM_PHASE_PREFILL) {
+		lmm__split_add(&l->prefill, st->whole, st->is_first_use);
+		l->prefill_first_tokens += first_tokens;
+	}
+	if (st->phase != LMM_PHASE_DECODE)
+		return;
+	lmm__split_add(&l->decode, st->whole, st->is_first_use);
+	l->decode_first_tokens += first_tokens;
+	if (st->n_seq != 1 || st->tokens != 1 || st->is_first_use)
+		return;
+	lmm__ledger_bin(l, st->position, st->whole);
+	if (a->processes[st->process].commands)
+		lmm_hist_add(st->is_untimed ? &l->step_untimed : &l->step_timed, st->whole);
+}
+
 /* A pass counts when nothing more can come of it: engines that wait for its result apart end it twice. */
 void lmm__step_flush(struct lmm_analysis *a, struct step *st)
 {
@@ -191,21 +239,12 @@ void lmm__step_flush(struct lmm_analysis *a, struct step *st)
 
 	if (!st->is_pending)
 		return;
-	lmm_hist_add(&l->phases[st->phase].hist, st->ticks);
+	lmm__split_add(&l->phases[st->phase].hist, st->ticks, st->is_first_use);
 	l->phases[st->phase].host += st->whole;
+	if (st->is_first_use)
+		l->phases[st->phase].host_first += st->whole;
 	if (!st->is_shift && !st->is_counted) {
-		l->steps++;
-		if (st->phase == LMM_PHASE_PREFILL)
-			lmm_hist_add(&l->prefill, st->whole);
-		if (st->phase == LMM_PHASE_DECODE)
-			lmm_hist_add(&l->decode, st->whole);
-		if (st->phase == LMM_PHASE_DECODE && st->n_seq == 1 && st->tokens == 1) {
-			lmm__ledger_bin(l, st->position, st->whole);
-			if (a->processes[st->process].commands) {
-				lmm_hist_add(st->is_untimed ? &l->step_untimed : &l->step_timed,
-					     st->whole);
-			}
-		}
+		pass_book(a, l, st);
 		st->is_counted = 1;
 	}
 	st->is_pending = 0;
@@ -231,6 +270,32 @@ static int is_new_request(struct lmm_analysis *a, const struct request *r, const
 	if (lmm__tokens_chosen(a, r) && tokens > 1 && outputs < tokens)
 		return 1;
 	return r->has_outputs && first < r->prompt_end;
+}
+
+/* No pass of a prompt. */
+static int is_behind_prompt(const struct step *st)
+{
+	return st->phase == LMM_PHASE_DECODE || st->phase == LMM_PHASE_VERIFY;
+}
+
+/*
+ * The recording began in the middle of this request: what is seen first of its context stands behind something, and nothing was
+ * tokenized that it could begin with. (A prompt's first piece of an engine that names no positions is taken for its beginning.)
+ * A program that says where requests begin has not said so of this one.
+ * Where each sequence has passes of its own, so does the first one of each whose position nobody knows.
+ */
+static uint8_t is_under_way(const struct lmm_analysis *a, const struct context *c,
+			    const struct step *st, const struct request *r, const struct fact *seq)
+{
+	const struct process *p = &a->processes[st->process];
+	int is_placed = seq->b != LMM_POS_ABSENT;
+	int is_behind = is_placed ? seq->b > 0 : is_behind_prompt(st);
+
+	if (!p->is_joined || !is_behind)
+		return 0;
+	if (p->is_marked)
+		return !lmm__request_begin(a, r);
+	return !p->has_tokenized && (st->call == c->first_call || (!is_placed && !c->cleared));
 }
 
 /* llama-bench: the first request of a context is its warm-up as soon as another follows. */
@@ -287,7 +352,11 @@ static void sequence_take(struct lmm_analysis *a, struct step *st, const struct 
 		r = request_new(a, st, seq->stream, seq->seq);
 		if (!r)
 			return;
-		r->cached = r->prompt_end = first;
+		if (c->requests == 0)
+			c->first_call = st->call;
+		r->is_joined = is_under_way(a, c, st, r, seq);
+		r->prompt_end = first;
+		r->cached = r->is_joined ? 0 : first;
 		c->requests += !r->is_warm;
 		bench_decide(a, c, st);
 		/* deciding may have moved it */
@@ -295,7 +364,8 @@ static void sequence_take(struct lmm_analysis *a, struct step *st, const struct 
 		if (!r)
 			return;
 	}
-	if (lmm__tokens_chosen(a, r) == 0) {
+	/* what a joined one decodes is no prompt */
+	if (lmm__tokens_chosen(a, r) == 0 && !(r->is_joined && is_behind_prompt(st))) {
 		r->computed += tokens;
 		r->prompt_end = first + tokens;
 	}

@@ -16,8 +16,10 @@
 
 #include "analyze/analysis.h"
 #include "analyze/device_clock.h"
+#include "analyze/evidence.h"
 #include "analyze/histogram.h"
 #include "analyze/result.h"
+#include "analyze/sensors.h"
 #include "base/clock.h"
 #include "base/compiler.h"
 
@@ -35,6 +37,7 @@
 #define LMM_I_REASONS	    64
 #define LMM_I_DEVICE_NAMES  8192
 #define LMM_I_QUEUES	    256
+#define LMM_I_NAMED	    1024
 #define LMM_I_DEVICES	    64
 #define LMM_I_BUSY	    16384 /* intervals of one process in which a device worked */
 #define LMM_I_PARTS	    8
@@ -56,8 +59,8 @@
 #define LMM_I_NONE	    0xffffffffu
 #define LMM_I_SLOT_OPEN	    0xffffu
 
-/* Kernel tables are by the phase of the step: NONE, PREFILL, DECODE, DRAFT, VERIFY; each plain and fused. */
-#define LMM_I_CLASSES 10
+/* Kernel tables are by the phase of the step: NONE, PREFILL, DECODE, DRAFT, VERIFY; or EMBEDDING, SOFTMAX beside it; each plain and fused. */
+#define LMM_I_CLASSES 14
 
 /* ---- names -------------------------------------------------------------------------------------- */
 
@@ -86,11 +89,19 @@ struct key {
 
 /* ---- sums --------------------------------------------------------------------------------------- */
 
+/* Values of what goes on, and apart from them those of when something was made ready for its first use. */
+struct split {
+	struct lmm_hist steady, first;
+};
+
 struct kernel_sum {
-	struct lmm_hist hist;
-	uint64_t untimed; /* runs whose time was not asked for */
+	struct split hist;  /* device ticks of each run */
+	uint64_t first_use; /* host ticks of making it ready: compiling, first launches */
+	uint64_t untimed;   /* runs whose time was not asked for */
 	uint64_t bytes;
 	uint64_t flops;
+	uint64_t streamed;  /* part of bytes: weights, or KV cache */
+	uint64_t positions; /* of the cache, that FLASH_ATTN_EXT looked at */
 };
 
 enum { LAYER_ATTENTION, LAYER_MLP, LAYER_NORM, LAYER_OTHER, LAYER_PARTS };
@@ -98,15 +109,20 @@ enum { LAYER_ATTENTION, LAYER_MLP, LAYER_NORM, LAYER_OTHER, LAYER_PARTS };
 struct layer_sum {
 	uint64_t part[LAYER_PARTS];
 	uint64_t prefill;
-	uint64_t decode; /* and all that is not prefill */
+	uint64_t decode;		/* and all that is not prefill */
+	uint64_t turn[LMM_LAYER_TURNS]; /* part of it: DECODE, by step modulo */
+	uint64_t bytes;
 };
 
 struct phase_sum {
-	struct lmm_hist hist; /* attributed, one value per occurrence */
+	struct split hist; /* attributed, one value per occurrence */
 	uint64_t host;
+	uint64_t host_first; /* part of it in occurrences of first use */
 	uint64_t device;
 	/* Booked here though it lies in another phase's bracket, because the device worked for this one; of no occurrence. */
 	uint64_t moved_in;
+	uint64_t
+		first_use; /* part of its host time in which drivers made things ready for the first time */
 	uint64_t estimated; /* part of all of it that was taken from steps that were timed */
 };
 
@@ -115,12 +131,20 @@ struct gap_sum {
 	uint64_t unsure; /* part of the sum whose cause lies within the error of the clocks */
 };
 
+/* Tokens of passes of one sequence at a known position, and the sum of the positions that are filled for each of them. */
+struct filled {
+	uint64_t tokens, positions;
+};
+
 struct ledger {
 	struct phase_sum phases[LMM_PHASE_COUNT];
-	struct lmm_hist prefill; /* whole passes */
-	struct lmm_hist decode;
+	struct split prefill; /* whole passes */
+	struct split decode;
 	uint64_t prefill_tokens, decode_tokens;
+	uint64_t prefill_first_tokens,
+		decode_first_tokens; /* part of them in passes of first use */
 	uint64_t steps;
+	struct filled prefill_filled, decode_filled;
 	uint64_t bin_width;
 	struct lmm_hist *bins;
 	uint32_t n_bins;
@@ -134,11 +158,7 @@ struct ledger {
 	/* decode steps of one token with their device commands timed, all of them, and with some or none */
 	struct lmm_hist step_timed, step_untimed;
 	struct gap_sum device_gaps[LMM_GAP_CAUSES];
-};
-
-struct tally {
-	uint64_t ticks;
-	uint64_t count;
+	struct places places;
 };
 
 /* ---- descriptions ------------------------------------------------------------------------------- */
@@ -148,6 +168,8 @@ enum { NODE_EMBEDDING = 1 };
 struct graph_node {
 	uint64_t bytes;
 	uint64_t flops;
+	uint64_t streamed;
+	uint64_t positions;
 	uint16_t base;
 	uint16_t layer; /* index into ledger.layers */
 	uint8_t part;	/* LAYER_* */
@@ -173,9 +195,13 @@ struct process {
 	uint32_t op_cost_ps, pair_cost_ps;
 	uint64_t own_ticks; /* op_cost_ps in ticks */
 	uint64_t operators, pairs;
+	uint64_t requests, output_tokens;
 	uint8_t has_ended;
-	uint8_t is_bench; /* llama-bench */
-	uint8_t level;	  /* lowest of its reasons */
+	uint8_t is_bench;  /* llama-bench */
+	uint8_t is_joined; /* recording began when its engine was at work */
+	uint8_t has_tokenized;
+	uint8_t is_marked; /* the program itself says where its requests begin */
+	uint8_t level;	   /* lowest of its reasons */
 	struct graph **graphs;
 	uint32_t n_graphs;
 	struct busy_list *busy; /* NULL: no device worked yet */
@@ -183,6 +209,7 @@ struct process {
 	uint64_t harvest_ticks, harvested, commands;
 	uint64_t command_cost_mticks;
 	uint32_t device_every;
+	struct lead lead;
 };
 
 struct model {
@@ -202,6 +229,12 @@ struct device_name {
 	uint32_t process, kernel, name, device;
 	uint64_t program_hash;
 	uint8_t kind;
+};
+
+/* What a program calls its spans of that number. */
+struct named {
+	uint32_t process, number, name;
+	struct lmm_hist hist;
 };
 
 struct queue {
@@ -247,6 +280,7 @@ struct flight {
 	uint8_t phase;
 	uint8_t status; /* enum lmm_completion */
 	uint8_t is_behind_hole;
+	uint8_t is_first; /* run of its kernel */
 	uint16_t queue;
 	uint32_t process, id;
 	uint32_t kernel, node, graph, step, context;
@@ -261,6 +295,7 @@ enum {
 	FRAME_SUSPECT = 1, /* events were lost while it was open */
 	FRAME_FORWARD = 2, /* a graph with tokens ran in it */
 	FRAME_SHIFT = 4,   /* a graph without ran in it */
+	FRAME_FIRST_USE = 8,
 };
 
 struct frame {
@@ -273,7 +308,7 @@ struct frame {
 };
 
 struct run {
-	uint8_t is_active, is_worker, is_tainted, class_at;
+	uint8_t is_active, is_worker, is_tainted, class_at, turn;
 	uint32_t graph_id;
 	uint32_t context; /* serial */
 	uint64_t begin;
@@ -302,11 +337,17 @@ struct stream {
 	struct pending_op op;
 	uint32_t step;
 	uint8_t step_phase;
-	uint32_t step_context; /* serial */
-	uint32_t device_graph; /* whose nodes commands are for */
-	uint32_t untimed_step; /* told to the second stage already */
-	uint64_t load_ticks;
+	uint32_t step_context;	/* serial */
+	uint32_t device_graph;	/* whose nodes commands are for */
+	uint32_t untimed_step;	/* told to the second stage already */
+	uint64_t first_use_end; /* of the newest one */
+	uint64_t
+		build_ticks; /* of the host, of the programs built since the last command but one */
+	uint8_t commands_since_build;
+	uint8_t last_is_timed;
 	uint8_t has_load;
+	struct flight last; /* newest command: what is said of it next */
+	uint64_t load_ticks;
 	/* counters */
 	uint64_t stored, invalid, operators, lost_marked;
 	uint8_t has_loss;
@@ -334,13 +375,15 @@ enum fact_kind {
 	FACT_TOKEN,
 	FACT_COUNT, /* of TOKENIZE */
 	FACT_HINT,
-	FACT_UNTIMED, /* device commands of the step are not timed */
+	FACT_UNTIMED,	/* device commands of the step are not timed */
+	FACT_FIRST_USE, /* in the step something was made ready for its first use */
 };
 
 enum {
 	FACT_LAST = 1,
 	FACT_IS_SHIFT = 2,
-	FACT_AGAIN = 4, /* never stored: of a pass that had ended before */
+	FACT_IS_FIRST_USE = 4,
+	FACT_AGAIN = 8, /* never stored: of a pass that had ended before */
 };
 
 struct fact {
@@ -369,9 +412,10 @@ struct context {
 	uint8_t is_decided;	    /* not warm-up any more */
 	uint8_t is_warm1, is_warm2; /* between WARMUP_ON and WARMUP_OFF, in either stage */
 	uint64_t tokens;
-	uint64_t requests; /* begun */
-	uint64_t cleared;  /* when its memory was, 0: never */
-	uint32_t step;	   /* its newest that has ended */
+	uint64_t requests;   /* begun */
+	uint64_t first_call; /* of the first one; only where the recording joined */
+	uint64_t cleared;    /* when its memory was, 0: never */
+	uint32_t step;	     /* its newest that has ended */
 	uint8_t has_step;
 	uint32_t n_held;
 	struct held held[LMM_I_HELD];
@@ -385,6 +429,7 @@ struct step {
 	uint8_t is_counted; /* as a step */
 	uint8_t is_shift;
 	uint8_t is_untimed; /* its device commands are not (all) timed */
+	uint8_t is_first_use;
 	uint32_t process, id, context;
 	uint64_t begin, call, tokens, outputs;
 	uint64_t ticks, whole;
@@ -397,11 +442,11 @@ struct tokenize {
 	uint64_t t0, t1, ticks;
 	uint64_t tokens;
 	uint8_t has_count;
+	uint8_t is_begin; /* no tokenize: the program says that its request seq of context arrives */
+	uint16_t seq;
+	uint32_t context;
+	uint8_t phase; /* TOKENIZE; EMBEDDING where the engine embeds a prompt ahead of its first step */
 	struct tally since[LMM_PHASE_COUNT]; /* of its stream when it ended */
-};
-
-struct span {
-	uint64_t t0, t1;
 };
 
 struct idle {
@@ -423,10 +468,12 @@ struct request {
 	uint32_t process, context, context_id;
 	uint16_t seq;
 	uint8_t state, is_warm, is_complete;
-	uint64_t first;	 /* begin of its first step */
-	uint64_t start;	 /* the same, or its tokenize */
-	uint64_t newest; /* end of what was booked last */
+	uint8_t is_joined; /* its beginning was not seen */
+	uint64_t first;	   /* begin of its first step */
+	uint64_t start;	   /* the same, or its tokenize */
+	uint64_t newest;   /* end of what was booked last */
 	uint32_t stream, first_stream;
+	uint64_t on_stream; /* since when it is on `stream` */
 	uint64_t call, call_end, call_outputs;
 	uint64_t draft_call;
 	uint32_t draft_context;
@@ -444,6 +491,7 @@ struct request {
 	uint64_t booked;		     /* unaccounted intervals up to here are in `idle` */
 	uint32_t n_leads;
 	struct span leads[LMM_I_LEADS]; /* unaccounted intervals before its first step */
+	struct recent recent;		/* the newest of them */
 	struct lmm_hist gaps;		/* between tokens */
 	struct lmm_hist idle;
 };
@@ -451,7 +499,7 @@ struct request {
 struct done {
 	uint32_t process, context_id;
 	uint16_t seq;
-	uint8_t is_complete;
+	uint8_t is_complete, is_joined;
 	uint64_t start, end;
 	uint64_t computed, cached, tokens, first_token, last_token, prefill_steps, decode_steps;
 	struct tally sums[LMM_PHASE_COUNT];
@@ -486,7 +534,7 @@ struct lmm_analysis {
 	uint64_t warm_requests;
 	uint64_t requests_total, output_tokens;
 	uint64_t spans_floor, spans_past;
-	struct lmm_hist ttft, tpot, itl;
+	struct lmm_hist ttft, tpot, itl, duration;
 
 	struct base *bases;
 	uint16_t *base_slots;
@@ -497,6 +545,7 @@ struct lmm_analysis {
 	struct load *loads;
 	struct device_name *device_names;
 	struct queue *queues;
+	struct named *named;
 	struct device_clock *device_clocks;
 	struct stream **streams;
 	struct flight *flights;
@@ -512,9 +561,12 @@ struct lmm_analysis {
 	struct done *done;
 	struct span spans[LMM_I_SPANS]; /* when requests ran: disjoint, in order */
 	struct reason reasons[LMM_I_REASONS];
+	struct sensors *sensors;
+	struct moments *moments;
+	struct token_watch tokens;
 
 	uint32_t n_bases, n_keys, n_processes, n_models, n_loads, n_device_names, n_queues,
-		n_device_clocks;
+		n_device_clocks, n_named;
 	struct lmm_hist device_errors; /* of placing device stamps, session ticks */
 	uint64_t device_early; /* commands that seem to have started before they were handed over */
 	uint64_t device_unavailable, device_failed, device_disordered;
@@ -548,6 +600,11 @@ uint16_t lmm__base(struct lmm_analysis *a, const struct base *b);
 uint16_t lmm__key(struct lmm_analysis *a, const struct key *k);
 void lmm__names_rehash(struct lmm_analysis *a);
 
+/* ---- named.c ------------------------------------------------------------------------------------ */
+
+void lmm__name_put(struct lmm_analysis *a, const struct lmm_name *from);
+void lmm__named_take(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+
 /* ---- ledger.c ----------------------------------------------------------------------------------- */
 
 struct ledger *lmm__ledger_create(void);
@@ -559,8 +616,24 @@ int lmm__ledger_grow_layers(struct ledger *l, uint32_t n);
 void lmm__ledger_bin(struct ledger *l, uint64_t position, uint64_t ticks);
 void lmm__hist_add(struct lmm_hist *h, uint64_t v);
 
+static inline void lmm__split_add(struct split *s, uint64_t v, int is_first)
+{
+	lmm_hist_add(is_first ? &s->first : &s->steady, v);
+}
+
+static inline uint64_t lmm__split_sum(const struct split *s)
+{
+	return s->steady.sum + s->first.sum;
+}
+
+static inline uint64_t lmm__split_count(const struct split *s)
+{
+	return s->steady.count + s->first.count;
+}
+
 /* ---- graph.c ------------------------------------------------------------------------------------ */
 
+const char *lmm__weight_type(const struct lmm_node *n); /* "" if it uses no weight */
 int lmm__graph_put(struct lmm_analysis *a, uint32_t process, const struct lmm_graph *from);
 struct graph *lmm__graph_find(struct lmm_analysis *a, uint32_t process, uint32_t id);
 struct graph *lmm__graph_peek(struct lmm_analysis *a, uint32_t process,
@@ -605,8 +678,9 @@ unsigned lmm__busy_parts(const struct lmm_analysis *a, uint32_t process, const s
 			 struct busy_part *parts);
 
 /* device_gap.c */
-void lmm__device_gap(struct queue *q, const struct flight *f, unsigned kind, const struct busy *b,
-		     uint64_t error, struct ledger *l);
+/* How long the device only had to begin this command, which it had been handed before: that time is the command's. */
+uint64_t lmm__device_gap(struct queue *q, const struct flight *f, unsigned kind,
+			 const struct busy *b, uint64_t error, struct ledger *l);
 
 /* The first place from `at` on that is taken; LMM_I_FLIGHT: none. */
 uint32_t lmm__flight_next(const struct lmm_analysis *a, uint32_t at);
@@ -614,7 +688,8 @@ void lmm__flight_use(struct lmm_analysis *a, uint32_t at, int is_used);
 void lmm__device_lost(struct lmm_analysis *a, uint32_t process);
 /* COMMAND, COMMAND_UNTIMED, COMPLETION, DEVICE_CLOCK, DEVICE_GRAPH, HARVEST. */
 void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
-void lmm__layer_add(struct ledger *l, uint32_t layer, unsigned part, unsigned phase,
+/* n: NULL for what belongs to no node, and so to no layer. */
+void lmm__layer_add(struct ledger *l, const struct graph_node *n, unsigned phase, uint32_t step,
 		    uint64_t ticks);
 unsigned lmm__role_part(unsigned role);
 
@@ -646,6 +721,10 @@ struct request *lmm__request_find(struct lmm_analysis *a, uint32_t context, uint
 struct request *lmm__request_only(struct lmm_analysis *a,
 				  uint32_t context); /* NULL: none or several */
 void lmm__request_set_mark(struct lmm_analysis *a, struct request *r, unsigned kind, uint64_t t);
+/* Where the program itself said that it begins; NULL: it did not. */
+struct tokenize *lmm__request_begin(const struct lmm_analysis *a, const struct request *r);
+/* It ends with whatever of it came last, not with its last detokenize. */
+void lmm__request_end_last(struct lmm_analysis *a, struct request *r);
 uint64_t lmm__tokens_chosen(struct lmm_analysis *a, const struct request *r);
 void lmm__guesses_forget(struct lmm_analysis *a, uint32_t context);
 struct step *lmm__step_find(struct lmm_analysis *a, uint32_t process, uint32_t id);
@@ -659,7 +738,11 @@ void lmm__request_guess(struct lmm_analysis *a, struct request *r);
 const struct mark *lmm__request_mark(const struct request *r);
 
 /* Closes and decides everything: for a private copy whose result is wanted. */
-void lmm__finish(struct lmm_analysis *a);
+/* Takes all that waits for an earlier record: none will come. */
+void lmm__settle(struct lmm_analysis *a);
+void lmm__finish(struct lmm_analysis *a); /* and closes what is open */
+/* Tokens that count for good. */
+uint64_t lmm__tokens_settled(struct lmm_analysis *a);
 int lmm__references_check(struct lmm_analysis *a); /* of what was loaded: 0 or LMM_E_CORRUPT */
 void lmm__analysis_clear(struct lmm_analysis *a);  /* frees what it holds, not itself */
 

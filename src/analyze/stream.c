@@ -109,6 +109,7 @@ static void piece_push(struct lmm_analysis *a, const struct stream *s, const str
 	x.a = f->ticks;
 	x.b = f->begin;
 	lmm__fact_push(a, &x);
+	lmm__sensors_piece(a->sensors, f->phase, t0, t);
 }
 
 /* Books the innermost phase up to t. */
@@ -212,6 +213,8 @@ static void phase_ended(struct lmm_analysis *a, struct stream *s, uint64_t t)
 	x.flags = FACT_LAST;
 	if (f->flags & FRAME_SHIFT && !(f->flags & FRAME_FORWARD))
 		x.flags |= FACT_IS_SHIFT;
+	if (f->flags & FRAME_FIRST_USE)
+		x.flags |= FACT_IS_FIRST_USE;
 	if (f->embedding) {
 		struct fact y = x;
 
@@ -225,6 +228,7 @@ static void phase_ended(struct lmm_analysis *a, struct stream *s, uint64_t t)
 	x.a = f->ticks + (t - x.t0);
 	x.b = f->begin;
 	lmm__fact_push(a, &x);
+	lmm__sensors_piece(a->sensors, f->phase, x.t0, t);
 	s->piece_t = t;
 	if (f->phase == LMM_PHASE_MODEL_LOAD) {
 		s->load_ticks = lmm__minus(t, f->begin);
@@ -268,6 +272,7 @@ static void unaccounted(struct lmm_analysis *a, struct stream *s, const struct l
 	f.t0 = e->t;
 	f.step = e->id;
 	lmm__fact_push(a, &f);
+	lmm__sensors_piece(a->sensors, LMM_PHASE_UNACCOUNTED, e->t, e->a);
 }
 
 static void step(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
@@ -405,10 +410,14 @@ void lmm__stream_event(struct lmm_analysis *a, struct stream *s, const struct lm
 	case LMM_EV_DEVICE_CLOCK:
 	case LMM_EV_DEVICE_GRAPH:
 	case LMM_EV_HARVEST:
+	case LMM_EV_FIRST_USE:
 		lmm__device_event(a, s, e);
 		break;
 	case LMM_EV_LOST:
 		lost(a, s, e);
+		break;
+	case LMM_EV_SPAN:
+		lmm__named_take(a, s, e);
 		break;
 	case LMM_EV_THREAD:
 		break;

@@ -9,15 +9,26 @@
 
 /* ---- steps, layers ------------------------------------------------------------------------------ */
 
+static double mean_positions(const struct filled *p)
+{
+	return p->tokens ? (double)p->positions / (double)p->tokens : -1;
+}
+
 int lmm__steps_build(struct builder *b)
 {
 	const struct ledger *l = b->a->main;
 	struct lmm_result_steps *s = &b->r->steps;
 
-	s->prefill = lmm__stats_make(&l->prefill, b->rate);
-	s->decode = lmm__stats_make(&l->decode, b->rate);
+	s->prefill = lmm__stats_split(&l->prefill, b->rate);
+	s->decode = lmm__stats_split(&l->decode, b->rate);
 	s->prefill_tokens = l->prefill_tokens;
 	s->decode_tokens = l->decode_tokens;
+	s->prefill_first_use_count = l->prefill.first.count;
+	s->decode_first_use_count = l->decode.first.count;
+	s->prefill_first_use_tokens = l->prefill_first_tokens;
+	s->decode_first_use_tokens = l->decode_first_tokens;
+	s->prefill_positions = mean_positions(&l->prefill_filled);
+	s->decode_positions = mean_positions(&l->decode_filled);
 	s->warmup_steps = b->a->warm->steps;
 	s->bins = lmm__array_new(l->n_bins, sizeof(*s->bins));
 	if (!s->bins)
@@ -95,21 +106,27 @@ static int kernel_compare(const void *x, const void *y)
  * All runs from those that were timed: as many times their mean; the interval is Student's of the mean, less what a sample
  * without replacement knows already.
  */
-static void estimate(struct lmm_result_kernel *k, const struct lmm_hist *h)
+static void estimate(struct lmm_result_kernel *k, const struct split *split)
 {
-	double n = (double)k->stats.count, all = n + (double)k->untimed, variance;
+	const struct lmm_hist *h = &split->steady;
+	double n = (double)h->count, all = n + (double)k->untimed, variance;
 
 	k->estimate_ns = k->stats.total_ns;
 	if (k->untimed == 0)
 		return;
 	k->estimate_half_ns = -1;
-	if (n < 1)
-		return;
-	k->estimate_ns = k->stats.mean_ns * all;
+	k->estimate_ns += k->stats.mean_ns * (double)k->untimed;
 	if (n < 2 || h->sum == 0)
 		return;
-	variance = lmm_hist_variance(h) * pow(k->stats.total_ns / (double)h->sum, 2);
+	variance = lmm_hist_variance(h) * pow(k->stats.mean_ns * n / (double)h->sum, 2);
 	k->estimate_half_ns = lmm_student_95(n - 1) * all * sqrt(variance / n * (1 - n / all));
+}
+
+/* What it streams is KV cache, else weights: see lmm_cost_streams(). */
+static int reads_cache(const struct lmm_result_kernel *k)
+{
+	return strcmp(k->op, "FLASH_ATTN_EXT") == 0 ||
+	       (strcmp(k->op, "MUL_MAT") == 0 && !k->weight_type[0]);
 }
 
 int lmm__kernels_build(struct builder *b)
@@ -126,7 +143,7 @@ int lmm__kernels_build(struct builder *b)
 		const struct base *base = &a->bases[k->base];
 		struct lmm_result_kernel *to = &r->kernels[r->n_kernels];
 
-		if (l->kernels[i].hist.count + l->kernels[i].untimed == 0)
+		if (lmm__split_count(&l->kernels[i].hist) + l->kernels[i].untimed == 0)
 			continue;
 		to->name = builder_text(b, base->name);
 		to->op = builder_text(b, base->op);
@@ -135,13 +152,21 @@ int lmm__kernels_build(struct builder *b)
 		to->phase = k->phase;
 		to->fused = k->fused;
 		to->weight_type = builder_text(b, base->weight_type);
-		to->stats = lmm__stats_make(&l->kernels[i].hist,
-					    k->ticks_per_second ? 1e9 / (double)k->ticks_per_second
-								: b->rate);
+		to->stats = lmm__stats_split(&l->kernels[i].hist,
+					     k->ticks_per_second ? 1e9 / (double)k->ticks_per_second
+								 : b->rate);
 		to->untimed = l->kernels[i].untimed;
 		estimate(to, &l->kernels[i].hist);
+		to->first_use_count = l->kernels[i].hist.first.count;
+		to->first_use_ns = builder_ns(b, l->kernels[i].first_use);
 		to->bytes = l->kernels[i].bytes;
 		to->flops = l->kernels[i].flops;
+		if (reads_cache(to)) {
+			to->cache_bytes = l->kernels[i].streamed;
+		} else {
+			to->weight_bytes = l->kernels[i].streamed;
+		}
+		to->cache_positions = l->kernels[i].positions;
 		r->n_kernels++;
 	}
 	qsort(r->kernels, r->n_kernels, sizeof(*r->kernels), kernel_compare);
