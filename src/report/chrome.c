@@ -148,22 +148,23 @@ static int put_slice(void *ctx, const struct lmm_slice *s)
 	return 0;
 }
 
-static int put_counter(void *ctx, uint32_t track, uint64_t t_ns, double value)
+static int put_counter(void *ctx, const struct lmm_counter *counter)
 {
 	struct chrome *c = ctx;
 
 	next_event(c);
-	fprintf(c->out, "{\"ph\":\"C\",\"name\":\"output tokens/s\",\"pid\":%" PRId32 ",\"ts\":",
-		c->pids[track - 1]);
-	put_us(c->out, since_start(c, t_ns));
-	fprintf(c->out, ",\"args\":{\"tokens/s\":%s}}", lmm_decimal(value, 3).s);
+	fputs("{\"ph\":\"C\",\"name\":", c->out);
+	lmm_json_put_string(c->out, counter->name);
+	fprintf(c->out, ",\"pid\":%" PRId32 ",\"ts\":", c->pids[counter->track - 1]);
+	put_us(c->out, since_start(c, counter->t_ns));
+	fprintf(c->out, ",\"args\":{\"%s\":%s}}", counter->unit, lmm_decimal(counter->value, 3).s);
 	return 0;
 }
 
 int lmm_export_chrome(struct lmm_trace *tr, const struct lmm_result *r, FILE *out)
 {
-	static const struct lmm_timeline_ops ops = { put_session, put_track, put_slice,
-						     put_counter };
+	static const struct lmm_timeline_ops ops = { put_session, put_track, put_slice, put_counter,
+						     NULL };
 	struct chrome c = { .out = out };
 	int rc = lmm_timeline_draw(tr, r, &ops, &c);
 

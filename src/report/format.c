@@ -267,6 +267,15 @@ struct lmm_human lmm_human_si(double v)
 	return three_digits(v, units[i]);
 }
 
+struct lmm_human lmm_human_hz(double hz)
+{
+	struct lmm_human h = lmm_human_si(hz);
+
+	(void)strncat(h.s, h.s[0] && strchr(h.s, ' ') ? "Hz" : " Hz",
+		      sizeof(h.s) - strlen(h.s) - 1);
+	return h;
+}
+
 struct lmm_human lmm_human_short(uint64_t count)
 {
 	return count < 1000000 ? lmm_human_count(count) : lmm_human_si((double)count);
@@ -287,6 +296,8 @@ struct lmm_human lmm_human_percent(double v)
 
 	if (!isfinite(v) || v < 0) {
 		(void)snprintf(h.s, sizeof(h.s), "-");
+	} else if (v > 0 && v < 0.00095) {
+		(void)snprintf(h.s, sizeof(h.s), "~0 %%"); /* wider would burst a column */
 	} else if (v > 0 && v < 0.0095) {
 		(void)snprintf(h.s, sizeof(h.s), "%.1g %%", v);
 	} else {
@@ -336,9 +347,22 @@ struct lmm_human lmm_decimal(double v, unsigned decimals)
 const char *lmm_gap_name(unsigned cause)
 {
 	static const char *const names[LMM_GAP_CAUSES] = { "host", "read_back", "driver",
-							   "unknown" };
+							   "first_use", "unknown" };
 
 	return cause < LMM_GAP_CAUSES ? names[cause] : "?";
+}
+
+const char *lmm_gap_reason(unsigned cause)
+{
+	static const char *const reasons[LMM_GAP_CAUSES] = {
+		"the host handed the next command over late",
+		"the host read results back, sampled, and began the next step",
+		"handed over in time, the driver or the device had not begun",
+		"the next command's kernel was made ready for its first run",
+		"shorter than the error of the clocks",
+	};
+
+	return cause < LMM_GAP_CAUSES ? reasons[cause] : "?";
 }
 
 const char *lmm_level_name(unsigned level)

@@ -34,12 +34,14 @@ struct lmm_human {
 
 struct lmm_human
 lmm_human_ns(double ns); /* "0", "340 ns", "1.23 us", "11.2 ms", "2.50 s", "3m05s" */
-/* "host", "read_back", "driver", "unknown": enum lmm_gap_cause. Static. */
+/* "host", "read_back", "driver", "first_use", "unknown": enum lmm_gap_cause. Static. */
 const char *lmm_gap_name(unsigned cause);
+const char *lmm_gap_reason(unsigned cause);	  /* the same in words. Static. */
 struct lmm_human lmm_human_bytes(double bytes);	  /* "512 B", "94.1 MiB" */
 struct lmm_human lmm_human_count(uint64_t count); /* "1,234,567" */
 struct lmm_human lmm_human_short(uint64_t count); /* "123,456", "1.23 M": at most 7 columns */
 struct lmm_human lmm_human_si(double v);	  /* "135 M": with k, M, G, T */
+struct lmm_human lmm_human_hz(double hz);	  /* "2.40 GHz" */
 struct lmm_human lmm_human_rate(double v);	  /* three digits: "84.2", "1,230" */
 struct lmm_human lmm_human_percent(double v);	  /* "78.3 %" */
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* docs/json.md and docs/report.schema.json say what is written here; a test holds the three together. */
+#include "base/compiler.h"
+#include "report/findings.h"
+#include "report/json_sensors.h"
 #include "report/json_writer.h"
 #include "report/report.h"
 
@@ -194,6 +197,8 @@ static void put_phases(struct lmm_json *j, const struct lmm_result *r)
 		put_ns_or_null(j, "host_ns", p->host_ns, p->host_ns > 0);
 		put_ns_or_null(j, "device_ns", p->device_ns, p->device_ns > 0);
 		lmm_json_ns(j, "estimated_ns", p->estimated_ns);
+		lmm_json_ns(j, "first_use_ns", p->first_use_ns);
+		lmm_json_u64(j, "first_use_count", p->first_use_count);
 		lmm_json_bool(j, "warmup_only", p->warmup_only);
 		lmm_json_object_end(j);
 	}
@@ -223,6 +228,7 @@ static void put_request(struct lmm_json *j, const struct lmm_result_request *q)
 		lmm_json_u64(j, "seq", q->seq);
 	}
 	lmm_json_bool(j, "complete", q->complete);
+	lmm_json_bool(j, "joined", q->joined);
 	lmm_json_u64(j, "start_ns", q->start_ns);
 	lmm_json_u64(j, "prompt_tokens", q->prompt_tokens);
 	lmm_json_u64(j, "cached_tokens", q->cached_tokens);
@@ -258,14 +264,23 @@ static void put_requests(struct lmm_json *j, const struct lmm_result *r)
 	lmm_json_array_end(j);
 }
 
+static void put_passes(struct lmm_json *j, const char *key, const struct lmm_stats *s,
+		       uint64_t first_use_count)
+{
+	lmm_json_row_begin(j, key);
+	put_stats_values(j, s);
+	lmm_json_u64(j, "first_use_count", first_use_count);
+	lmm_json_object_end(j);
+}
+
 static void put_steps(struct lmm_json *j, const struct lmm_result_steps *s)
 {
 	lmm_json_object_begin(j, "steps");
 	lmm_json_u64(j, "prefill_tokens", s->prefill_tokens);
 	lmm_json_u64(j, "decode_tokens", s->decode_tokens);
 	lmm_json_u64(j, "warmup_steps", s->warmup_steps);
-	put_stats(j, "prefill", &s->prefill);
-	put_stats(j, "decode", &s->decode);
+	put_passes(j, "prefill", &s->prefill, s->prefill_first_use_count);
+	put_passes(j, "decode", &s->decode, s->decode_first_use_count);
 	lmm_json_array_begin(j, "by_context");
 	for (size_t i = 0; i < s->n_bins; i++) {
 		lmm_json_row_begin(j, NULL);
@@ -313,12 +328,16 @@ static void put_kernels(struct lmm_json *j, const struct lmm_result *r)
 		lmm_json_bool(j, "fused", k->fused);
 		lmm_json_string(j, "weight_type", k->weight_type);
 		put_stats_values(j, &k->stats);
+		lmm_json_ns(j, "first_use_ns", k->first_use_ns);
+		lmm_json_u64(j, "first_use_count", k->first_use_count);
 		lmm_json_u64(j, "untimed", k->untimed);
 		lmm_json_ns(j, "estimate_ns", k->estimate_ns);
 		put_ns_or_null(j, "estimate_half_ns", k->estimate_half_ns,
 			       k->estimate_half_ns >= 0);
 		lmm_json_u64(j, "bytes", k->bytes);
 		lmm_json_u64(j, "flops", k->flops);
+		lmm_json_u64(j, "weight_bytes", k->weight_bytes);
+		lmm_json_u64(j, "cache_bytes", k->cache_bytes);
 		lmm_json_object_end(j);
 	}
 	lmm_json_array_end(j);
@@ -336,6 +355,18 @@ static void put_threads(struct lmm_json *j, const struct lmm_result *r)
 		lmm_json_u64(j, "operators", t->operators);
 		lmm_json_ns(j, "busy_ns", t->busy_ns);
 		lmm_json_ns(j, "wait_ns", t->wait_ns);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
+static void put_spans(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_array_begin(j, "spans");
+	for (size_t i = 0; i < r->n_named; i++) {
+		lmm_json_row_begin(j, NULL);
+		lmm_json_string(j, "name", r->named[i].name);
+		put_stats_values(j, &r->named[i].stats);
 		lmm_json_object_end(j);
 	}
 	lmm_json_array_end(j);
@@ -368,8 +399,41 @@ static void put_gap_causes(struct lmm_json *j, const struct lmm_result_device *d
 	lmm_json_array_end(j);
 }
 
-static void put_device(struct lmm_json *j, const struct lmm_result_device *d)
+static void put_idle_phase(struct lmm_json *j, const struct lmm_result *r, unsigned phase)
 {
+	const struct lmm_result_phase *p = lmm_result_phase_find(r, phase);
+	const struct lmm_result_idle *idle = r->evidence.idle[phase];
+	double all = p && !p->warmup_only ? p->device_ns : 0;
+
+	for (unsigned c = 0; c < LMM_GAP_CAUSES; c++)
+		all += idle[c].total_ns;
+	for (unsigned c = 0; c < LMM_GAP_CAUSES; c++) {
+		if (idle[c].count == 0)
+			continue;
+		lmm_json_row_begin(j, NULL);
+		lmm_json_string(j, "phase", lmm_phase_name(phase));
+		lmm_json_string(j, "cause", lmm_gap_name(c));
+		lmm_json_u64(j, "count", idle[c].count);
+		lmm_json_ns(j, "total_ns", idle[c].total_ns);
+		lmm_json_double(j, "share_percent", 100 * idle[c].total_ns / all, 6);
+		lmm_json_u64(j, "start_ns", idle[c].longest.start_ns);
+		lmm_json_u64(j, "end_ns", idle[c].longest.end_ns);
+		lmm_json_object_end(j);
+	}
+}
+
+static void put_idle(struct lmm_json *j, const struct lmm_result *r)
+{
+	lmm_json_array_begin(j, "idle");
+	for (unsigned p = 0; p < LMM_PHASE_COUNT; p++)
+		put_idle_phase(j, r, p);
+	lmm_json_array_end(j);
+}
+
+static void put_device(struct lmm_json *j, const struct lmm_result *r)
+{
+	const struct lmm_result_device *d = &r->device;
+
 	if (!d->seen) {
 		lmm_json_null(j, "device");
 		return;
@@ -377,6 +441,7 @@ static void put_device(struct lmm_json *j, const struct lmm_result_device *d)
 	lmm_json_object_begin(j, "device");
 	lmm_json_ns(j, "busy_ns", d->busy_ns);
 	put_gap_causes(j, d);
+	put_idle(j, r);
 	lmm_json_u64(j, "timed", d->timed);
 	lmm_json_u64(j, "untimed", d->untimed);
 	lmm_json_u64(j, "in_flight", d->in_flight);
@@ -427,6 +492,63 @@ static void put_overhead(struct lmm_json *j, const struct lmm_result_overhead *o
 	lmm_json_object_end(j);
 }
 
+static void put_word(struct lmm_json *j, const char *key, const char *word)
+{
+	if (word[0]) {
+		lmm_json_string(j, key, word);
+	} else {
+		lmm_json_null(j, key);
+	}
+}
+
+static void put_span(struct lmm_json *j, const struct lmm_result_span *s)
+{
+	if (s->end_ns) {
+		lmm_json_u64(j, "start_ns", s->start_ns);
+		lmm_json_u64(j, "end_ns", s->end_ns);
+	} else {
+		lmm_json_null(j, "start_ns");
+		lmm_json_null(j, "end_ns");
+	}
+}
+
+static void put_numbers(struct lmm_json *j, const struct lmm_finding *f)
+{
+	lmm_json_object_begin(j, "numbers");
+	for (unsigned i = 0; i < f->n_numbers; i++)
+		lmm_json_double(j, f->numbers[i].name, f->numbers[i].value, 3);
+	lmm_json_object_end(j);
+}
+
+static void put_findings(struct lmm_json *j, const struct lmm_result *r)
+{
+	struct lmm_finding found[LMM_FINDINGS_MAX];
+	size_t n = lmm_findings(r, NULL, 0, found, LMM_ARRAY_SIZE(found));
+
+	lmm_json_array_begin(j, "findings");
+	for (size_t i = 0; i < n; i++) {
+		const struct lmm_finding *f = &found[i];
+		char what[LMM_FINDING_BYTES];
+
+		lmm_finding_say(f, what, sizeof(what));
+		lmm_json_object_begin(j, NULL);
+		lmm_json_string(j, "id", lmm_finding_name((enum lmm_finding_kind)f->kind));
+		lmm_json_string(j, "sentence", what);
+		put_word(j, "phase", f->phase == LMM_PHASE_NONE ? "" : lmm_phase_name(f->phase));
+		put_word(j, "cause", f->cause);
+		put_word(j, "operator", f->kernel);
+		lmm_json_ns(j, "time_ns", f->ns);
+		lmm_json_double(j, "share_percent", f->share_percent, 6);
+		put_span(j, &f->span);
+		put_numbers(j, f);
+		lmm_json_string(j, "certainty",
+				lmm_certainty_name((enum lmm_certainty)f->certainty));
+		lmm_json_string(j, "next_step", lmm_finding_advice(f));
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+}
+
 static void put_level(struct lmm_json *j, const struct lmm_result_level *l)
 {
 	lmm_json_object_begin(j, "level");
@@ -448,13 +570,16 @@ void lmm_report_json(const struct lmm_result *r, FILE *out)
 	put_session(&j, r);
 	put_phases(&j, r);
 	put_tokens(&j, r);
+	put_findings(&j, r);
 	put_requests(&j, r);
 	put_steps(&j, &r->steps);
 	put_layers(&j, r);
 	put_kernels(&j, r);
 	put_threads(&j, r);
+	put_spans(&j, r);
 	put_graphs(&j, r);
-	put_device(&j, &r->device);
+	put_device(&j, r);
+	lmm_json_sensors(&j, &r->machine);
 	put_records(&j, &r->records);
 	put_overhead(&j, &r->overhead);
 	put_level(&j, &r->level);

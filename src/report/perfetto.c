@@ -253,7 +253,7 @@ static int put_track(void *ctx, const struct lmm_track *t)
 	lmm_pb_u64(&p->packet, TRACK_RANK, t->kind);
 	/* requests that run at once have tracks of one name */
 	lmm_pb_u64(&p->packet, TRACK_SIBLING_MERGE, MERGE_NONE);
-	if (t->kind == LMM_TRACK_TOKENS)
+	if (t->kind == LMM_TRACK_TOKENS || t->kind == LMM_TRACK_SENSOR)
 		lmm_pb_end(&p->packet, lmm_pb_begin(&p->packet, TRACK_COUNTER));
 	lmm_pb_end(&p->packet, track);
 	return packet_end(p, packet);
@@ -314,21 +314,21 @@ static int put_slice(void *ctx, const struct lmm_slice *s)
 	return packet_end(p, packet);
 }
 
-static int put_counter(void *ctx, uint32_t track, uint64_t t_ns, double value)
+static int put_counter(void *ctx, const struct lmm_counter *c)
 {
 	struct perfetto *p = ctx;
 	size_t packet = packet_begin(p);
-	size_t event = event_begin(p, t_ns, track, EVENT_COUNTER);
+	size_t event = event_begin(p, c->t_ns, c->track, EVENT_COUNTER);
 
-	lmm_pb_double(&p->packet, EVENT_DOUBLE_COUNTER, value);
+	lmm_pb_double(&p->packet, EVENT_DOUBLE_COUNTER, c->value);
 	lmm_pb_end(&p->packet, event);
 	return packet_end(p, packet);
 }
 
 int lmm_export_perfetto(struct lmm_trace *tr, const struct lmm_result *r, FILE *out)
 {
-	static const struct lmm_timeline_ops ops = { put_session, put_track, put_slice,
-						     put_counter };
+	static const struct lmm_timeline_ops ops = { put_session, put_track, put_slice, put_counter,
+						     NULL };
 	struct perfetto p = { .out = out };
 	int rc = lmm_timeline_draw(tr, r, &ops, &p);
 

@@ -26,6 +26,9 @@ void lmm_text_opts_detect(struct lmm_text_opts *opts, int fd);
 /* For people, at most 100 columns wide. Write errors stay in out's error flag. */
 void lmm_report_text(const struct lmm_result *r, const struct lmm_text_opts *opts, FILE *out);
 
+/* Phases and kernels in the form of LM-Meter's tables, beside its values (docs/paper.md). Likewise. */
+void lmm_report_paper(const struct lmm_result *r, FILE *out);
+
 /* One JSON document, schema "lmmeter.report/1" (docs/json.md), and a newline. */
 void lmm_report_json(const struct lmm_result *r, FILE *out);
 

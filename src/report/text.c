@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "report/machine.h"
+#include "report/summary.h"
 #include "report/text_internal.h"
 
 /* ---- building blocks ---------------------------------------------------------------------------- */
@@ -149,15 +151,6 @@ void lmm__text_stats(const struct lmm_text *t, const char *name, const struct lm
 
 /* ---- headline ----------------------------------------------------------------------------------- */
 
-static const struct lmm_result_process *engine_of(const struct lmm_result *r)
-{
-	for (size_t i = 0; i < r->n_processes; i++) {
-		if (r->processes[i].engine_name[0])
-			return &r->processes[i];
-	}
-	return NULL;
-}
-
 static void print_exit(const struct lmm_text *t, int32_t status)
 {
 	if (status >= 0 && WIFSIGNALED(status)) {
@@ -193,7 +186,7 @@ static void print_model(const struct lmm_text *t, const struct lmm_result_model 
 static void print_machine(const struct lmm_text *t)
 {
 	const struct lmm_result *r = t->r;
-	const struct lmm_result_process *first = engine_of(r);
+	const struct lmm_result_process *first = lmm_first_engine(r);
 	size_t engines = 0;
 
 	for (size_t i = 0; i < r->n_processes; i++)
@@ -215,99 +208,25 @@ static void print_machine(const struct lmm_text *t)
 
 static void print_trouble(const struct lmm_text *t)
 {
-	const struct lmm_result *r = t->r;
+	struct lmm_sentence said[LMM_SENTENCES_MAX];
+	size_t n = lmm_say_trouble(t->r, said);
 
-	if (!r->complete) {
+	for (size_t i = 0; i < n; i++) {
 		lmm__text_style_on(t, LMM_STYLE_WARN);
-		lmm__text_wrap(t, "", 0,
-			       "The recording was cut: it has no proper end. What was "
-			       "recorded up to there is shown.");
+		lmm__text_wrap(t, "", 0, "%s", said[i].s);
 		lmm__text_style_off(t);
-	}
-	if (!engine_of(r)) {
-		lmm__text_style_on(t, LMM_STYLE_WARN);
-		lmm__text_wrap(t, "", 0,
-			       "No engine was seen, so there is nothing to measure. "
-			       "'lmmeter doctor -- COMMAND' says what can be seen of a "
-			       "command and what stands in the way.");
-		lmm__text_style_off(t);
-	}
-	if (r->records.lost > 0) {
-		lmm__text_style_on(t, LMM_STYLE_WARN);
-		lmm__text_wrap(t, "", 0,
-			       "%s of %s records were lost: counts and sums are too low. A "
-			       "larger --memory helps.",
-			       lmm_human_count(r->records.lost).s,
-			       lmm_human_count(r->records.emitted).s);
-		lmm__text_style_off(t);
-	}
-}
-
-/* The phases with the largest shares, at most two; NULL where there are none. */
-static void find_longest(const struct lmm_result *r, const struct lmm_result_phase *longest[2])
-{
-	longest[0] = longest[1] = NULL;
-	for (size_t i = 0; i < r->n_phases; i++) {
-		const struct lmm_result_phase *p = &r->phases[i];
-
-		if (!(p->share_percent > 0))
-			continue;
-		if (!longest[0] || p->share_percent > longest[0]->share_percent) {
-			longest[1] = longest[0];
-			longest[0] = p;
-		} else if (!longest[1] || p->share_percent > longest[1]->share_percent) {
-			longest[1] = p;
-		}
-	}
-}
-
-static void print_operator_summary(const struct lmm_text *t)
-{
-	double attention = 0, mlp = 0, total = 0;
-
-	for (size_t i = 0; i < t->r->n_layers; i++) {
-		attention += t->r->layers[i].attention_ns;
-		mlp += t->r->layers[i].mlp_ns;
-		total += t->r->layers[i].total_ns;
-	}
-	if (total > 0) {
-		lmm__text_wrap(t, "", 0,
-			       "Of the operators' time %s went into MLP, %s into attention, %s "
-			       "into the rest.",
-			       lmm_human_percent(100 * mlp / total).s,
-			       lmm_human_percent(100 * attention / total).s,
-			       lmm_human_percent(100 * (total - mlp - attention) / total).s);
 	}
 }
 
 static void print_summary(const struct lmm_text *t)
 {
-	const struct lmm_result *r = t->r;
-	const struct lmm_result_phase *longest[2];
-	char first[24], second[64] = "";
+	struct lmm_sentence said[LMM_SENTENCES_MAX];
+	size_t n = lmm_say_summary(t->r, said);
 
-	find_longest(r, longest);
-	if (!longest[0])
-		return;
-	fputc('\n', t->out);
-	(void)snprintf(first, sizeof(first), "%s", lmm_phase_name(longest[0]->phase));
-	if (first[0] >= 'a' && first[0] <= 'z')
-		first[0] = (char)(first[0] - 'a' + 'A');
-	if (longest[1]) {
-		(void)snprintf(second, sizeof(second), ", %s %s", lmm_phase_name(longest[1]->phase),
-			       lmm_human_percent(longest[1]->share_percent).s);
-	}
-	lmm__text_wrap(t, "", 0, "%s took %s of the time of %s request%s%s.", first,
-		       lmm_human_percent(longest[0]->share_percent).s,
-		       lmm_human_count(r->requests_total).s, r->requests_total == 1 ? "" : "s",
-		       second);
-	if (r->ttft.count > 0 && r->tpot.count > 0) {
-		lmm__text_wrap(t, "", 0,
-			       "The first token came after %s%s, each further one took %s.",
-			       lmm_human_ns(r->ttft.p50_ns).s, r->ttft.count > 1 ? " (median)" : "",
-			       lmm_human_ns(r->tpot.p50_ns).s);
-	}
-	print_operator_summary(t);
+	if (n > 0)
+		fputc('\n', t->out);
+	for (size_t i = 0; i < n; i++)
+		lmm__text_wrap(t, "", 0, "%s", said[i].s);
 }
 
 /* ---- phases and tokens -------------------------------------------------------------------------- */
@@ -369,15 +288,6 @@ static void print_tokens(const struct lmm_text *t)
 
 /* ---- what stands apart -------------------------------------------------------------------------- */
 
-static const struct lmm_result_phase *find_phase(const struct lmm_result *r, unsigned phase)
-{
-	for (size_t i = 0; i < r->n_phases; i++) {
-		if (r->phases[i].phase == phase)
-			return &r->phases[i];
-	}
-	return NULL;
-}
-
 static void print_load(const struct lmm_text *t)
 {
 	for (size_t i = 0; i < t->r->n_models && i < 8; i++) {
@@ -435,12 +345,13 @@ static void print_gaps(const struct lmm_text *t)
 static void print_apart(const struct lmm_text *t)
 {
 	const struct lmm_result *r = t->r;
-	int has_load = 0;
+	int has_any = r->steps.warmup_steps + r->warmup_requests > 0 || r->graph_span_ns > 0;
 
 	for (size_t i = 0; i < r->n_models; i++)
-		has_load |= r->models[i].loads > 0;
-	if (!has_load && r->steps.warmup_steps + r->warmup_requests == 0 &&
-	    !(r->graph_span_ns > 0) && !find_phase(r, LMM_PHASE_MODEL_LOAD))
+		has_any |= r->models[i].loads > 0;
+	for (size_t i = 0; i < r->n_phases; i++)
+		has_any |= r->phases[i].warmup_only;
+	if (!has_any)
 		return;
 	lmm__text_head(t, "Apart", 0);
 	fputc('\n', t->out);
@@ -489,6 +400,26 @@ static void print_trust(const struct lmm_text *t)
 		print_cost(t);
 }
 
+static void machine_line(void *ctx, const char *label, const char *sentence)
+{
+	char indented[32];
+
+	(void)snprintf(indented, sizeof(indented), "  %s", label);
+	lmm__text_wrap(ctx, indented, 13, "%s", sentence);
+}
+
+static void print_machine_state(const struct lmm_text *t)
+{
+	struct lmm_text copy = *t;
+	const struct lmm_machine_words words = { t->r, machine_line, &copy };
+
+	if (t->r->machine.n_sensors == 0)
+		return;
+	lmm__text_head(t, "Machine state", 0);
+	fputc('\n', t->out);
+	lmm_machine_say(&words);
+}
+
 void lmm_report_text(const struct lmm_result *r, const struct lmm_text_opts *opts, FILE *out)
 {
 	struct lmm_text t = { r, opts, out };
@@ -499,6 +430,7 @@ void lmm_report_text(const struct lmm_result *r, const struct lmm_text_opts *opt
 	print_summary(&t);
 	print_phases(&t);
 	print_tokens(&t);
+	lmm__text_findings(&t);
 	if (opts->requests)
 		lmm__text_requests(&t);
 	if (opts->steps)
@@ -507,6 +439,8 @@ void lmm_report_text(const struct lmm_result *r, const struct lmm_text_opts *opt
 	lmm__text_kernels(&t);
 	lmm__text_device(&t);
 	lmm__text_threads(&t);
+	lmm__text_spans(&t);
+	print_machine_state(&t);
 	print_apart(&t);
 	print_trust(&t);
 }

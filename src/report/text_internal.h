@@ -43,6 +43,9 @@ void lmm__text_stats_head(const struct lmm_text *t, const char *title, int show_
 void lmm__text_stats(const struct lmm_text *t, const char *name, const struct lmm_stats *s,
 		     int show_total);
 
+/* findings.c */
+void lmm__text_findings(const struct lmm_text *t);
+
 /* text_tables.c */
 void lmm__text_layers(const struct lmm_text *t);
 void lmm__text_device(const struct lmm_text *t);
@@ -50,5 +53,6 @@ void lmm__text_kernels(const struct lmm_text *t);
 void lmm__text_requests(const struct lmm_text *t);
 void lmm__text_steps(const struct lmm_text *t);
 void lmm__text_threads(const struct lmm_text *t);
+void lmm__text_spans(const struct lmm_text *t);
 
 #endif

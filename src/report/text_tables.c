@@ -261,17 +261,10 @@ void lmm__text_kernels(const struct lmm_text *t)
 
 static void print_gap(const struct lmm_text *t, const struct lmm_result_gap *g)
 {
-	static const char *const why[LMM_GAP_CAUSES] = {
-		"the host handed the next command over late",
-		"the host read results back, sampled, and began the next step",
-		"handed over in time, the driver or the device had not begun",
-		"shorter than the error of the clocks",
-	};
-
 	if (g->stats.count == 0)
 		return;
 	fprintf(t->out, "  idle    %10s in %s gaps: %s", lmm_human_ns(g->stats.total_ns).s,
-		lmm_human_count(g->stats.count).s, why[g->cause]);
+		lmm_human_count(g->stats.count).s, lmm_gap_reason(g->cause));
 	if (g->unsure_ns > 0 && g->cause != LMM_GAP_UNKNOWN) {
 		fprintf(t->out, " (%s of it unsure)",
 			lmm_human_percent(100 * g->unsure_ns / g->stats.total_ns).s);
@@ -302,6 +295,56 @@ static void print_commands(const struct lmm_text *t, const struct lmm_result_dev
 		       lmm_human_count(d->every ? d->every : 1).s, more);
 }
 
+/* The kernels that took the longest to be made ready, in words; "" if none did. */
+static void slowest_to_use(const struct lmm_result *r, char *out, size_t bytes)
+{
+	const struct lmm_result_kernel *last = NULL;
+	size_t n = 0;
+
+	out[0] = 0;
+	for (unsigned shown = 0; shown < 3 && n < bytes; shown++) {
+		const struct lmm_result_kernel *most = NULL;
+
+		for (size_t i = 0; i < r->n_kernels; i++) {
+			const struct lmm_result_kernel *k = &r->kernels[i];
+
+			if (k->first_use_ns > (most ? most->first_use_ns : 0) &&
+			    (!last || k->first_use_ns < last->first_use_ns))
+				most = k;
+		}
+		if (!most)
+			return;
+		n += (size_t)snprintf(out + n, bytes - n, "%s%.60s %s",
+				      n ? ", " : "; longest: ", most->name,
+				      lmm_human_ns(most->first_use_ns).s);
+		last = most;
+	}
+}
+
+/* What will not come again: how long it took, by phase. */
+static void print_first_uses(const struct lmm_text *t)
+{
+	char list[256] = "", kernels[256];
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->r->n_phases; i++) {
+		const struct lmm_result_phase *p = &t->r->phases[i];
+
+		if (!(p->first_use_ns > 0) || n >= sizeof(list))
+			continue;
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s %s", n ? ", " : "",
+				      lmm_phase_name(p->phase), lmm_human_ns(p->first_use_ns).s);
+	}
+	slowest_to_use(t->r, kernels, sizeof(kernels));
+	if (n) {
+		lmm__text_wrap(
+			t, "  first", 10,
+			"programs compiled and kernels launched for the first time (not in mean to "
+			"max above): %s%s",
+			list, kernels);
+	}
+}
+
 void lmm__text_device(const struct lmm_text *t)
 {
 	const struct lmm_result_device *d = &t->r->device;
@@ -314,6 +357,7 @@ void lmm__text_device(const struct lmm_text *t)
 	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++)
 		print_gap(t, &d->gaps[i]);
 	print_commands(t, d);
+	print_first_uses(t);
 	lmm__text_wrap(t, "  clock", 10,
 		       "stamps placed on the host's timeline within %s (95 %%), %s at worst%s%s",
 		       lmm_human_ns(d->clock_error_ns).s, lmm_human_ns(d->clock_error_max_ns).s,
@@ -348,6 +392,20 @@ static double request_phase_ns(const struct lmm_result_request *q, unsigned phas
 	return 0;
 }
 
+static void requests_notes(const struct lmm_text *t)
+{
+	int is_running = 0, was_running = 0;
+
+	for (size_t i = 0; i < t->r->n_requests; i++) {
+		is_running |= !t->r->requests[i].complete;
+		was_running |= t->r->requests[i].joined;
+	}
+	if (was_running)
+		fputs("  + under way when the recording began\n", t->out);
+	if (is_running)
+		fputs("  * still running when the recording ended\n", t->out);
+}
+
 void lmm__text_requests(const struct lmm_text *t)
 {
 	const struct lmm_result *r = t->r;
@@ -359,7 +417,8 @@ void lmm__text_requests(const struct lmm_text *t)
 		const struct lmm_result_request *q = &r->requests[i];
 		char id[40];
 
-		(void)snprintf(id, sizeof(id), "%" PRIu64 "%s", q->id, q->complete ? "" : " *");
+		(void)snprintf(id, sizeof(id), "%" PRIu64 "%s%s", q->id, q->joined ? " +" : "",
+			       q->complete ? "" : " *");
 		fprintf(t->out,
 			"  %-8s%9s%7" PRIu64 "%7" PRIu64 "%7" PRIu64 "%8s%8s%8s%9s%9s%9s%9s\n", id,
 			lmm_human_ns((double)q->start_ns).s, q->prompt_tokens, q->cached_tokens,
@@ -370,12 +429,7 @@ void lmm__text_requests(const struct lmm_text *t)
 			lmm_human_ns(request_phase_ns(q, LMM_PHASE_DECODE)).s,
 			lmm_human_ns(q->unaccounted_ns).s);
 	}
-	for (size_t i = 0; i < r->n_requests; i++) {
-		if (!r->requests[i].complete) {
-			fputs("  * still running when the recording ended\n", t->out);
-			break;
-		}
-	}
+	requests_notes(t);
 	if (r->n_requests < r->requests_total) {
 		fprintf(t->out, "  the newest %zu of %" PRIu64 "\n", r->n_requests,
 			r->requests_total);
@@ -429,4 +483,22 @@ void lmm__text_threads(const struct lmm_text *t)
 			lmm__text_bar(t, th->wait_ns / th->busy_ns, 20);
 		fputc('\n', t->out);
 	}
+}
+
+/* Names that took most, however many there are; all of them are in the JSON. */
+void lmm__text_spans(const struct lmm_text *t)
+{
+	const size_t most = 10;
+	const struct lmm_result *r = t->r;
+
+	if (r->n_named == 0)
+		return;
+	lmm__text_stats_head(t, "Spans", 1);
+	fputc('\n', t->out);
+	for (size_t i = 0; i < r->n_named && i < most; i++) {
+		lmm__text_stats(t, r->named[i].name, &r->named[i].stats, 1);
+		fputc('\n', t->out);
+	}
+	if (r->n_named > most)
+		fprintf(t->out, "  and %zu more\n", r->n_named - most);
 }

@@ -24,12 +24,28 @@ int lmm__tl_track(struct lmm_tl *tl, struct lmm_tl_track *track, enum lmm_track_
 		.tid = tid,
 		.name = name,
 		.process_name = lmm_strpool_get(&tl->strings, p->name),
+		.sensor = track->sensor,
 	};
 
 	if (track->id)
 		return 0;
 	track->id = t.track = ++tl->n_tracks;
 	return tl->ops->track(tl->ctx, &t);
+}
+
+struct lmm_slice_of lmm__tl_of(struct lmm_tl_process *p, unsigned phase, uint32_t step,
+			       uint64_t t_ns)
+{
+	const struct lmm_tl_step *s = lmm__tl_find_step(p, step);
+
+	return (struct lmm_slice_of){
+		.step = step,
+		.context = s ? s->context : 0,
+		.seq = LMM_SEQ_NONE,
+		.phase = (uint8_t)phase,
+		.is_warmup = s && t_ns < s->warm_until_ns,
+		.layer = -1,
+	};
 }
 
 int lmm__tl_slice(struct lmm_tl *tl, struct lmm_tl_track *track, struct lmm_slice *slice)
@@ -70,9 +86,7 @@ void lmm__tl_arg_string(struct lmm_slice *s, const char *key, const char *value)
 
 int lmm__tl_is_warm(struct lmm_tl_process *p, uint32_t step, uint64_t t_ns)
 {
-	const struct lmm_tl_step *s = lmm__tl_find_step(p, step);
-
-	return s && t_ns < s->warm_until_ns;
+	return lmm__tl_of(p, LMM_PHASE_NONE, step, t_ns).is_warmup;
 }
 
 /* ---- phases ------------------------------------------------------------------------------------- */
@@ -84,9 +98,12 @@ static int draw_piece(struct lmm_tl *tl, struct lmm_tl_stream *s, struct lmm_tl_
 		.begin_ns = p->piece_ns,
 		.end_ns = end_ns,
 		.name = lmm_phase_name(p->phase),
-		.category = lmm__tl_is_warm(s->process, p->step, p->piece_ns) ? "warmup" : "phase",
+		.of = lmm__tl_of(s->process, p->phase, p->step, p->piece_ns),
 	};
 	int rc;
+
+	slice.category = slice.of.is_warmup ? "warmup" : "phase";
+	slice.of.seq = p->seq;
 
 	if (p->step != LMM_STEP_NONE)
 		lmm__tl_arg_u64(&slice, "step", p->step);
@@ -166,18 +183,18 @@ static int draw_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lm
 		     uint64_t end_ns)
 {
 	const struct lmm_event *e = &p->step_event;
-	int is_warm = lmm__tl_is_warm(s->process, p->step, p->begin_ns);
 	struct lmm_slice slice = {
 		.begin_ns = p->begin_ns,
 		.end_ns = end_ns,
 		.name = lmm_phase_name(p->phase),
 		/* a bracket without a STEP goes on with its step: the program waits for the device */
-		.category = is_warm	  ? "warmup"
-			    : p->has_step ? "step"
-					  : "wait",
+		.category = p->has_step ? "step" : "wait",
+		.of = lmm__tl_of(s->process, p->phase, p->step, p->begin_ns),
 	};
 	int rc;
 
+	if (slice.of.is_warmup)
+		slice.category = "warmup";
 	lmm__tl_arg_u64(&slice, "step", p->step);
 	if (p->has_step)
 		draw_step_args(&slice, p, e);
@@ -322,13 +339,15 @@ static int note_hint(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lm
 
 static int draw_rate(struct lmm_tl *tl, struct lmm_tl_process *p, uint64_t window, uint64_t tokens)
 {
-	int rc = lmm__tl_track(tl, &p->tokens_track, LMM_TRACK_TOKENS, p, 0, "output tokens/s");
+	static const char name[] = "output tokens/s";
+	int rc = lmm__tl_track(tl, &p->tokens_track, LMM_TRACK_TOKENS, p, 0, name);
+	struct lmm_counter c = { .track = p->tokens_track.id,
+				 .name = name,
+				 .unit = "tokens/s",
+				 .t_ns = tl->start_ns + (window - 1) * LMM_TL_RATE_NS,
+				 .value = (double)tokens * 1e9 / LMM_TL_RATE_NS };
 
-	if (rc < 0)
-		return rc;
-	return tl->ops->counter(tl->ctx, p->tokens_track.id,
-				tl->start_ns + (window - 1) * LMM_TL_RATE_NS,
-				(double)tokens * 1e9 / LMM_TL_RATE_NS);
+	return rc < 0 ? rc : tl->ops->counter(tl->ctx, &c);
 }
 
 /* Ends the window that is being counted; the next one with tokens is `next`, 0: none comes. */
@@ -360,6 +379,40 @@ static int count_token(struct lmm_tl *tl, struct lmm_tl_process *p, const struct
 	return rc;
 }
 
+/* ---- spans -------------------------------------------------------------------------------------- */
+
+static int draw_span(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	const uint32_t *name = lmm_idmap_get(&tl->names, lmm_idmap_key(s->process->process, e->id));
+	struct lmm_slice slice = {
+		.begin_ns = lmm__tl_ns(tl, e->t - e->a),
+		.end_ns = lmm__tl_ns(tl, e->t),
+		.name = name ? lmm_strpool_get(&tl->strings, *name) : "unknown",
+		.category = "span",
+	};
+	struct lmm_tl_track *track;
+	int rc;
+
+	if (e->phase >= LMM_TL_SPANS || e->a > e->t)
+		return 0;
+	if ((uint32_t)e->b != LMM_STEP_NONE)
+		lmm__tl_arg_u64(&slice, "step", (uint32_t)e->b);
+	track = &s->spans_track[e->phase];
+	rc = lmm__tl_track(tl, track, LMM_TRACK_SPANS, s->process, s->tid, "spans");
+	return rc < 0 ? rc : lmm__tl_slice(tl, track, &slice);
+}
+
+static int note_name(struct lmm_tl *tl, const struct lmm_name *item)
+{
+	uint32_t *name = lmm_idmap_make(&tl->names, lmm_idmap_key(item->process, item->number),
+					sizeof(*name));
+
+	if (!name)
+		return -ENOMEM;
+	*name = lmm_strpool_add(&tl->strings, item->text, NULL);
+	return *name ? 0 : -ENOMEM;
+}
+
 /* ---- requests ----------------------------------------------------------------------------------- */
 
 static int draw_request(struct lmm_tl *tl, struct lmm_tl_track *lane,
@@ -384,6 +437,8 @@ static int draw_request(struct lmm_tl *tl, struct lmm_tl_track *lane,
 		lmm__tl_arg_u64(&slice, "seq", q->seq);
 	if (!q->complete)
 		lmm__tl_arg_u64(&slice, "incomplete", 1);
+	if (q->joined)
+		lmm__tl_arg_u64(&slice, "joined", 1);
 	return lmm__tl_slice(tl, lane, &slice);
 }
 
@@ -425,6 +480,14 @@ int lmm__tl_requests(struct lmm_tl *tl)
 
 /* ---- walking ------------------------------------------------------------------------------------ */
 
+static int tell_event(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	if (!tl->ops->event ||
+	    (e->type != LMM_EV_STEP && e->type != LMM_EV_SEQ && e->type != LMM_EV_TOKEN))
+		return 0;
+	return tl->ops->event(tl->ctx, s->process->process, lmm__tl_ns(tl, e->t), e);
+}
+
 static int draw_event(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
 	switch (e->type) {
@@ -463,6 +526,8 @@ static int draw_event(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct l
 	case LMM_EV_DEVICE_GRAPH:
 		lmm__tl_device_graph(tl, s, e);
 		return 0;
+	case LMM_EV_SPAN:
+		return draw_span(tl, s, e);
 	case LMM_EV_LOST:
 		/* the operator that runs has no known end */
 		s->op_is_open = 0;
@@ -477,8 +542,11 @@ static int draw_events(struct lmm_tl *tl, const struct lmm_events *item)
 	struct lmm_tl_stream *s = lmm_idmap_get(&tl->streams, item->stream);
 	int rc = 0;
 
-	for (uint32_t i = 0; s && i < item->n && rc == 0; i++)
-		rc = draw_event(tl, s, &item->ev[i]);
+	for (uint32_t i = 0; s && i < item->n && rc == 0; i++) {
+		rc = tell_event(tl, s, &item->ev[i]);
+		if (rc == 0)
+			rc = draw_event(tl, s, &item->ev[i]);
+	}
 	return rc;
 }
 
@@ -515,8 +583,12 @@ static int draw_item(struct lmm_tl *tl, const struct lmm_item *item)
 		return note_kernel(tl, &item->kernel);
 	case LMM_ITEM_QUEUE:
 		return note_queue(tl, &item->queue);
+	case LMM_ITEM_NAME:
+		return note_name(tl, &item->name);
 	case LMM_ITEM_EVENTS:
 		return draw_events(tl, &item->events);
+	case LMM_ITEM_SAMPLES:
+		return lmm__tl_samples(tl, &item->samples);
 	default:
 		return 0;
 	}
@@ -558,6 +630,21 @@ static void free_graph(void *value)
 	free(((struct lmm_tl_graph *)value)->ops);
 }
 
+void lmm__tl_destroy(struct lmm_tl *tl)
+{
+	lmm_idmap_free(&tl->processes, NULL);
+	lmm_idmap_free(&tl->contexts, free_context);
+	lmm_idmap_free(&tl->streams, NULL);
+	lmm_idmap_free(&tl->graphs, free_graph);
+	lmm_idmap_free(&tl->kernels, NULL);
+	lmm_idmap_free(&tl->names, NULL);
+	lmm_idmap_free(&tl->queues, NULL);
+	lmm_idmap_free(&tl->clocks, NULL);
+	lmm_idmap_free(&tl->sensors, NULL);
+	lmm_strpool_free(&tl->strings);
+	free(tl);
+}
+
 int lmm_timeline_draw(struct lmm_trace *tr, const struct lmm_result *r,
 		      const struct lmm_timeline_ops *ops, void *ctx)
 {
@@ -579,14 +666,6 @@ int lmm_timeline_draw(struct lmm_trace *tr, const struct lmm_result *r,
 		rc = draw_items(tl, tr);
 	if (rc == 0)
 		rc = draw_rests(tl);
-	lmm_idmap_free(&tl->processes, NULL);
-	lmm_idmap_free(&tl->contexts, free_context);
-	lmm_idmap_free(&tl->streams, NULL);
-	lmm_idmap_free(&tl->graphs, free_graph);
-	lmm_idmap_free(&tl->kernels, NULL);
-	lmm_idmap_free(&tl->queues, NULL);
-	lmm_idmap_free(&tl->clocks, NULL);
-	lmm_strpool_free(&tl->strings);
-	free(tl);
+	lmm__tl_destroy(tl);
 	return rc;
 }

@@ -3,8 +3,8 @@
  * A trace as tracks with slices: what both export formats draw. Slices of one track never overlap and come in order;
  * tracks are announced before their first slice; between tracks no order is promised.
  *
- * Tracks of a process: requests (as many as ran at once), device queues, a counter. Of a thread: steps, phases, layers,
- * operators. docs/export.md says what each shows.
+ * Tracks of a process: requests (as many as ran at once), device queues, counters. Of a thread: steps, phases, layers,
+ * operators, spans (as many as are open within one another). docs/export.md says what each shows.
  */
 #ifndef LMM_REPORT_TIMELINE_H
 #define LMM_REPORT_TIMELINE_H
@@ -20,6 +20,8 @@ enum lmm_track_kind {
 	LMM_TRACK_LAYERS,
 	LMM_TRACK_OPERATORS,
 	LMM_TRACK_QUEUE,
+	LMM_TRACK_SENSOR, /* a counter */
+	LMM_TRACK_SPANS,
 };
 
 struct lmm_track {
@@ -30,6 +32,7 @@ struct lmm_track {
 	int32_t tid; /* of threads' tracks, else 0 */
 	const char *name;
 	const char *process_name;
+	const struct lmm_result_sensor *sensor; /* of sensors' tracks, else NULL */
 };
 
 enum lmm_arg_kind {
@@ -50,6 +53,19 @@ struct lmm_arg {
 
 #define LMM_SLICE_ARGS_MAX 12
 
+/* What phases, steps, operators and commands are of: for those who add them up. 0 in other slices. */
+struct lmm_slice_of {
+	uint32_t step;	  /* LMM_STEP_NONE: of none */
+	uint32_t context; /* of its step */
+	uint16_t seq;
+	uint8_t phase;
+	uint8_t role;
+	uint8_t is_warmup;
+	uint8_t is_worker; /* an operator's share on a thread that helps */
+	int32_t layer;	   /* -1: none */
+	const char *op;	   /* "MUL_MAT"; NULL: not known */
+};
+
 struct lmm_slice {
 	uint32_t track;
 	uint64_t begin_ns; /* CLOCK_MONOTONIC */
@@ -58,6 +74,15 @@ struct lmm_slice {
 	const char *category;
 	struct lmm_arg args[LMM_SLICE_ARGS_MAX];
 	unsigned n_args;
+	struct lmm_slice_of of;
+};
+
+struct lmm_counter {
+	uint32_t track;
+	const char *name; /* the track's */
+	const char *unit;
+	uint64_t t_ns; /* CLOCK_MONOTONIC; the value stands until the next one */
+	double value;
 };
 
 /* Called for each; return 0 or a negative error, which ends the drawing. What they get is valid during the call. */
@@ -66,7 +91,9 @@ struct lmm_timeline_ops {
 	int (*session)(void *ctx, const struct lmm_result *r, uint64_t start_ns);
 	int (*track)(void *ctx, const struct lmm_track *track);
 	int (*slice)(void *ctx, const struct lmm_slice *slice);
-	int (*counter)(void *ctx, uint32_t track, uint64_t t_ns, double value);
+	int (*counter)(void *ctx, const struct lmm_counter *counter);
+	/* may be NULL: a STEP, SEQ or TOKEN at t_ns, before anything is drawn that follows from it */
+	int (*event)(void *ctx, uint32_t process, uint64_t t_ns, const struct lmm_event *e);
 };
 
 /* Reads tr twice from its beginning and draws it. 0 or a negative error. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the timeline share: timeline.c walks the trace, timeline_scan.c looks ahead, timeline_ops.c draws
- * operators, layers and device commands. */
+ * operators, layers and device commands; tokens.c reads tokens by the same scan. */
 #ifndef LMM_REPORT_TIMELINE_INTERNAL_H
 #define LMM_REPORT_TIMELINE_INTERNAL_H
 
@@ -13,12 +13,14 @@
 #define LMM_TL_DEPTH	16	   /* phases nest no deeper; further ones are not drawn */
 #define LMM_TL_STEPS	64	   /* steps of a process that may still be spoken of */
 #define LMM_TL_LANES	8	   /* tracks of one device queue */
+#define LMM_TL_SPANS	16	   /* spans nest no deeper */
 #define LMM_TL_COMMANDS 4096	   /* of one queue in flight; a power of two */
 #define LMM_TL_RATE_NS	500000000u /* the window of the tokens counter */
 
 struct lmm_tl_track {
 	uint32_t id; /* 0: not announced yet */
 	uint64_t last_end_ns;
+	const struct lmm_result_sensor *sensor; /* NULL: it is none's */
 };
 
 /* Steps from `from` to before `before` are warm-up, and what is said of them until `until_ticks`. */
@@ -89,6 +91,7 @@ struct lmm_tl_stream {
 	int32_t tid;
 	struct lmm_tl_process *process;
 	struct lmm_tl_track steps_track, phases_track, layers_track, operators_track;
+	struct lmm_tl_track spans_track[LMM_TL_SPANS];
 
 	struct lmm_tl_phase phases[LMM_TL_DEPTH];
 	unsigned depth;
@@ -111,7 +114,7 @@ struct lmm_tl_stream {
 struct lmm_tl_command {
 	uint32_t id;
 	uint32_t name;
-	uint32_t node_name; /* 0: of no node */
+	const struct lmm_tl_op *node; /* NULL: of none */
 	uint32_t step;
 	uint8_t phase, is_set;
 };
@@ -122,6 +125,15 @@ struct lmm_tl_queue {
 	uint32_t device_number;
 	struct lmm_tl_track lanes[LMM_TL_LANES];
 	struct lmm_tl_command commands[LMM_TL_COMMANDS];
+};
+
+struct lmm_tl_sensor {
+	const struct lmm_result_sensor *sensor; /* NULL: it is not drawn */
+	struct lmm_tl_track track;
+	uint32_t name; /* in the string pool */
+	uint8_t is_seen, has_value;
+	int64_t value; /* the newest */
+	uint64_t t_ns;
 };
 
 struct lmm_tl {
@@ -136,13 +148,18 @@ struct lmm_tl {
 	struct lmm_idmap streams;   /* struct lmm_tl_stream */
 	struct lmm_idmap graphs;    /* (process, graph): struct lmm_tl_graph */
 	struct lmm_idmap kernels;   /* (process, kernel): uint32_t, its name */
+	struct lmm_idmap names;	    /* (process, name): uint32_t, its text */
 	struct lmm_idmap queues;    /* (process, queue): struct lmm_tl_queue */
 	struct lmm_idmap clocks;    /* (process, device): struct lmm_device_clock */
+	struct lmm_idmap sensors;   /* struct lmm_tl_sensor */
 	uint32_t n_tracks;
 };
 
 /* The first reading: clocks, processes, and which steps are warm-up. */
 int lmm__tl_scan(struct lmm_tl *tl, struct lmm_trace *tr);
+
+/* Of one that calloc() made, with all that it holds. */
+void lmm__tl_destroy(struct lmm_tl *tl);
 
 struct lmm_tl_process *lmm__tl_process(struct lmm_tl *tl, uint32_t process);
 struct lmm_tl_context *lmm__tl_context(struct lmm_tl *tl, uint32_t process, uint32_t context);
@@ -152,6 +169,9 @@ struct lmm_tl_step *lmm__tl_find_step(struct lmm_tl_process *p, uint32_t step);
 uint64_t lmm__tl_ns(const struct lmm_tl *tl, uint64_t ticks);
 int lmm__tl_track(struct lmm_tl *tl, struct lmm_tl_track *track, enum lmm_track_kind kind,
 		  const struct lmm_tl_process *p, int32_t tid, const char *name);
+/* What a slice is of that belongs to no operator. */
+struct lmm_slice_of lmm__tl_of(struct lmm_tl_process *p, unsigned phase, uint32_t step,
+			       uint64_t t_ns);
 /* Cuts the slice so that it lies behind the track's last one. */
 int lmm__tl_slice(struct lmm_tl *tl, struct lmm_tl_track *track, struct lmm_slice *slice);
 
@@ -178,5 +198,7 @@ int lmm__tl_device_clock(struct lmm_tl *tl, struct lmm_tl_stream *s, const struc
 void lmm__tl_device_graph(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e);
 
 int lmm__tl_requests(struct lmm_tl *tl);
+
+int lmm__tl_samples(struct lmm_tl *tl, const struct lmm_samples *samples);
 
 #endif

@@ -122,15 +122,25 @@ static uint64_t take_own_ns(struct lmm_tl_stream *s)
 	return ps / 1000;
 }
 
-static const char *run_phase(const struct lmm_tl_stream *s, const struct lmm_tl_op *op)
+static unsigned run_phase(const struct lmm_tl_stream *s, const struct lmm_tl_op *op)
 {
 	const struct lmm_tl_step *step = lmm__tl_find_step(s->process, s->run_step);
 
 	if (op->role == LMM_ROLE_EMBEDDING)
-		return lmm_phase_name(LMM_PHASE_EMBEDDING);
+		return LMM_PHASE_EMBEDDING;
 	if (step)
-		return lmm_phase_name(step->phase);
-	return s->depth > 0 ? lmm_phase_name(s->phases[s->depth - 1].phase) : "";
+		return step->phase;
+	return s->depth > 0 ? s->phases[s->depth - 1].phase : LMM_PHASE_NONE;
+}
+
+static void op_of(const struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_tl_op *op,
+		  struct lmm_slice_of *of)
+{
+	*of = lmm__tl_of(s->process, run_phase(s, op), s->run_step, s->op_ns);
+	of->role = op->role;
+	of->layer = op->layer;
+	of->is_worker = s->is_worker;
+	of->op = op->name ? lmm_strpool_get(&tl->strings, op->op) : NULL;
 }
 
 static int op_close(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
@@ -149,18 +159,17 @@ static int op_close(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 	own_ns = take_own_ns(s);
 	slice.end_ns = t_ns > s->op_ns + own_ns ? t_ns - own_ns : s->op_ns;
 	slice.name = op->name ? lmm_strpool_get(&tl->strings, op->name) : "unknown";
-	slice.category = lmm__tl_is_warm(s->process, s->run_step, s->op_ns)
-				 ? "warmup"
-				 : lmm_role_name(op->role);
+	op_of(tl, s, op, &slice.of);
+	slice.category = slice.of.is_warmup ? "warmup" : lmm_role_name(op->role);
 	if (op->name) {
-		lmm__tl_arg_string(&slice, "op", lmm_strpool_get(&tl->strings, op->op));
+		lmm__tl_arg_string(&slice, "op", slice.of.op);
 		lmm__tl_arg_string(&slice, "shape", lmm_strpool_get(&tl->strings, op->shape));
 		lmm__tl_arg_u64(&slice, "bytes", op->bytes);
 		lmm__tl_arg_u64(&slice, "flops", op->flops);
 	}
 	if (op->layer >= 0)
 		lmm__tl_arg_i64(&slice, "layer", op->layer);
-	lmm__tl_arg_string(&slice, "phase", run_phase(s, op));
+	lmm__tl_arg_string(&slice, "phase", slice.of.phase ? lmm_phase_name(slice.of.phase) : "");
 	if (s->op_is_fused)
 		lmm__tl_arg_u64(&slice, "fused", 1);
 	if (s->op_barrier_ns && s->op_barrier_ns < slice.end_ns)
@@ -248,9 +257,8 @@ int lmm__tl_command(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm
 	c->step = (uint32_t)e->b;
 	c->phase = e->phase;
 	c->name = name ? *name : 0;
-	c->node_name = s->device_graph && node < s->device_graph->n_ops
-			       ? s->device_graph->ops[node].name
-			       : 0;
+	c->node = s->device_graph && node < s->device_graph->n_ops ? &s->device_graph->ops[node]
+								   : NULL;
 	return 0;
 }
 
@@ -259,14 +267,21 @@ void lmm__tl_device_graph(struct lmm_tl *tl, struct lmm_tl_stream *s, const stru
 	s->device_graph = lmm_idmap_get(&tl->graphs, lmm_idmap_key(s->process->process, e->id));
 }
 
+static double queue_rate(const struct lmm_tl *tl, const struct lmm_tl_queue *q)
+{
+	return lmm_device_clock_rate(q->ticks_per_second, lmm_clock_fit_rate(&tl->fit));
+}
+
 int lmm__tl_device_clock(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
 	struct lmm_device_clock *c =
 		lmm_idmap_make(&tl->clocks, lmm_idmap_key(s->process->process, e->id), sizeof(*c));
+	const struct lmm_tl_queue *q = find_queue(tl, s, e->seq);
 
-	if (!c)
+	if (!c || !q)
 		return -ENOMEM;
-	lmm_device_clock_add(c, e); /* what makes no sense is left out */
+	/* what makes no sense is left out */
+	lmm_device_clock_add(c, e, queue_rate(tl, q));
 	return 0;
 }
 
@@ -276,8 +291,7 @@ static uint64_t device_ns(const struct lmm_tl *tl, const struct lmm_tl_stream *s
 {
 	const struct lmm_device_clock *c =
 		lmm_idmap_get(&tl->clocks, lmm_idmap_key(s->process->process, q->device_number));
-	double rate = lmm_device_clock_rate(q->ticks_per_second, lmm_clock_fit_rate(&tl->fit));
-	uint64_t error, ticks = c ? lmm_device_clock_place(c, stamp, rate, &error) : 0;
+	uint64_t error, ticks = c ? lmm_device_clock_place(c, stamp, queue_rate(tl, q), &error) : 0;
 
 	return lmm__tl_ns(tl, ticks ? ticks : stamp);
 }
@@ -291,10 +305,33 @@ static struct lmm_tl_track *free_lane(struct lmm_tl_queue *q, uint64_t begin_ns)
 	return &q->lanes[0];
 }
 
+static void describe_command(const struct lmm_tl *tl, struct lmm_tl_process *p,
+			     const struct lmm_tl_command *c, struct lmm_slice *slice)
+{
+	uint32_t node = c->node ? c->node->name : 0;
+
+	slice->of = lmm__tl_of(p, c->phase, c->step, slice->begin_ns);
+	if (c->node) {
+		slice->of.role = c->node->role;
+		slice->of.layer = c->node->layer;
+	}
+	if (c->name || node)
+		slice->name = lmm_strpool_get(&tl->strings, c->name ? c->name : node);
+	if (c->name && node)
+		lmm__tl_arg_string(slice, "node", lmm_strpool_get(&tl->strings, node));
+	if (slice->of.is_warmup)
+		slice->category = "warmup";
+	lmm__tl_arg_string(slice, "phase", lmm_phase_name(c->phase));
+}
+
 int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
 	struct lmm_tl_queue *q = find_queue(tl, s, e->seq);
-	struct lmm_slice slice = { .category = "command", .name = "command" };
+	struct lmm_slice slice = {
+		.category = "command",
+		.name = "command",
+		.of = { .step = LMM_STEP_NONE, .seq = LMM_SEQ_NONE, .layer = -1 }
+	};
 	const struct lmm_tl_command *c;
 	struct lmm_tl_track *lane;
 	const char *device;
@@ -312,19 +349,8 @@ int lmm__tl_completion(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct 
 	} else {
 		slice.end_ns = lmm__tl_ns(tl, e->t + e->a);
 	}
-	if (c->is_set && c->id == e->id) {
-		if (c->name || c->node_name) {
-			slice.name =
-				lmm_strpool_get(&tl->strings, c->name ? c->name : c->node_name);
-		}
-		if (c->name && c->node_name) {
-			lmm__tl_arg_string(&slice, "node",
-					   lmm_strpool_get(&tl->strings, c->node_name));
-		}
-		if (lmm__tl_is_warm(s->process, c->step, slice.begin_ns))
-			slice.category = "warmup";
-		lmm__tl_arg_string(&slice, "phase", lmm_phase_name(c->phase));
-	}
+	if (c->is_set && c->id == e->id)
+		describe_command(tl, s->process, c, &slice);
 	device = lmm_strpool_get(&tl->strings, q->device);
 	lane = free_lane(q, slice.begin_ns);
 	rc = lmm__tl_track(tl, lane, LMM_TRACK_QUEUE, s->process, 0, device[0] ? device : "device");
