@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 
 # the command, and what it loads into engines
 install(TARGETS lmmeter RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS lmm_probe lmm_audit lmm_threads lmm_reference LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter)
+install(TARGETS lmm_probe lmm_audit lmm_inject_door lmm_threads lmm_reference LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter)
 if(TARGET lmm_opencl)
 	install(TARGETS lmm_opencl LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter)
 	install(TARGETS lmm_opencl_shim LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter/shim)
@@ -11,6 +11,8 @@ endif()
 
 # the reader, for find_package(lmmeter) and pkg-config lmmeter-trace
 install(DIRECTORY include/lmmeter DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+# marks of programs without a loader, made of the injected library's sources
+install(FILES ${PROJECT_BINARY_DIR}/include/lmmeter/mark_static.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lmmeter)
 install(TARGETS lmmeter_trace EXPORT lmmeterTargets
 	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
 	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}

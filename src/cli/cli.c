@@ -101,3 +101,10 @@ int lmm_output_failed(const char *name, int rc)
 	}
 	return LMM_EXIT_FAILURE;
 }
+
+int lmm_stdout_status(void)
+{
+	int rc = lmm_stdout_finish();
+
+	return rc ? lmm_output_failed("standard output", rc) : LMM_EXIT_OK;
+}

@@ -27,14 +27,15 @@ static const char *const examples[] = {
 	NULL,
 };
 
-static const struct lmm_command command = {
+const struct lmm_command lmm_command_doctor = {
 	.name = "doctor",
 	.synopsis = "[--json] [-- COMMAND [ARGUMENT]...]",
 	.summary = "say what can be seen of an engine, what not, and why",
 	.description =
 		"Looks at this machine and at COMMAND, without running it: which engine the dynamic loader would bring in, which "
-		"phases and operators can be seen, and the one line that mends each gap.\n\n"
-		"Exit status: 0 if operators will be recorded (without COMMAND: if this machine can record), 1 if something is "
+		"phases and operators can be seen, and the one line that mends each gap.",
+	.exit_status =
+		"0 if operators will be recorded (without COMMAND: if this machine can record), 1 if something is "
 		"missing or cannot be told before COMMAND runs.",
 	.opts = opts_table,
 	.n_opts = LMM_ARRAY_SIZE(opts_table),
@@ -118,7 +119,7 @@ int lmm_cmd_doctor(int argc, char **argv)
 	struct lmm_doctor *d;
 	int status;
 
-	switch (lmm_options_parse(&command, &argc, argv, &opts)) {
+	switch (lmm_options_parse(&lmm_command_doctor, &argc, argv, &opts)) {
 	case LMM_PARSE_HELP:
 		return LMM_EXIT_OK;
 	case LMM_PARSE_USAGE:

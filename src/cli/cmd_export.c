@@ -17,13 +17,16 @@ struct export_opts {
 	int force;
 };
 
-enum { TO_PERFETTO, TO_CHROME };
+static const char *const formats[] = { "perfetto", "chrome", "speedscope", "folded", "csv", NULL };
 
-static const char *const formats[] = { "perfetto", "chrome", NULL };
+static lmm_export_fn *const writers[] = { lmm_export_perfetto, lmm_export_chrome,
+					  lmm_export_speedscope, lmm_export_folded,
+					  lmm_export_steps };
 
 static const struct lmm_opt options[] = {
 	{ 0, "to", LMM_OPT_CHOICE, offsetof(struct export_opts, to), NULL, formats,
-	  "the format: Perfetto's own, or the JSON of chrome://tracing (default perfetto)" },
+	  "the format: Perfetto's own (default), the JSON of chrome://tracing, speedscope's, folded stacks for flame graphs, or a "
+	  "table with a row per step" },
 	{ 0, "force", LMM_OPT_FLAG, offsetof(struct export_opts, force), NULL, NULL,
 	  "overwrite OUT if it exists" },
 };
@@ -33,50 +36,28 @@ static const char *const examples[] = {
 	"open run.pftrace in ui.perfetto.dev",
 	"lmmeter export run.lmt --to chrome - | gzip > run.json.gz",
 	"the older format, on standard output",
-	NULL,
+	"lmmeter export run.lmt --to speedscope run.speedscope.json",
+	"open it in speedscope.app, which reads it without sending it anywhere",
+	"lmmeter export run.lmt --to folded - | flamegraph.pl --countname ns > run.svg",
+	"a flame graph (likewise: inferno-flamegraph)",
+	"lmmeter export run.lmt --to csv steps.csv",
+	"every step with its phases, for a spreadsheet or a data frame",
 	NULL,
 };
 
-static const struct lmm_command command = {
+const struct lmm_command lmm_command_export = {
 	.name = "export",
 	.synopsis = "FILE [options] OUT",
-	.summary = "turn a recording into a trace for Perfetto or Chrome",
+	.summary = "turn a recording into a trace, flame graph or table for other tools",
 	.description =
-		"Turns a recording (.lmt) into a trace that viewers open: requests, steps, phases, "
-		"layers and operators on tracks of their own. OUT may be - for standard output.",
+		"Turns a recording (.lmt) into what other tools open: a trace with requests, steps, phases, layers and operators on "
+		"tracks of their own, stacks of them, or a table of steps. OUT may be - for standard output.",
 	.opts = options,
 	.n_opts = LMM_ARRAY_SIZE(options),
 	.examples = examples,
 	.args_min = 2,
 	.args_max = 2,
 };
-
-static int write_export(struct lmm_trace *tr, const struct lmm_result *r, const char *path,
-			const struct export_opts *opts)
-{
-	const char *name = strcmp(path, "-") == 0 ? "standard output" : path;
-	FILE *out;
-	int rc, rc_close, write_failed;
-
-	rc = lmm_output_open(path, opts->force, &out);
-	if (rc < 0)
-		return lmm_output_failed(name, rc);
-	if (opts->to == TO_CHROME) {
-		rc = lmm_export_chrome(tr, r, out);
-	} else {
-		rc = lmm_export_perfetto(tr, r, out);
-	}
-	write_failed = ferror(out);
-	rc_close = lmm_output_close(out);
-	if (rc < 0 || rc_close < 0)
-		lmm_output_discard(path);
-	if (rc < 0 && !write_failed) {
-		lmm_error("cannot export: %s", lmm_strerror(rc));
-		return LMM_EXIT_FAILURE;
-	}
-	rc = rc < 0 ? rc : rc_close;
-	return rc < 0 ? lmm_output_failed(name, rc) : LMM_EXIT_OK;
-}
 
 static int export_file(const char *path, const char *out, const struct export_opts *opts)
 {
@@ -101,10 +82,10 @@ static int export_file(const char *path, const char *out, const struct export_op
 		lmm_error("%s is damaged: it is exported up to there", path);
 	}
 	if (r->n_requests < r->requests_total) {
-		lmm_error("the requests track shows the newest %zu of %llu requests", r->n_requests,
+		lmm_error("only the newest %zu of %llu requests are shown by name", r->n_requests,
 			  (unsigned long long)r->requests_total);
 	}
-	status = write_export(tr, r, out, opts);
+	status = lmm_write_export(tr, r, out, opts->force, writers[opts->to]);
 	lmm_trace_close(tr);
 out_result:
 	if (r)
@@ -114,9 +95,9 @@ out_result:
 
 int lmm_cmd_export(int argc, char **argv)
 {
-	struct export_opts opts = { .to = TO_PERFETTO };
+	struct export_opts opts = { 0 };
 
-	switch (lmm_options_parse(&command, &argc, argv, &opts)) {
+	switch (lmm_options_parse(&lmm_command_export, &argc, argv, &opts)) {
 	case LMM_PARSE_HELP:
 		return LMM_EXIT_OK;
 	case LMM_PARSE_USAGE:

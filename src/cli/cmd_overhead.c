@@ -58,7 +58,7 @@ static const char *const overhead_examples[] = {
 	NULL,
 };
 
-static const struct lmm_command overhead_command = {
+const struct lmm_command lmm_command_overhead = {
 	.name = "overhead",
 	.synopsis = "[options] -- COMMAND [ARGUMENT]...",
 	.summary = "say how much recording slows a command down",
@@ -66,8 +66,9 @@ static const struct lmm_command overhead_command = {
 		"Runs COMMAND with and without lmmeter, in pairs of random order, the first of which warms up and is left out, "
 		"and compares prefill, decode and the whole process, with 95 % intervals. Both arms are timed by a small recorder "
 		"that shares nothing with lmmeter. Beside it stands what follows from lmmeter's calibrated cost per record. "
-		"COMMAND gets no input, and its output is dropped. Ctrl-C ends it and gives what was measured so far.\n\n"
-		"Exit status: 0, whatever was found; 1 if COMMAND failed or no pair could be measured; 2 usage.",
+		"COMMAND gets no input, and its output is dropped. Ctrl-C ends it and gives what was measured so far.",
+	.exit_status =
+		"0, whatever was found; 1 if COMMAND failed or no pair could be measured; 2 usage.",
 	.opts = overhead_table,
 	.n_opts = LMM_ARRAY_SIZE(overhead_table),
 	.examples = overhead_examples,
@@ -350,7 +351,7 @@ int lmm_cmd_overhead(int argc, char **argv)
 	struct overhead_opts o = { .pairs = NOT_GIVEN };
 	int status;
 
-	switch (lmm_options_parse(&overhead_command, &argc, argv, &o)) {
+	switch (lmm_options_parse(&lmm_command_overhead, &argc, argv, &o)) {
 	case LMM_PARSE_HELP:
 		return LMM_EXIT_OK;
 	case LMM_PARSE_USAGE:

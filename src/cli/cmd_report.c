@@ -10,11 +10,12 @@
 #include "analyze/analysis.h"
 #include "cli/options.h"
 #include "cli/recover.h"
+#include "report/export.h"
 #include "report/report.h"
 
 struct report_opts {
-	int json;
-	const char *csv;
+	int json, paper;
+	const char *csv, *html;
 	int requests, steps, layers, kernels;
 	int recompute;
 	int force;
@@ -30,6 +31,9 @@ static const struct lmm_opt options[] = {
 	FLAG(json, "a JSON document instead of text (schema lmmeter.report/1)"),
 	{ 0, "csv", LMM_OPT_STRING, offsetof(struct report_opts, csv), "DIR", NULL,
 	  "phases, requests, steps, layers and kernels as CSV files in DIR, which is made" },
+	{ 0, "html", LMM_OPT_STRING, offsetof(struct report_opts, html), "OUT", NULL,
+	  "a page for a browser, complete in itself: OUT may be sent and kept" },
+	FLAG(paper, "phases and kernels in the form of LM-Meter's tables, beside its values"),
 	FLAG(requests, "a line per request"),
 	FLAG(steps, "step time against context length"),
 	FLAG(layers, "every layer, not only their sum"),
@@ -49,14 +53,16 @@ static const char *const examples[] = {
 	"the same for programs",
 	"lmmeter report run.lmt --csv tables/",
 	"the same for spreadsheets",
+	"lmmeter report run.lmt --html run.html",
+	"the same as a page, with a plot of every token",
 	NULL,
 	NULL,
 };
 
-static const struct lmm_command command = {
+const struct lmm_command lmm_command_report = {
 	.name = "report",
 	.synopsis = "FILE [options]",
-	.summary = "show what a recording says: text, JSON or CSV",
+	.summary = "show what a recording says: text, JSON, CSV or a page",
 	.description =
 		"Shows what a recording (.lmt) says. A recording that was cut is reported up to "
 		"the cut, and the report says so.",
@@ -79,6 +85,21 @@ static int write_csv(const struct lmm_result *r, const struct report_opts *opts)
 	return lmm_output_failed(name, rc);
 }
 
+static int write_html(const char *path, const struct lmm_result *r, const struct report_opts *opts)
+{
+	struct lmm_trace *tr;
+	int rc = lmm_trace_open(path, &tr);
+	int status;
+
+	if (rc < 0) {
+		lmm_error("cannot read %s: %s", path, lmm_strerror(rc));
+		return LMM_EXIT_FAILURE;
+	}
+	status = lmm_write_export(tr, r, opts->html, opts->force, lmm_export_html);
+	lmm_trace_close(tr);
+	return status;
+}
+
 static int write_document(const struct lmm_result *r, const struct report_opts *opts)
 {
 	const char *name =
@@ -94,6 +115,8 @@ static int write_document(const struct lmm_result *r, const struct report_opts *
 		return lmm_output_failed(name, rc);
 	if (opts->json) {
 		lmm_report_json(r, out);
+	} else if (opts->paper) {
+		lmm_report_paper(r, out);
 	} else {
 		lmm_text_opts_detect(&text, fileno(out));
 		lmm_report_text(r, &text, out);
@@ -126,7 +149,9 @@ static int report_file(const char *path, const struct report_opts *opts)
 		lmm_error("%s is damaged: it is shown up to there", path);
 	}
 	status = opts->csv ? write_csv(r, opts) : LMM_EXIT_OK;
-	if (status == LMM_EXIT_OK && (!opts->csv || opts->json || opts->output))
+	if (status == LMM_EXIT_OK && opts->html)
+		status = write_html(path, r, opts);
+	if (status == LMM_EXIT_OK && ((!opts->csv && !opts->html) || opts->json || opts->output))
 		status = write_document(r, opts);
 	lmm_result_destroy(r);
 	return status;
@@ -136,7 +161,7 @@ int lmm_cmd_report(int argc, char **argv)
 {
 	struct report_opts opts = { 0 };
 
-	switch (lmm_options_parse(&command, &argc, argv, &opts)) {
+	switch (lmm_options_parse(&lmm_command_report, &argc, argv, &opts)) {
 	case LMM_PARSE_HELP:
 		return LMM_EXIT_OK;
 	case LMM_PARSE_USAGE:

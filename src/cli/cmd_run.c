@@ -13,10 +13,13 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/launch.h"
+#include "cli/live.h"
 #include "cli/options.h"
+#include "cli/outcome.h"
 #include "cli/record.h"
 #include "cli/redact.h"
-#include "report/report.h"
+#include "cli/serving.h"
+#include "cli/signals.h"
 
 #define EXIT_LMMETER_FAILED 125
 #define EXIT_NOT_EXECUTABLE 126
@@ -24,15 +27,18 @@
 
 struct run_opts {
 	const char *out;
-	const char *json;
-	int quiet;
+	struct lmm_outcome outcome;
 	int threads;
 	int door;
-	int requests, steps, layers, kernels;
 	uint64_t memory_bytes;
 	uint64_t max_size_bytes;
 	uint64_t budget_ppm;
-	int expand;
+	int expand, instrument;
+	int live;
+	int dormant;
+	const char *sysfs;
+	const char *prometheus;
+	int allow_remote;
 };
 
 static const char *const threads_choices[] = { "first", "all", NULL };
@@ -41,9 +47,9 @@ static const char *const door_choices[] = { "auto", "preload", "audit", NULL };
 static const struct lmm_opt run_table[] = {
 	{ 'o', "output", LMM_OPT_STRING, offsetof(struct run_opts, out), "FILE", NULL,
 	  "record to FILE (default: lmmeter-<command>-<time>.lmt here)" },
-	{ 0, "json", LMM_OPT_STRING, offsetof(struct run_opts, json), "FILE", NULL,
+	{ 0, "json", LMM_OPT_STRING, offsetof(struct run_opts, outcome.json), "FILE", NULL,
 	  "also write the report as JSON to FILE" },
-	{ 'q', "quiet", LMM_OPT_FLAG, offsetof(struct run_opts, quiet), NULL, NULL,
+	{ 'q', "quiet", LMM_OPT_FLAG, offsetof(struct run_opts, outcome.quiet), NULL, NULL,
 	  "print no report at the end" },
 	{ 0, "threads", LMM_OPT_CHOICE, offsetof(struct run_opts, threads), NULL, threads_choices,
 	  "compute threads whose operators are recorded" },
@@ -56,15 +62,27 @@ static const struct lmm_opt run_table[] = {
 	  "off: on all of them" },
 	{ 0, "expand-command-buffers", LMM_OPT_FLAG, offsetof(struct run_opts, expand), NULL, NULL,
 	  "hide OpenCL's command buffers from the command, so that it enqueues every kernel and each is timed" },
+	{ 0, "instrument", LMM_OPT_FLAG, offsetof(struct run_opts, instrument), NULL, NULL,
+	  "time the compiled functions of a TVM model on a CPU too, by its virtual machine's own instrument: costs some 1% of a token" },
+	{ 0, "sysfs", LMM_OPT_STRING, offsetof(struct run_opts, sysfs), "DIR", NULL,
+	  "read sensors from DIR/sys and DIR/proc, a model of a machine, instead of this one's" },
 	{ 0, "door", LMM_OPT_CHOICE, offsetof(struct run_opts, door), NULL, door_choices,
 	  "way into the command" },
-	{ 0, "requests", LMM_OPT_FLAG, offsetof(struct run_opts, requests), NULL, NULL,
+	{ 0, "live", LMM_OPT_FLAG, offsetof(struct run_opts, live), NULL, NULL,
+	  "watch it while it runs, as `lmmeter top` shows it; what the command writes to the terminal comes when it ends" },
+	{ 0, "dormant", LMM_OPT_FLAG, offsetof(struct run_opts, dormant), NULL, NULL,
+	  "record nothing yet: `lmmeter attach` switches recording on and off while it runs (OpenCL queues are made with profiling)" },
+	{ 0, "prometheus", LMM_OPT_STRING, offsetof(struct run_opts, prometheus), "ADDRESS:PORT",
+	  NULL, "answer Prometheus there while it records, as `lmmeter serve` does" },
+	{ 0, "allow-remote", LMM_OPT_FLAG, offsetof(struct run_opts, allow_remote), NULL, NULL,
+	  "ADDRESS may be one that other machines reach" },
+	{ 0, "requests", LMM_OPT_FLAG, offsetof(struct run_opts, outcome.text.requests), NULL, NULL,
 	  "report every request" },
-	{ 0, "steps", LMM_OPT_FLAG, offsetof(struct run_opts, steps), NULL, NULL,
+	{ 0, "steps", LMM_OPT_FLAG, offsetof(struct run_opts, outcome.text.steps), NULL, NULL,
 	  "report step time against context length" },
-	{ 0, "layers", LMM_OPT_FLAG, offsetof(struct run_opts, layers), NULL, NULL,
+	{ 0, "layers", LMM_OPT_FLAG, offsetof(struct run_opts, outcome.text.layers), NULL, NULL,
 	  "report every layer" },
-	{ 0, "kernels", LMM_OPT_FLAG, offsetof(struct run_opts, kernels), NULL, NULL,
+	{ 0, "kernels", LMM_OPT_FLAG, offsetof(struct run_opts, outcome.text.kernels), NULL, NULL,
 	  "report every operator" },
 };
 
@@ -73,6 +91,10 @@ static const char *const run_examples[] = {
 	"record one generation and report where its time went",
 	"lmmeter run -o server.lmt -- llama-server -m model.gguf",
 	"record a server until it ends (Ctrl-C ends both in good order)",
+	"lmmeter run --live -- llama-server -m model.gguf",
+	"watch it while it serves (`lmmeter top` does so from another terminal)",
+	"lmmeter run --prometheus 127.0.0.1:9464 -- llama-server -m model.gguf",
+	"let Prometheus watch it",
 	"lmmeter run --json report.json -q -- sh -c './bench.sh'",
 	"follow a script and its children; only JSON",
 	"lmmeter run --threads all -- llama-bench -m model.gguf",
@@ -82,14 +104,15 @@ static const char *const run_examples[] = {
 	NULL,
 };
 
-static const struct lmm_command run_command = {
+const struct lmm_command lmm_command_run = {
 	.name = "run",
 	.synopsis = "[options] -- COMMAND [ARGUMENT]...",
 	.summary = "run a command and record where its engine spends the time",
 	.description =
 		"Runs COMMAND as it is, with its own input, output, signals and exit status, and records every process of it that "
-		"loads an engine. The report goes to standard error when the last of them has ended.\n\n"
-		"Exit status: the command's own; 125 if lmmeter failed before it ran, 126 if COMMAND cannot be executed, 127 if it "
+		"loads an engine. The report goes to standard error when the last of them has ended.",
+	.exit_status =
+		"the command's own; 125 if lmmeter failed before it ran, 126 if COMMAND cannot be executed, 127 if it "
 		"was not found. A command that died of a signal is followed by the same signal.",
 	.opts = run_table,
 	.n_opts = LMM_ARRAY_SIZE(run_table),
@@ -98,40 +121,6 @@ static const struct lmm_command run_command = {
 	.args_max = -1,
 	.stops_at_argument = 1,
 };
-
-/* ---- signals ------------------------------------------------------------------------------------ */
-
-/* The terminal sends SIGINT and SIGQUIT to the command as well; the others are for us and are passed on. */
-static void signals_block(sigset_t *old)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, old);
-}
-
-/* Waits ms or until a signal; returns the signal or 0. */
-static int signals_wait(int ms)
-{
-	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
-	siginfo_t info;
-	sigset_t set;
-	int sig;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sig = sigtimedwait(&set, &info, &ts);
-	return sig > 0 ? sig : 0;
-}
 
 /* ---- the run ------------------------------------------------------------------------------------ */
 
@@ -143,6 +132,8 @@ struct run {
 	int stop; /* recording is to end although processes live */
 	uint64_t waiting_since_ns;
 	int told_waiting;
+	struct lmm_live *live;	     /* NULL: none */
+	struct lmm_serving *serving; /* NULL: none */
 };
 
 static void reap(struct run *r)
@@ -190,45 +181,17 @@ static void record_until_end(struct run *r)
 	for (;;) {
 		int ms = lmm_record_poll(&r->record);
 
+		if (r->live)
+			lmm_live_poll(r->live, r->record.analysis);
+		if (r->serving)
+			lmm_serving_poll(r->serving, 0);
 		reap(r);
 		if (r->child_ended)
 			lmm_collector_check_alive(r->record.collector);
 		if (!must_go_on(r))
 			return;
-		on_signal(r, signals_wait(ms));
+		on_signal(r, lmm_signals_wait(ms));
 	}
-}
-
-static int write_json(const struct lmm_result *result, const char *path)
-{
-	FILE *f;
-	int rc = lmm_output_open(path, 1, &f);
-
-	if (rc == 0) {
-		lmm_report_json(result, f);
-		rc = lmm_output_close(f);
-	}
-	if (rc)
-		lmm_error("cannot write %s: %s", path, lmm_strerror(rc));
-	return rc;
-}
-
-static void print_report(const struct run_opts *o, const struct lmm_result *result,
-			 const struct lmm_record *record)
-{
-	struct lmm_text_opts t = { .requests = o->requests,
-				   .steps = o->steps,
-				   .layers = o->layers,
-				   .kernels = o->kernels };
-
-	lmm_text_opts_detect(&t, STDERR_FILENO);
-	fputc('\n', stderr);
-	lmm_report_text(result, &t, stderr);
-	if (record->path[0]) {
-		fprintf(stderr, "\nRecorded to %s%s\n", record->path,
-			record->write_error ? ", incomplete: writing failed" : "");
-	}
-	fflush(stderr);
 }
 
 /* The command's own end becomes ours. */
@@ -262,6 +225,67 @@ static int launch_failed(int rc, const char *command)
 							       : EXIT_NOT_EXECUTABLE;
 }
 
+static int libs_find(struct lmm_libs *libs)
+{
+	int rc = lmm_libs_find(libs);
+
+	if (rc) {
+		lmm_error(
+			"liblmmeter.so was not found beside lmmeter; set LMMETER_LIB_DIR to its folder");
+	}
+	return rc;
+}
+
+/* We become the command: nobody of us stays. */
+static int run_dormant(const struct run_opts *o, char **argv)
+{
+	struct lmm_libs libs;
+	struct lmm_launch l = { .libs = &libs,
+				.door = (enum lmm_door_choice)o->door,
+				.threads_all = o->threads == 1,
+				.expands_command_buffers = o->expand,
+				.wants_instrument = o->instrument };
+	int rc;
+
+	if (o->out || o->outcome.json || o->live || o->prometheus) {
+		lmm_error(
+			"--dormant records nothing yet: -o, --json and --live belong to lmmeter attach, --prometheus to lmmeter serve");
+		return EXIT_LMMETER_FAILED;
+	}
+	if (libs_find(&libs))
+		return EXIT_LMMETER_FAILED;
+	rc = lmm_launch_dormant(&l, argv);
+	if (rc == -EINVAL) {
+		lmm_error("--dormant: ld.so cannot preload from a path with blanks: %s",
+			  libs.probe);
+		return EXIT_LMMETER_FAILED;
+	}
+	return launch_failed(rc, argv[0]);
+}
+
+static int look(void *ctx, struct lmm_settled *out, int *is_over)
+{
+	const struct run *r = ctx;
+
+	*is_over = 0;
+	return lmm_analysis_settled(r->record.analysis, 0, out);
+}
+
+/* Before the recording is made: an address that makes no sense must not cost a run. */
+static int serve(struct run *r, const struct run_opts *o)
+{
+	struct lmm_serving_opts so = {
+		.where = o->prometheus, .allow_remote = o->allow_remote, .look = look, .ctx = r
+	};
+
+	if (!o->prometheus)
+		return 0;
+	if (lmm_serving_open(&so, &r->serving))
+		return EXIT_LMMETER_FAILED;
+	fprintf(stderr, "lmmeter: %s\n", lmm_serving_url(r->serving));
+	return 0;
+}
+
 static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t *old)
 {
 	struct lmm_libs libs;
@@ -272,27 +296,41 @@ static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t 
 				      .memory_bytes = o->memory_bytes,
 				      .max_size_bytes = o->max_size_bytes,
 				      .threads_all = (uint8_t)(o->threads == 1),
-				      .device_budget_ppm = (uint32_t)o->budget_ppm };
+				      .device_budget_ppm = (uint32_t)o->budget_ppm,
+				      .sysfs = o->sysfs };
 	struct lmm_launch l = { .session_dir = r->record.folder.path,
 				.libs = &libs,
 				.door = (enum lmm_door_choice)o->door,
 				.threads_all = o->threads == 1,
-				.expands_command_buffers = o->expand };
+				.expands_command_buffers = o->expand,
+				.wants_instrument = o->instrument };
+	int fds[3];
 	int rc;
 
-	if (lmm_libs_find(&libs)) {
-		lmm_error(
-			"liblmmeter.so was not found beside lmmeter; set LMMETER_LIB_DIR to its folder");
+	if (o->sysfs && access(o->sysfs, R_OK | X_OK)) {
+		lmm_error("--sysfs %s: %s", o->sysfs, lmm_strerror(-errno));
 		return EXIT_LMMETER_FAILED;
 	}
-	lmm_redact_command(argv, line, sizeof(line));
-	if (lmm_record_open(&r->record, &ro))
+	if (libs_find(&libs))
 		return EXIT_LMMETER_FAILED;
+	lmm_redact_command(argv, line, sizeof(line));
+	if (serve(r, o))
+		return EXIT_LMMETER_FAILED;
+	if (lmm_record_open(&r->record, &ro)) {
+		lmm_serving_close(r->serving);
+		return EXIT_LMMETER_FAILED;
+	}
+	if (o->live)
+		r->live = lmm_live_open(fds);
+	if (r->live)
+		l.fds = fds;
 	l.mask = *old;
 	rc = lmm_launch(&l, argv, &r->child);
 	if (rc) {
 		struct lmm_result *result;
 
+		lmm_live_close(r->live);
+		lmm_serving_close(r->serving);
 		lmm_record_close(&r->record, -1, &result);
 		lmm_result_destroy(result);
 		return launch_failed(rc, argv[0]);
@@ -308,7 +346,7 @@ int lmm_cmd_run(int argc, char **argv)
 	sigset_t old;
 	int rc;
 
-	switch (lmm_options_parse(&run_command, &argc, argv, &o)) {
+	switch (lmm_options_parse(&lmm_command_run, &argc, argv, &o)) {
 	case LMM_PARSE_HELP:
 		return LMM_EXIT_OK;
 	case LMM_PARSE_USAGE:
@@ -316,16 +354,18 @@ int lmm_cmd_run(int argc, char **argv)
 	default:
 		break;
 	}
-	signals_block(&old);
+	if (o.dormant)
+		return run_dormant(&o, argv + 1);
+	lmm_signals_block(&old);
 	rc = start(&r, &o, argv + 1, &old);
 	if (rc)
 		return rc;
 	record_until_end(&r);
+	lmm_live_close(r.live);
+	lmm_serving_close(r.serving);
 	lmm_record_close(&r.record, r.child_ended ? r.status : -1, &result);
-	if (result && o.json)
-		write_json(result, o.json);
-	if (result && !o.quiet)
-		print_report(&o, result, &r.record);
+	if (result)
+		lmm_outcome_tell(&o.outcome, result, &r.record);
 	lmm_result_destroy(result);
 	return pass_on(r.status);
 }

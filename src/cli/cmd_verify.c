@@ -26,7 +26,7 @@ static const struct lmm_opt verify_table[] = {
 	{ 0, "top", LMM_OPT_U64, offsetof(struct verify_opts, top), "N", NULL,
 	  "so many kernels, those that take most of decode (default 3)" },
 	{ 0, "rounds", LMM_OPT_U64, offsetof(struct verify_opts, rounds), "N", NULL,
-	  "for each of these 4 runs in each of N rounds (default 3)" },
+	  "for each of these N runs (default 3)" },
 	{ 0, "json", LMM_OPT_FLAG, offsetof(struct verify_opts, json), NULL, NULL,
 	  "a JSON document instead of text (schema lmmeter.verify/1)" },
 	{ 0, "keep", LMM_OPT_STRING, offsetof(struct verify_opts, keep), "DIR", NULL,
@@ -38,25 +38,26 @@ static const struct lmm_opt verify_table[] = {
 static const char *const verify_examples[] = {
 	"lmmeter verify -- llama-completion -m model.gguf -p 'Hello' -n 64 -no-cnv",
 	"phases, each against an independent recorder and the engine's own timings",
-	"lmmeter verify --opencl --top 5 -- llama-completion -m model.gguf -ngl 99 -p 'Hello' -n 16 -no-cnv",
+	"lmmeter verify --top 5 -- llama-completion -m m.gguf -ngl 99 -p Hi -n 64 --ignore-eos -no-cnv",
 	"and the five longest kernels against their own repetition",
 	"lmmeter verify --runs 20 --json -- ./my-benchmark.sh",
 	"twenty runs, for programs",
 	NULL,
 };
 
-static const struct lmm_command verify_command = {
+const struct lmm_command lmm_command_verify = {
 	.name = "verify",
 	.synopsis = "[options] -- COMMAND [ARGUMENT]...",
 	.summary = "say how true lmmeter's figures are, here and on this engine",
 	.description =
 		"Phases: runs COMMAND with lmmeter and, around it, a small recorder that shares nothing with it, and says how far "
 		"the two agree, with 95 % intervals; beside it llama.cpp's own timings.\n\n"
-		"Kernels: runs COMMAND again with every kernel of one name enqueued 1, 2 and 4 more times, and says whether "
-		"decode gets longer by as much as lmmeter says that the kernel takes. The text that comes out of such runs is "
-		"wrong, and dropped.\n\n"
-		"COMMAND gets no input. Ctrl-C ends it and gives what is known so far.\n\n"
-		"Exit status: 0 if phases agree to 99 % and kernels to 98 %, or the difference is within the interval or what "
+		"Kernels: runs COMMAND again with every kernel of one name run again behind itself in most decode steps, and says "
+		"whether these get longer by as much as lmmeter says that the kernel takes. The text that comes out of such "
+		"runs may be wrong, and is dropped. It takes 11 decode steps to compare once; 50 and more per run are better.\n\n"
+		"COMMAND gets no input. Ctrl-C ends it and gives what is known so far.",
+	.exit_status =
+		"0 if phases agree to 99 % and kernels to 98 %, or the difference is within the interval or what "
 		"lmmeter's hooks take (phases under 5 us and kernels under 20 us are not judged); 1 if not, or on failure; 2 usage.",
 	.opts = verify_table,
 	.n_opts = LMM_ARRAY_SIZE(verify_table),
@@ -158,7 +159,7 @@ static int measure(struct lmm_overhead_bench *b, const struct verify_opts *o)
 	} else if (rc == -EINTR) {
 		lmm_error("it was ended before a run was measured");
 	}
-	free(out.kernels);
+	lmm_verify_kernels_free(&out);
 	return rc && rc != -EINTR ? LMM_EXIT_FAILURE : status;
 }
 
@@ -168,7 +169,7 @@ int lmm_cmd_verify(int argc, char **argv)
 	struct verify_opts o = { .runs = 5, .top = 3, .rounds = 3 };
 	int status;
 
-	switch (lmm_options_parse(&verify_command, &argc, argv, &o)) {
+	switch (lmm_options_parse(&lmm_command_verify, &argc, argv, &o)) {
 	case LMM_PARSE_HELP:
 		return LMM_EXIT_OK;
 	case LMM_PARSE_USAGE:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What can be seen of a command on this machine, found out without running it. cmd_doctor.c puts the parts together:
- * doctor_machine.c, doctor_command.c (what the loader would load), doctor_engine.c (what of it can be hooked), doctor_print.c.
+ * doctor_machine.c, doctor_command.c (what the loader would load), doctor_engine.c (what of it can be hooked), doctor_sensors.c, doctor_print.c.
  */
 #ifndef LMM_CLI_DOCTOR_H
 #define LMM_CLI_DOCTOR_H
@@ -20,6 +20,12 @@
 #define LMM_DOCTOR_SIGHTS  16
 #define LMM_DOCTOR_GAPS	   16
 #define LMM_DOCTOR_NOTES   8
+#define LMM_DOCTOR_ABSENT  12
+
+struct lmm_doctor_absent {
+	char what[32];
+	char why[48];
+};
 
 struct lmm_doctor_machine {
 	struct lmm_host host;
@@ -35,8 +41,11 @@ struct lmm_doctor_machine {
 	uint8_t c_library_audits; /* it has LD_AUDIT */
 	struct lmm_libs libs;
 	int libs_error;
-	char opencl[4096];	   /* OpenCL's loader; "": there is none */
-	uint8_t opencl_has_layers; /* it lets lmmeter in as a layer */
+	char opencl[4096];	    /* OpenCL's loader; "": there is none */
+	uint8_t opencl_has_layers;  /* it lets lmmeter in as a layer */
+	char sensors_readable[400]; /* "cpu frequency (8), …"; "": none */
+	struct lmm_doctor_absent sensor_absent[LMM_DOCTOR_ABSENT];
+	unsigned n_sensors_absent;
 };
 
 enum lmm_doctor_kind {
@@ -70,6 +79,7 @@ struct lmm_doctor_command {
 	uint8_t is_secure; /* setuid and the like: the loader ignores LD_PRELOAD */
 	uint8_t loads_later; /* a shell, an interpreter, a wrapper: engines come later, or in children */
 	uint8_t libraries_known; /* the loader has listed them */
+	uint8_t marks;		 /* LMM_ELF_MARK… of the file and its libraries */
 	struct lmm_doctor_object object[LMM_DOCTOR_OBJECTS];
 	unsigned n_objects;
 };
@@ -101,6 +111,7 @@ struct lmm_doctor {
 };
 
 void lmm_doctor_machine(struct lmm_doctor *d);
+void lmm_doctor_sensors(struct lmm_doctor_machine *m);
 /* Fills command, and level where an engine can be ruled out. */
 void lmm_doctor_command(struct lmm_doctor *d, const char *argument);
 /* Fills engine, sights and level from the command's libraries. */

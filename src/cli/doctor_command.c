@@ -208,13 +208,14 @@ static int is_engine_name(const char *name)
 }
 
 /* Keeps the ELF file of whoever defines or uses an engine's functions. */
-static void look_into(struct lmm_doctor_object *o)
+static void look_into(struct lmm_doctor_command *c, struct lmm_doctor_object *o)
 {
 	struct lmm_elf *e;
 	unsigned uses = 0;
 
 	if (lmm_elf_open(o->path, &e))
 		return;
+	c->marks |= e->marks;
 	for (uint32_t i = 0; i < e->n_symbols; i++) {
 		if (is_engine_name(e->symbols[i].name))
 			uses |= e->symbols[i].use;
@@ -259,7 +260,7 @@ static void take_line(struct lmm_doctor_command *c, char *line)
 	*end = '\0';
 	o = add_object(c, path);
 	if (o)
-		look_into(o);
+		look_into(c, o);
 }
 
 static void list_libraries(struct lmm_doctor *d)
@@ -329,7 +330,7 @@ static void add_modules(struct lmm_doctor_command *c, const char *beside)
 			o = add_object(c, path);
 		if (o) {
 			o->loaded_later = 1;
-			look_into(o);
+			look_into(c, o);
 		}
 		free(entry[i]);
 	}
@@ -377,7 +378,7 @@ static enum lmm_doctor_kind elf_kind(struct lmm_doctor_command *c)
 		return LMM_DOCTOR_FOREIGN;
 	o = add_object(c, c->path);
 	if (o)
-		look_into(o);
+		look_into(c, o);
 	return c->loader[0] ? LMM_DOCTOR_DYNAMIC : LMM_DOCTOR_STATIC;
 }
 
@@ -402,7 +403,13 @@ static void say_kind(struct lmm_doctor *d)
 		lmm_doctor_gap(d, NULL, "the file is damaged (%s)", lmm_strerror(c->error));
 		break;
 	case LMM_DOCTOR_STATIC:
-		if (!c->loads_later) {
+		if (c->marks & LMM_ELF_MARKS_STATIC)
+			break;
+		if (c->marks) {
+			lmm_doctor_gap(
+				d, "add a C file with the line #include <lmmeter/mark_static.h>",
+				"it has marks, but is linked statically: nobody takes them");
+		} else if (!c->loads_later) {
 			lmm_doctor_gap(
 				d,
 				"build it with shared libraries (llama.cpp: -DBUILD_SHARED_LIBS=ON)",

@@ -334,11 +334,61 @@ static void see_all(struct lmm_doctor *d)
 	explain(d);
 }
 
+/* ---- TVM ---------------------------------------------------------------------------------------- */
+
+static int has_library(const struct lmm_doctor_command *c, const char *begin)
+{
+	for (unsigned i = 0; i < c->n_objects; i++) {
+		if (strncmp(lmm_base_name(c->object[i].path), begin, strlen(begin)) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Functions that TVM registers by name are hooked when they are registered: no symbol says beforehand which these are. */
+static void see_tvm(struct lmm_doctor *d)
+{
+	static const char *const phases[] = { "embedding",   "prefill",	 "decode", "softmax",
+					      "copy_to_cpu", "sampling", "draft",  "verify" };
+	int is_new = has_library(&d->command, "libtvm_ffi");
+
+	(void)snprintf(d->engine_name, sizeof(d->engine_name), "TVM");
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(phases); i++) {
+		struct lmm_doctor_sight *s = add_sight(d, phases[i], 1);
+
+		(void)snprintf(s->why, sizeof(s->why), "from its registered functions and copies");
+	}
+	d->level = LMM_LEVEL_PHASES;
+	lmm_doctor_note(
+		d,
+		"kernels are timed where TVM runs on OpenCL; on a CPU its layers are, by the host's clock");
+	if (is_new) {
+		lmm_doctor_note(
+			d,
+			"on a CPU, lmmeter run --instrument times compiled functions too, for some 1 %% of a token");
+	}
+	lmm_doctor_note(d,
+			is_new ? "tried with TVM's stock runtime and MLC-LLM's names of functions, "
+				 "not with a stock MLC-LLM build"
+			       : "TVM up to 0.19: tried with a stand-in for its C interface alone");
+}
+
+/* What the marks will say nobody knows beforehand. */
+static void see_marks(struct lmm_doctor *d)
+{
+	struct lmm_doctor_sight *s = add_sight(d, "marks", 1);
+
+	(void)snprintf(d->engine_name, sizeof(d->engine_name), "marked by itself");
+	(void)snprintf(s->why, sizeof(s->why), "requests, steps, phases and spans that it names");
+	d->level = LMM_LEVEL_PHASES;
+}
+
 void lmm_doctor_engine(struct lmm_doctor *d)
 {
 	const struct lmm_doctor_command *c = &d->command;
-	int runs =
-		c->kind == LMM_DOCTOR_DYNAMIC || (c->kind == LMM_DOCTOR_STATIC && c->loads_later);
+	int runs = c->kind == LMM_DOCTOR_DYNAMIC ||
+		   (c->kind == LMM_DOCTOR_STATIC &&
+		    (c->loads_later || (c->marks & LMM_ELF_MARKS_STATIC)));
 	int engine = 0;
 
 	for (unsigned i = 0; i < c->n_objects; i++)
@@ -355,6 +405,10 @@ void lmm_doctor_engine(struct lmm_doctor *d)
 		find_version(d);
 		see_all(d);
 		note_devices(d);
+	} else if (has_library(c, "libtvm_runtime") || has_library(c, "libtvm_ffi")) {
+		see_tvm(d);
+	} else if (c->marks) {
+		see_marks(d);
 	} else {
 		d->level = -1;
 	}

@@ -208,6 +208,7 @@ void lmm_doctor_machine(struct lmm_doctor *d)
 	find_folder(d);
 	find_c_library(m);
 	find_opencl(d);
+	lmm_doctor_sensors(m);
 	m->libs_error = lmm_libs_find(&m->libs);
 	if (m->libs_error) {
 		lmm_doctor_gap(

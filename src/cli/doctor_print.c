@@ -85,6 +85,7 @@ static void row(const struct page *p, const char *label, const char *format, ...
 	va_list ap;
 
 	va_start(ap, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 does not see va_start */
 	if (vsnprintf(text, sizeof(text), format, ap) < 0)
 		text[0] = '\0';
 	va_end(ap);
@@ -97,6 +98,28 @@ static void head(const struct page *p, const char *title)
 	style(p, HEAD);
 	fprintf(p->out, "%s\n", title);
 	style(p, PLAIN);
+}
+
+/* Those with the same reason stand together. */
+static void print_sensors(const struct page *p, const struct lmm_doctor_machine *m)
+{
+	char text[512] = "";
+	size_t n = 0;
+
+	for (unsigned i = 0; i < m->n_sensors_absent && n < sizeof(text); i++) {
+		const struct lmm_doctor_absent *a = &m->sensor_absent[i];
+		int goes_on = i && strcmp(a[-1].why, a->why) == 0;
+		int ends = i + 1 == m->n_sensors_absent || strcmp(a[1].why, a->why) != 0;
+
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s%s%s",
+				      goes_on ? ", "
+				      : i     ? "; no "
+					      : "no ",
+				      a->what, ends ? ": " : "", ends ? a->why : "");
+	}
+	row(p, "sensors", "%s", m->sensors_readable[0] ? m->sensors_readable : "none");
+	if (text[0])
+		row(p, "", "%s", text);
 }
 
 static void print_machine(const struct page *p, const struct lmm_doctor_machine *m)
@@ -119,6 +142,7 @@ static void print_machine(const struct page *p, const struct lmm_doctor_machine 
 	    !m->opencl[0]	   ? ""
 	    : m->opencl_has_layers ? ", takes layers"
 				   : ", takes no layers");
+	print_sensors(p, m);
 	row(p, "liblmmeter.so", "%s", m->libs_error ? "not found" : m->libs.probe);
 }
 
@@ -219,8 +243,10 @@ void lmm_doctor_text(const struct lmm_doctor *d, FILE *out, int color)
 	print_machine(&p, &d->machine);
 	if (d->has_command)
 		print_command(&p, &d->command);
-	if (d->engine_name[0])
-		row(&p, "engine", "%s, %s", d->engine_name, d->engine_version);
+	if (d->engine_name[0]) {
+		row(&p, "engine", "%s%s%s", d->engine_name, d->engine_version[0] ? ", " : "",
+		    d->engine_version);
+	}
 	if (d->n_sights)
 		print_sights(&p, d);
 	print_verdict(&p, d);
@@ -235,6 +261,21 @@ static void string_or_null(struct lmm_json *j, const char *key, const char *valu
 	} else {
 		lmm_json_null(j, key);
 	}
+}
+
+static void json_sensors(struct lmm_json *j, const struct lmm_doctor_machine *m)
+{
+	lmm_json_object_begin(j, "sensors");
+	string_or_null(j, "readable", m->sensors_readable);
+	lmm_json_array_begin(j, "absent");
+	for (unsigned i = 0; i < m->n_sensors_absent; i++) {
+		lmm_json_row_begin(j, NULL);
+		lmm_json_string(j, "what", m->sensor_absent[i].what);
+		lmm_json_string(j, "why", m->sensor_absent[i].why);
+		lmm_json_object_end(j);
+	}
+	lmm_json_array_end(j);
+	lmm_json_object_end(j);
 }
 
 static void json_machine(struct lmm_json *j, const struct lmm_doctor_machine *m)
@@ -264,6 +305,7 @@ static void json_machine(struct lmm_json *j, const struct lmm_doctor_machine *m)
 	string_or_null(j, "loader", m->opencl);
 	lmm_json_bool(j, "has_layers", m->opencl_has_layers);
 	lmm_json_object_end(j);
+	json_sensors(j, m);
 	lmm_json_row_begin(j, "library");
 	string_or_null(j, "preload", m->libs.probe);
 	string_or_null(j, "audit", m->libs.audit);

@@ -15,6 +15,7 @@
 #define SEGMENTS_MAX 256u
 #define DYNAMIC_MAX  4096u /* entries */
 #define NEEDED_MAX   1024u
+#define NOTES_MAX    65536
 #define INTERP_MAX   4096u
 #define TABLE_MAX    ((uint64_t)256 << 20) /* bytes of any one table */
 #define SYMBOLS_MAX  (4u << 20)
@@ -148,6 +149,47 @@ static int read_interp(struct reader *r, const Elf64_Phdr *ph)
 	if (rc == 0)
 		r->elf->interp = r->elf->interp_memory;
 	return rc;
+}
+
+/* ---- notes -------------------------------------------------------------------------------------- */
+
+/* One of lmmeter's own: where its table is, and flags. */
+static unsigned note_marks(const Elf64_Nhdr *h, const char *name, const char *desc)
+{
+	uint32_t flags;
+
+	if (h->n_namesz != sizeof("lmmeter") || memcmp(name, "lmmeter", sizeof("lmmeter")) != 0 ||
+	    h->n_type != 1 || h->n_descsz < 12)
+		return 0;
+	memcpy(&flags, desc + 8, sizeof(flags));
+	return LMM_ELF_MARKS | (flags & 1 ? LMM_ELF_MARKS_STATIC : 0);
+}
+
+/* They only tell more: damaged ones are no reason to refuse the file. */
+static void read_notes(struct reader *r, const Elf64_Phdr *ph)
+{
+	uint64_t align = ph->p_align == 8 ? 8 : 4, left = ph->p_filesz;
+	const char *p;
+	char *data;
+
+	if (left > NOTES_MAX || read_new(r, ph->p_offset, left, &data))
+		return;
+	p = data;
+	while (left >= sizeof(Elf64_Nhdr)) {
+		uint64_t desc, whole;
+		Elf64_Nhdr h;
+
+		memcpy(&h, p, sizeof(h));
+		desc = (sizeof(h) + (uint64_t)h.n_namesz + align - 1) & ~(align - 1);
+		whole = (desc + h.n_descsz + align - 1) & ~(align - 1);
+		if (desc + h.n_descsz > left)
+			break;
+		r->elf->marks |= (uint8_t)note_marks(&h, p + sizeof(h), p + desc);
+		whole = whole < left ? whole : left;
+		p += whole;
+		left -= whole;
+	}
+	free(data);
 }
 
 /* ---- the dynamic section ------------------------------------------------------------------------ */
@@ -418,6 +460,8 @@ static int read_all(struct reader *r)
 	for (unsigned i = 0; rc == 0 && i < r->eh.e_phnum; i++) {
 		if (r->ph[i].p_type == PT_INTERP) {
 			rc = read_interp(r, &r->ph[i]);
+		} else if (r->ph[i].p_type == PT_NOTE) {
+			read_notes(r, &r->ph[i]);
 		} else if (r->ph[i].p_type == PT_DYNAMIC && !r->elf->is_dynamic) {
 			rc = read_dynamic(r, &r->ph[i]);
 		}

@@ -16,6 +16,12 @@ enum {
 		4, /* it reaches the symbol through the dynamic loader: such a use can be hooked */
 };
 
+/* What the file says of marks of its own (lmmeter/mark.h). */
+enum {
+	LMM_ELF_MARKS = 1,
+	LMM_ELF_MARKS_STATIC = 2, /* with mark_static.h: they need no loader */
+};
+
 struct lmm_elf_symbol {
 	const char *name;
 	uint8_t use; /* LMM_ELF_… */
@@ -27,6 +33,7 @@ struct lmm_elf {
 	uint16_t machine; /* EM_X86_64, … */
 	uint8_t is_dynamic;
 	uint8_t is_pie;
+	uint8_t marks; /* LMM_ELF_MARK… */
 	const char *interp;
 	const char *soname;
 	const char *rpath, *runpath;

@@ -32,6 +32,7 @@ static int libs_in(const char *dir, const char *sibling, struct lmm_libs *libs)
 	if (join(libs->probe, sizeof(libs->probe), real, "liblmmeter.so"))
 		return -ENOENT;
 	join(libs->audit, sizeof(libs->audit), real, "liblmmeter-audit.so");
+	join(libs->inject, sizeof(libs->inject), real, "liblmmeter-inject.so");
 	join(libs->threads, sizeof(libs->threads), real, "liblmmeter-threads.so");
 	join(libs->opencl, sizeof(libs->opencl), real, "liblmmeter-opencl.so");
 	return 0;
@@ -137,11 +138,21 @@ static int set_doors(const struct lmm_launch *l)
 
 static int set_environment(const struct lmm_launch *l)
 {
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
-	int rc = setenv(LMM_ENV_SESSION, l->session_dir, 1);
+	/* NOLINTBEGIN(concurrency-mt-unsafe): lmmeter has one thread */
+	int rc = l->session_dir ? setenv(LMM_ENV_SESSION, l->session_dir, 1)
+				: unsetenv(LMM_ENV_SESSION);
+	/* NOLINTEND(concurrency-mt-unsafe) */
 
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 	unsetenv(LMM_ENV_OUT);
+	if (rc == 0) {
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
+		rc = l->session_dir ? unsetenv(LMM_ENV_DORMANT) : setenv(LMM_ENV_DORMANT, "1", 1);
+	}
+	if (rc == 0 && l->wants_instrument) {
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
+		rc = setenv(LMM_ENV_INSTRUMENT, "1", 1);
+	}
 	if (rc == 0 && l->expands_command_buffers) {
 		/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 		rc = setenv(LMM_ENV_EXPAND, "1", 1);
@@ -153,6 +164,10 @@ static void run_child(const struct lmm_launch *l, char **argv, int tell)
 {
 	int error;
 
+	for (int i = 0; l->fds && i < 3; i++) {
+		if (l->fds[i] >= 0)
+			dup2(l->fds[i], i);
+	}
 	if (set_environment(l) == 0) {
 		pthread_sigmask(SIG_SETMASK, &l->mask, NULL);
 		execvp(argv[0], argv);
@@ -188,4 +203,17 @@ int lmm_launch(const struct lmm_launch *l, char **argv, pid_t *pid)
 		return -error;
 	}
 	return 0;
+}
+
+int lmm_launch_dormant(const struct lmm_launch *l, char **argv)
+{
+	struct lmm_launch asleep = *l;
+
+	asleep.session_dir = NULL;
+	if (strpbrk(l->libs->probe, " :\t\n"))
+		return -EINVAL;
+	if (set_environment(&asleep))
+		return -ENOMEM;
+	execvp(argv[0], argv);
+	return -errno;
 }

@@ -18,6 +18,7 @@ enum lmm_door_choice {
 struct lmm_libs {
 	char probe[4096];
 	char audit[4096];   /* "" if it was not built or this system has no LD_AUDIT */
+	char inject[4096];  /* what a process that runs is made to open */
 	char threads[4096]; /* the barrier hook of --threads all */
 	char opencl
 		[4096]; /* OpenCL under its own names, for the preload door; "" if it was not built */
@@ -32,12 +33,17 @@ struct lmm_launch {
 	enum lmm_door_choice door;
 	int threads_all;
 	int expands_command_buffers;
-	sigset_t mask; /* the signal mask the command gets */
+	int wants_instrument;
+	sigset_t mask;	/* the signal mask the command gets */
+	const int *fds; /* what it gets for its 0, 1 and 2, -1: what we have; NULL: all of ours */
 };
 
 /*
  * Forks and executes argv (looked up in PATH). 0 and *pid; else the errno of exec, negative: -ENOENT, -EACCES, …
  */
 int lmm_launch(const struct lmm_launch *l, char **argv, pid_t *pid);
+
+/* Becomes argv, with the library asleep in it (l->session_dir is not looked at). Returns only on failure: -errno. */
+int lmm_launch_dormant(const struct lmm_launch *l, char **argv);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/compiler.h"
 #include "cli/cli.h"
+#include "cli/grammar.h"
 
 #define HELP_COLUMN 26
 #define HELP_WIDTH  98
@@ -116,6 +117,31 @@ int lmm_size_parse(const char *text, uint64_t *bytes)
 	return 0;
 }
 
+/* "30s", "1.5m", "500ms", "10": ns. */
+static int parse_duration(const char *text, uint64_t *ns)
+{
+	static const struct {
+		const char *name;
+		double ns;
+	} units[] = { { "", 1e9 },   { "s", 1e9 },    { "ms", 1e6 },
+		      { "m", 60e9 }, { "min", 60e9 }, { "h", 3600e9 } };
+	char *end;
+	double v;
+
+	if (!isdigit((unsigned char)text[0]) && text[0] != '.')
+		return -EINVAL;
+	v = strtod(text, &end);
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(units); i++) {
+		if (strcmp(end, units[i].name) != 0)
+			continue;
+		if (!(v * units[i].ns >= 1 && v * units[i].ns < 1e18))
+			return -ERANGE;
+		*ns = (uint64_t)(v * units[i].ns);
+		return 0;
+	}
+	return -EINVAL;
+}
+
 /* "1%", "0.5 %", "off": millionths; off is 0, and nothing else is. */
 static int parse_share(const char *text, uint64_t *millionths)
 {
@@ -170,6 +196,8 @@ static int store_value(const struct lmm_opt *opt, const char *text, void *values
 		return lmm_size_parse(text, slot);
 	case LMM_OPT_SHARE:
 		return parse_share(text, slot);
+	case LMM_OPT_DURATION:
+		return parse_duration(text, slot);
 	case LMM_OPT_CHOICE:
 		return parse_choice(opt, text, slot);
 	}
@@ -178,18 +206,18 @@ static int store_value(const struct lmm_opt *opt, const char *text, void *values
 
 /* ---- help --------------------------------------------------------------------------------------- */
 
-/* Words of text from column on, wrapped; the first line is already at that column. */
-static void print_wrapped(const char *text, int indent, FILE *out)
+/* Words of text, wrapped; the first line has come to column, further ones begin at indent. */
+static void print_wrapped(const char *text, int column, int indent, FILE *out)
 {
-	int column = indent;
+	int begin = column;
 
 	while (*text) {
 		int n = (int)strcspn(text, " \n");
 
-		if (column > indent && column + 1 + n > HELP_WIDTH) {
+		if (column > begin && column + 1 + n > HELP_WIDTH) {
 			fprintf(out, "\n%*s", indent, "");
-			column = indent;
-		} else if (column > indent) {
+			begin = column = indent;
+		} else if (column > begin) {
 			fputc(' ', out);
 			column++;
 		}
@@ -198,7 +226,7 @@ static void print_wrapped(const char *text, int indent, FILE *out)
 		text += n;
 		if (*text == '\n') {
 			fprintf(out, "\n%*s", text[1] && text[1] != '\n' ? indent : 0, "");
-			column = indent;
+			begin = column = indent;
 			text++;
 		} else {
 			text += strspn(text, " ");
@@ -240,14 +268,19 @@ static void print_option(char letter, const char *name, const char *value, const
 	} else {
 		fprintf(out, "%-*s", HELP_COLUMN, left);
 	}
-	print_wrapped(help, HELP_COLUMN, out);
+	print_wrapped(help, HELP_COLUMN, HELP_COLUMN, out);
 }
 
 void lmm_options_help(const struct lmm_command *command, FILE *out)
 {
 	fprintf(out, "Usage: lmmeter %s %s\n\n", command->name, command->synopsis);
 	if (command->description) {
-		print_wrapped(command->description, 0, out);
+		print_wrapped(command->description, 0, 0, out);
+		fputc('\n', out);
+	}
+	if (command->exit_status) {
+		fputs("Exit status: ", out);
+		print_wrapped(command->exit_status, (int)strlen("Exit status: "), 0, out);
 		fputc('\n', out);
 	}
 	fputs("Options:\n", out);
@@ -266,23 +299,11 @@ void lmm_options_help(const struct lmm_command *command, FILE *out)
 	fputs("\nExamples:\n", out);
 	for (const char *const *e = command->examples; e[0] && e[1]; e += 2) {
 		fprintf(out, "  %s\n      ", e[0]);
-		print_wrapped(e[1], 6, out);
+		print_wrapped(e[1], 6, 6, out);
 	}
 }
 
 /* ---- parsing ------------------------------------------------------------------------------------ */
-
-static const struct lmm_opt *find_long(const struct lmm_command *command, const char *name,
-				       size_t n)
-{
-	for (size_t i = 0; i < command->n_opts; i++) {
-		const char *have = command->opts[i].name;
-
-		if (strncmp(have, name, n) == 0 && have[n] == '\0')
-			return &command->opts[i];
-	}
-	return NULL;
-}
 
 static const struct lmm_opt *find_letter(const struct lmm_command *command, char letter)
 {
@@ -347,7 +368,8 @@ static enum lmm_parse take_value(struct parser *p, const struct lmm_opt *opt, co
 		lmm_error("--%s takes a %s, not '%s'", opt->name,
 			  opt->kind == LMM_OPT_SIZE    ? "size such as 64M"
 			  : opt->kind == LMM_OPT_SHARE ? "share such as 1% (0.0001% to 100%) or off"
-						       : "number",
+			  : opt->kind == LMM_OPT_DURATION ? "time such as 30s or 5m"
+							  : "number",
 			  text);
 	}
 	return LMM_PARSE_USAGE;
@@ -356,7 +378,7 @@ static enum lmm_parse take_value(struct parser *p, const struct lmm_opt *opt, co
 static enum lmm_parse parse_long(struct parser *p, const char *name)
 {
 	size_t n = strcspn(name, "=");
-	const struct lmm_opt *opt = find_long(p->command, name, n);
+	const struct lmm_opt *opt = lmm_option_find(p->command, name, n);
 
 	if (!opt && n == 4 && strncmp(name, "help", 4) == 0) {
 		lmm_options_help(p->command, stdout);

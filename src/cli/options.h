@@ -7,9 +7,9 @@
  *		{ 'o', "output", LMM_OPT_STRING, offsetof(struct opts, out), "FILE", NULL, "write to FILE" },
  *		{ 0, "force", LMM_OPT_FLAG, offsetof(struct opts, force), NULL, NULL, "overwrite" },
  *	};
- *	static const struct lmm_command command = { .name = "export", .synopsis = "FILE OUT", .opts = table, … };
+ *	const struct lmm_command lmm_command_export = { .name = "export", .synopsis = "FILE OUT", .opts = table, … };
  *
- *	switch (lmm_options_parse(&command, &argc, argv, &opts)) {
+ *	switch (lmm_options_parse(&lmm_command_export, &argc, argv, &opts)) {
  *	case LMM_PARSE_HELP: return LMM_EXIT_OK;
  *	case LMM_PARSE_USAGE: return LMM_EXIT_USAGE;
  *	…
@@ -27,7 +27,8 @@ enum lmm_opt_kind {
 	LMM_OPT_U64,	/* uint64_t: decimal */
 	LMM_OPT_SIZE,	/* uint64_t bytes: 4096, 64K, 8M, 1G (powers of 1024; KiB, MiB, GiB too) */
 	LMM_OPT_SHARE,	/* uint64_t millionths: 1%, 0.5%; "off" is 0 */
-	LMM_OPT_CHOICE, /* int: index in choices */
+	LMM_OPT_DURATION, /* uint64_t ns: 30s, 500ms, 5m, 1h; a number alone is seconds; not 0 */
+	LMM_OPT_CHOICE,	  /* int: index in choices */
 };
 
 /* In the order of a table's columns. */
@@ -46,6 +47,8 @@ struct lmm_command {
 	const char *synopsis;	 /* what follows the name in the usage line, "FILE [options]" */
 	const char *summary;	 /* one line, begins small, no full stop */
 	const char *description; /* paragraphs for --help; NULL: none */
+	const char
+		*exit_status; /* what it means, a sentence or two; NULL: 0 ok, 1 failure, 2 usage */
 	const struct lmm_opt *opts;
 	size_t n_opts;
 	const char *const

@@ -52,6 +52,10 @@ int lmm_overhead_times_add(struct lmm_overhead_times *t, const struct lmm_refere
 typedef int (*lmm_reference_fn)(void *arg, const struct lmm_reference_call *calls, size_t n,
 				uint64_t all);
 
+/* Hands fn the files folder/prefix*, open for reading; it closes them. 0, what fn returned, or a negative errno. */
+int lmm_runs_each_file(const char *folder, const char *prefix, int (*fn)(void *arg, int fd),
+		       void *arg);
+
 /* Goes through the files folder/prefix*. What is damaged is left out. 0, what fn returned, or a negative errno. */
 int lmm_reference_each(const char *folder, const char *prefix, lmm_reference_fn fn, void *arg);
 

@@ -184,7 +184,35 @@ void lmm_overhead_times_sum(struct lmm_overhead_times *t, struct lmm_overhead_ru
 
 /* ---- files -------------------------------------------------------------------------------------- */
 
-static int read_file(int fd, lmm_reference_fn fn, void *arg)
+int lmm_runs_each_file(const char *folder, const char *prefix, int (*fn)(void *arg, int fd),
+		       void *arg)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *e;
+	int rc = 0;
+
+	if (!dir)
+		return -errno;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
+	while (rc == 0 && (e = readdir(dir))) {
+		int fd;
+
+		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+			continue;
+		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0)
+			rc = fn(arg, fd);
+	}
+	closedir(dir);
+	return rc;
+}
+
+struct each {
+	lmm_reference_fn fn;
+	void *arg;
+};
+
+static int map_file(const struct each *each, int fd)
 {
 	const struct lmm_reference *f;
 	struct stat st;
@@ -200,34 +228,26 @@ static int read_file(int fd, lmm_reference_fn fn, void *arg)
 		return -errno;
 	if (f->magic == LMM_REFERENCE_MAGIC) {
 		n = atomic_load_explicit(&f->n, memory_order_acquire);
-		rc = fn(arg, f->calls, n < LMM_REFERENCE_MAX ? (size_t)n : LMM_REFERENCE_MAX, n);
+		rc = each->fn(each->arg, f->calls,
+			      n < LMM_REFERENCE_MAX ? (size_t)n : LMM_REFERENCE_MAX, n);
 	}
 	munmap((void *)(uintptr_t)f, sizeof(*f));
 	return rc;
 }
 
+static int read_file(void *arg, int fd)
+{
+	int rc = map_file(arg, fd);
+
+	close(fd);
+	return rc;
+}
+
 int lmm_reference_each(const char *folder, const char *prefix, lmm_reference_fn fn, void *arg)
 {
-	DIR *dir = opendir(folder);
-	const struct dirent *e;
-	int rc = 0;
+	struct each each = { fn, arg };
 
-	if (!dir)
-		return -errno;
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
-	while (rc == 0 && (e = readdir(dir))) {
-		int fd;
-
-		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-			continue;
-		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		rc = read_file(fd, fn, arg);
-		close(fd);
-	}
-	closedir(dir);
-	return rc;
+	return lmm_runs_each_file(folder, prefix, read_file, &each);
 }
 
 static int add_calls(void *arg, const struct lmm_reference_call *calls, size_t n, uint64_t all)

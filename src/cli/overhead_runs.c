@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/launch.h"
 #include "cli/overhead.h"
+#include "cli/signals.h"
 #include "reference/reference.h"
 #include "wire/session.h"
 
@@ -144,22 +145,10 @@ static int open_folder(struct lmm_overhead_bench *b, const char *keep_dir)
 	return -1;
 }
 
-/* ---- signals ------------------------------------------------------------------------------------ */
-
-static void our_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGCHLD);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGQUIT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-}
+/* ---- open and close ------------------------------------------------------------------------------ */
 
 int lmm_overhead_open(struct lmm_overhead_bench *b, const char *keep_dir)
 {
-	sigset_t set;
-
 	if (find_self(b->self, sizeof(b->self))) {
 		lmm_error("/proc/self/exe cannot be read");
 		return -1;
@@ -172,9 +161,8 @@ int lmm_overhead_open(struct lmm_overhead_bench *b, const char *keep_dir)
 	if (open_folder(b, keep_dir))
 		return -1;
 	make_preloadable(b);
-	our_signals(&set);
 	(void)signal(SIGCHLD, SIG_DFL); /* ignored, it would take the exit status with it */
-	pthread_sigmask(SIG_BLOCK, &set, &b->mask);
+	lmm_signals_block(&b->mask);
 	return 0;
 }
 
@@ -237,7 +225,7 @@ static int wait_for(struct lmm_overhead_bench *b, const struct lmm_overhead_arm 
 	sigset_t set;
 	pid_t got;
 
-	our_signals(&set);
+	lmm_signals_set(&set);
 	signals = signalfd(-1, &set, SFD_CLOEXEC);
 	while ((got = waitpid(child, &status, signals < 0 ? 0 : WNOHANG)) == 0) {
 		int sig = wait_for_signal(b, arm, signals, &ear);
@@ -262,7 +250,7 @@ static int signal_pending(struct lmm_overhead_bench *b)
 	sigset_t set;
 	int sig;
 
-	our_signals(&set);
+	lmm_signals_set(&set);
 	while ((sig = sigtimedwait(&set, NULL, &now)) > 0) {
 		if (sig != SIGCHLD)
 			b->signal = sig;

@@ -25,6 +25,8 @@ static int record_item(void *ctx, const struct lmm_item *item)
 
 	if (rc)
 		return rc;
+	if (item->kind == LMM_ITEM_PROCESS)
+		lmm_sensing_watch(&r->sensing, item->process.pid);
 	if (r->writer && !r->write_error) {
 		r->write_error = lmm_trace_writer_item(r->writer, item);
 		if (r->write_error) {
@@ -178,6 +180,8 @@ static int open_session(struct lmm_record *r, const struct lmm_record_opts *opts
 	struct lmm_folder_opts fo = { .memory_bytes = opts->memory_bytes,
 				      .threads_all = opts->threads_all,
 				      .device_budget_ppm = opts->device_budget_ppm,
+				      .is_asleep = opts->folder_base != NULL,
+				      .base = opts->folder_base,
 				      .out_path = full };
 	struct lmm_collector_opts co = { .sink = record_item,
 					 .sink_ctx = r,
@@ -201,11 +205,16 @@ static int open_session(struct lmm_record *r, const struct lmm_record_opts *opts
 	r->collector = lmm_collector_create(&r->folder, &co);
 	if (!r->analysis || !r->collector)
 		return -ENOMEM;
-	return lmm_collector_begin(r->collector, &session);
+	rc = lmm_collector_begin(r->collector, &session);
+	r->sensing.clock = r->folder.shm->clock;
+	r->sensing.sink = record_item;
+	r->sensing.sink_ctx = r;
+	return rc ? rc : lmm_sensing_open(&r->sensing, opts->sysfs);
 }
 
 static void record_free(struct lmm_record *r)
 {
+	lmm_sensing_close(&r->sensing);
 	lmm_collector_destroy(r->collector);
 	lmm_analysis_destroy(r->analysis);
 	lmm_folder_close(&r->folder, 1);
@@ -235,17 +244,22 @@ int lmm_record_open(struct lmm_record *r, const struct lmm_record_opts *opts)
 int lmm_record_poll(struct lmm_record *r)
 {
 	long n = lmm_collector_poll(r->collector);
+	int is_pressed = lmm_collector_pressure_percent(r->collector) > 25;
 
+	/* not while a ring is about to run over */
+	if (!is_pressed)
+		lmm_sensing_poll(&r->sensing, 0);
 	keep_below_max_size(r);
-	if (n < 0)
-		return POLL_MS;
-	return lmm_collector_pressure_percent(r->collector) > 25 ? POLL_BUSY_MS : POLL_MS;
+	return n >= 0 && is_pressed ? POLL_BUSY_MS : POLL_MS;
 }
 
 void lmm_record_close(struct lmm_record *r, int exit_status, struct lmm_result **result)
 {
-	int rc = lmm_collector_finish(r->collector, exit_status);
+	int rc;
 
+	lmm_collector_poll(r->collector);
+	lmm_sensing_poll(&r->sensing, 1);
+	rc = lmm_collector_finish(r->collector, exit_status);
 	if (rc)
 		lmm_error("the recording is incomplete: %s", lmm_strerror(rc));
 	keep_below_max_size(r);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "analyze/analysis.h"
+#include "cli/sensing.h"
 #include "collect/collector.h"
 #include "trace/writer.h"
 
@@ -18,11 +19,17 @@ struct lmm_record_opts {
 	uint64_t max_size_bytes;
 	uint8_t threads_all;
 	uint32_t device_budget_ppm;
+	const char
+		*folder_base; /* attach: where the process can see the session's folder; it begins
+				  * to record by itself. NULL: the usual place */
+	const char
+		*sysfs; /* NULL: this machine; else a folder that is a model of one, for sensors */
 };
 
 struct lmm_record {
 	struct lmm_folder folder;
 	struct lmm_collector *collector;
+	struct lmm_sensing sensing;
 	struct lmm_analysis *analysis;
 	struct lmm_codec *codec;
 	struct lmm_trace_writer *writer; /* NULL: no file, or writing has failed */

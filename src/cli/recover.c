@@ -65,6 +65,7 @@ static int is_said_once(const struct lmm_item *item)
 	case LMM_ITEM_REASON:
 	case LMM_ITEM_KERNEL:
 	case LMM_ITEM_QUEUE:
+	case LMM_ITEM_NAME:
 		return 1;
 	default:
 		return 0;

@@ -15,7 +15,6 @@
 #define LMM_VERIFY_RUNS_MAX	  100u
 #define LMM_VERIFY_TOP_MAX	  16u
 #define LMM_VERIFY_ROUNDS_MAX	  50u
-#define LMM_VERIFY_REPEATS	  4u /* 0, 1, 2 and 4 further runs of a kernel */
 #define LMM_VERIFY_PHASE_PERCENT  99.0
 #define LMM_VERIFY_KERNEL_PERCENT 98.0
 #define LMM_VERIFY_PHASE_NS	  5e3  /* shorter ones are shown and not judged */
@@ -38,15 +37,14 @@ struct lmm_verify_interval {
 
 void lmm_verify_mean(const double *v, unsigned n, struct lmm_verify_interval *out);
 
-/* y = at_zero + slope · x through n points by least squares; the slope's interval is NaN with two points. */
-struct lmm_verify_line {
-	unsigned n;
-	double at_zero;
-	struct lmm_verify_interval slope;
-};
+/*
+ * The median (as mean) with the narrowest interval between two of the values that covers it with at least 95 % whatever their
+ * distribution (sign test); fewer than six values have none: its bounds are NaN. Sorts v.
+ */
+void lmm_verify_median(double *v, unsigned n, struct lmm_verify_interval *out);
 
-/* 0; -EINVAL: fewer than two points, or all at one x. */
-int lmm_verify_line_fit(const double *x, const double *y, unsigned n, struct lmm_verify_line *out);
+/* Slope of y over x by least squares; NaN: fewer than two points, or all at one x. */
+double lmm_verify_slope(const double *x, const double *y, unsigned n);
 
 enum lmm_verify_verdict {
 	LMM_VERIFY_UNKNOWN,  /* there is nothing to compare */
@@ -121,23 +119,60 @@ void lmm_verify_row(const struct lmm_verify_run *runs, unsigned n, enum lmm_veri
 
 /* ---- kernels ------------------------------------------------------------------------------------------- */
 
-#define LMM_VERIFY_POINTS_MAX (LMM_VERIFY_REPEATS * LMM_VERIFY_ROUNDS_MAX)
+/* A decode step in which kernels ran again behind themselves (wire/repeat.h). */
+struct lmm_verify_point {
+	uint8_t mode;	  /* enum lmm_repeat_mode */
+	uint16_t times;	  /* K */
+	uint32_t block;	  /* over all runs */
+	uint32_t further; /* runs, or fillers, that were added */
+	double step_ns;	  /* from the pass's begin to the next one's, by the reference's stamps */
+};
+
+/* What lmmeter says of some runs of a kernel: device time. */
+struct lmm_verify_timed {
+	double ns, count;
+};
+
+/* Of further runs, the recorded ones of a block. */
+struct lmm_verify_block {
+	struct lmm_verify_timed warm, cold;
+};
 
 /* One kernel, run again and again behind itself. */
 struct lmm_verify_kernel {
 	char name[LMM_VERIFY_NAME_BYTES];
-	double timed_ns, timed, runs, steps; /* in decode, over the runs without repeats */
-	double repeats[LMM_VERIFY_POINTS_MAX], step_ns[LMM_VERIFY_POINTS_MAX];
-	unsigned n;
+	unsigned factor;    /* of the block's repeats (wire/repeat.h) */
+	double runs, steps; /* the application's own, in decode */
+	struct lmm_verify_timed own, empty;
+	struct lmm_verify_block *blocks; /* by number */
+	uint32_t next_block;		 /* of the next run's first */
+	size_t n_blocks;
+	struct lmm_verify_point *points; /* in the order in which they were taken */
+	size_t n, room;
+	unsigned buffers, copied; /* arguments, and those of them that repeats write copies of */
+	char remark[128];	  /* why there are no copies, or what could not be done; "" */
+};
+
+/*
+ * Adds the decode steps of a run: those of the reference's files folder/ruler* that the probe's folder/log* tells the turn of.
+ * Blocks are numbered from first_block on; *next_block gets the number for the run behind it. 0 or a negative errno.
+ */
+int lmm_verify_points_read(struct lmm_verify_kernel *k, const char *folder, const char *ruler,
+			   const char *log, uint32_t first_block, uint32_t *next_block);
+
+/* lmmeter's figure of further runs against what they added to the step. */
+struct lmm_verify_against {
+	struct lmm_verify_interval lmmeter_ns, truth_ns; /* of .n blocks; 0: nothing is known */
+	double alpha, epsilon;
+	int is_inside; /* the two intervals have something in common */
+	enum lmm_verify_verdict verdict;
 };
 
 struct lmm_verify_kernel_row {
-	double per_step;		     /* runs of the kernel per decode step */
-	double lmmeter_ns;		     /* mean device time of one */
-	struct lmm_verify_interval truth_ns; /* slope ÷ per_step; n: points, 0: there is no line */
-	double alpha, epsilon;
-	int is_inside; /* lmmeter's figure lies in truth's interval */
-	enum lmm_verify_verdict verdict;
+	double per_step; /* runs of the kernel per decode step */
+	double own_ns;	 /* mean device time of the application's own runs */
+	double gap_ns; /* that the device needs between two kernels; is taken off both truths. NaN: not known */
+	struct lmm_verify_against warm, cold;
 };
 
 void lmm_verify_kernel_row(const struct lmm_verify_kernel *k, struct lmm_verify_kernel_row *out);
@@ -173,9 +208,10 @@ struct lmm_verify_plan {
 int lmm_verify_phases_run(struct lmm_overhead_bench *b, const struct lmm_verify_plan *plan,
 			  struct lmm_verify_outcome *out);
 
-/* Looks which kernels there are, then plan->rounds rounds over the longest. Likewise. out->kernels is the caller's to free. */
+/* Looks which kernels there are, then plan->rounds rounds over the longest. Likewise. */
 int lmm_verify_kernels_run(struct lmm_overhead_bench *b, const struct lmm_verify_plan *plan,
 			   struct lmm_verify_outcome *out);
+void lmm_verify_kernels_free(struct lmm_verify_outcome *out);
 
 /* ---- the outcome (verify_print.c, verify_json.c) ------------------------------------------------------- */
 

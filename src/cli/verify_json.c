@@ -4,6 +4,7 @@
 #include "cli/verify.h"
 #include "lmmeter/version.h"
 #include "report/json_writer.h"
+#include "wire/repeat.h"
 
 static void put_interval(struct lmm_json *j, const char *key, const struct lmm_verify_interval *i)
 {
@@ -71,16 +72,43 @@ static void put_phase(struct lmm_json *j, const struct lmm_verify_outcome *o,
 	lmm_json_object_end(j);
 }
 
-static void put_truth(struct lmm_json *j, const struct lmm_verify_interval *t)
+static void put_ns(struct lmm_json *j, const char *key, const struct lmm_verify_interval *t)
 {
 	if (!t->n) {
-		lmm_json_null(j, "truth_ns");
+		lmm_json_null(j, key);
 		return;
 	}
-	lmm_json_row_begin(j, "truth_ns");
-	lmm_json_ns(j, "mean", t->mean);
+	lmm_json_row_begin(j, key);
+	lmm_json_u64(j, "count", t->n);
+	lmm_json_double(j, "mean", t->mean, 3);
 	lmm_json_double(j, "low", t->low, 3);
 	lmm_json_double(j, "high", t->high, 3);
+	lmm_json_object_end(j);
+}
+
+static void put_against(struct lmm_json *j, const char *key, const struct lmm_verify_against *a)
+{
+	lmm_json_object_begin(j, key);
+	put_ns(j, "lmmeter_ns", &a->lmmeter_ns);
+	put_ns(j, "truth_ns", &a->truth_ns);
+	lmm_json_bool(j, "within", a->is_inside);
+	lmm_json_double(j, "alpha_percent", a->alpha, 4);
+	lmm_json_double(j, "epsilon_us_per_ms", a->epsilon, 4);
+	lmm_json_double(j, "error_ns", a->lmmeter_ns.mean - a->truth_ns.mean, 3);
+	lmm_json_string(j, "verdict", lmm_verify_verdict_name(a->verdict));
+	lmm_json_object_end(j);
+}
+
+static void put_point(struct lmm_json *j, const struct lmm_verify_point *p)
+{
+	static const char *const names[] = { LMM_REPEAT_MODE_NAMES };
+
+	lmm_json_row_begin(j, NULL);
+	lmm_json_u64(j, "block", p->block);
+	lmm_json_string(j, "mode", names[p->mode]);
+	lmm_json_u64(j, "repeats", p->times);
+	lmm_json_u64(j, "further_runs", p->further);
+	lmm_json_ns(j, "step_ns", p->step_ns);
 	lmm_json_object_end(j);
 }
 
@@ -92,20 +120,16 @@ static void put_kernel(struct lmm_json *j, const struct lmm_verify_kernel *k)
 	lmm_json_object_begin(j, NULL);
 	lmm_json_string(j, "name", k->name);
 	lmm_json_double(j, "runs_per_step", r.per_step, 3);
-	lmm_json_ns(j, "lmmeter_ns", r.lmmeter_ns);
-	put_truth(j, &r.truth_ns);
-	lmm_json_bool(j, "within", r.is_inside);
-	lmm_json_double(j, "alpha_percent", r.alpha, 4);
-	lmm_json_double(j, "epsilon_us_per_ms", r.epsilon, 4);
-	lmm_json_double(j, "error_ns", r.truth_ns.n ? r.lmmeter_ns - r.truth_ns.mean : NAN, 3);
-	lmm_json_string(j, "verdict", lmm_verify_verdict_name(r.verdict));
+	lmm_json_double(j, "own_ns", r.own_ns, 3);
+	lmm_json_double(j, "gap_ns", r.gap_ns, 3);
+	lmm_json_u64(j, "buffers", k->buffers);
+	lmm_json_u64(j, "buffers_copied", k->copied);
+	lmm_json_string(j, "remark", k->remark);
+	put_against(j, "warm", &r.warm);
+	put_against(j, "cold", &r.cold);
 	lmm_json_array_begin(j, "points");
-	for (unsigned i = 0; i < k->n; i++) {
-		lmm_json_row_begin(j, NULL);
-		lmm_json_double(j, "repeats", k->repeats[i], 0);
-		lmm_json_ns(j, "step_ns", k->step_ns[i]);
-		lmm_json_object_end(j);
-	}
+	for (size_t i = 0; i < k->n; i++)
+		put_point(j, &k->points[i]);
 	lmm_json_array_end(j);
 	lmm_json_object_end(j);
 }

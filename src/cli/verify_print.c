@@ -7,6 +7,7 @@
 #include "cli/verify.h"
 #include "lmmeter/version.h"
 #include "report/format.h"
+#include "wire/repeat.h"
 
 const char *lmm_verify_phase_name(enum lmm_verify_phase phase)
 {
@@ -59,7 +60,7 @@ int lmm_verify_passed(const struct lmm_verify_outcome *o)
 		struct lmm_verify_kernel_row r;
 
 		lmm_verify_kernel_row(&o->kernels[i], &r);
-		if (!lmm_verify_is_fine(r.verdict))
+		if (!lmm_verify_is_fine(r.warm.verdict) || r.cold.verdict == LMM_VERIFY_OFF)
 			return 0;
 	}
 	return known > 0 && o->asked <= (kernels_shown(o) > 0);
@@ -209,49 +210,91 @@ static void print_phases(FILE *out, const struct lmm_verify_outcome *o)
 
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
-static void print_kernel(FILE *out, const char *name, const struct lmm_verify_kernel_row *r)
+static void print_against(FILE *out, const char *how, const struct lmm_verify_against *a)
 {
-	char fit[4 * 30 + 1], interval[80] = "-", error[64] = "-";
+	char interval[80] = "-", error[64] = "-";
 
-	lmm_text_fit(fit, sizeof(fit), name, 30);
-	if (!isnan(r->truth_ns.low) && r->truth_ns.n) {
-		range(interval, sizeof(interval), lmm_human_ns(fmax(r->truth_ns.low, 0)).s,
-		      lmm_human_ns(r->truth_ns.high).s);
+	if (!isnan(a->truth_ns.low)) {
+		range(interval, sizeof(interval), lmm_human_ns(fmax(a->truth_ns.low, 0)).s,
+		      lmm_human_ns(a->truth_ns.high).s);
 	}
-	if (r->truth_ns.n) {
+	if (a->truth_ns.n && a->lmmeter_ns.n) {
 		(void)snprintf(error, sizeof(error), "%c%s",
-			       r->lmmeter_ns < r->truth_ns.mean ? '-' : '+',
-			       lmm_human_ns(fabs(r->lmmeter_ns - r->truth_ns.mean)).s);
+			       a->lmmeter_ns.mean < a->truth_ns.mean ? '-' : '+',
+			       lmm_human_ns(fabs(a->lmmeter_ns.mean - a->truth_ns.mean)).s);
 	}
-	fprintf(out, "  %-30s %5s %8s %8s  %-20s %-6s %6s %9s\n", fit,
-		lmm_decimal(r->per_step, 1).s, lmm_human_ns(r->lmmeter_ns).s,
-		r->truth_ns.n ? lmm_human_ns(r->truth_ns.mean).s : "-", interval,
-		isnan(r->truth_ns.low) || !r->truth_ns.n ? "-" : (r->is_inside ? "yes" : "no"),
-		r->verdict == LMM_VERIFY_SHORT ? "-" : percent(r->alpha).s, error);
+	fprintf(out, "    %-28s %8s %8s  %-20s %6s %9s\n", how,
+		a->lmmeter_ns.n ? lmm_human_ns(a->lmmeter_ns.mean).s : "-",
+		a->truth_ns.n ? lmm_human_ns(fmax(a->truth_ns.mean, 0)).s : "-", interval,
+		a->verdict == LMM_VERIFY_SHORT ? "-" : percent(a->alpha).s, error);
 }
 
-static void print_kernel_finding(FILE *out, const char *name, const struct lmm_verify_kernel_row *r)
+static void print_kernel(FILE *out, const char *name, const struct lmm_verify_kernel_row *r)
 {
-	if (r->verdict == LMM_VERIFY_UNKNOWN) {
-		lmm_say(out, "%s: too few runs for a line.", name);
-	} else if (r->verdict == LMM_VERIFY_OFF) {
-		lmm_say(out, "%s: not true to %.0f %%, and outside of the truth's interval.", name,
-			LMM_VERIFY_KERNEL_PERCENT);
-	} else if (r->verdict == LMM_VERIFY_INTERVAL) {
-		lmm_say(out, "%s: these runs know the truth no better than from %s to %s.", name,
-			lmm_human_ns(fmax(r->truth_ns.low, 0)).s, lmm_human_ns(r->truth_ns.high).s);
+	char fit[4 * 60 + 1];
+
+	lmm_text_fit(fit, sizeof(fit), name, 60);
+	fprintf(out, "  %s, %s per step, %s\n", fit, lmm_decimal(r->per_step, 1).s,
+		lmm_human_ns(r->own_ns).s);
+	print_against(out, "again at once", &r->warm);
+	if (r->cold.verdict != LMM_VERIFY_UNKNOWN)
+		print_against(out, "again with cold caches", &r->cold);
+}
+
+static void print_against_finding(FILE *out, const char *name, const char *how,
+				  const struct lmm_verify_against *a)
+{
+	if (a->verdict == LMM_VERIFY_OFF) {
+		lmm_say(out, "%s, %s: not true to %.0f %%, and outside of the truth's interval.",
+			name, how, LMM_VERIFY_KERNEL_PERCENT);
+	} else if (a->verdict == LMM_VERIFY_INTERVAL && isnan(a->truth_ns.low)) {
+		lmm_say(out, "%s, %s: an interval takes six blocks, and there %s %u.", name, how,
+			a->truth_ns.n == 1 ? "is" : "are", a->truth_ns.n);
+	} else if (a->verdict == LMM_VERIFY_INTERVAL) {
+		lmm_say(out, "%s, %s: these runs know the truth no better than from %s to %s.",
+			name, how, lmm_human_ns(fmax(a->truth_ns.low, 0)).s,
+			lmm_human_ns(a->truth_ns.high).s);
+	}
+}
+
+static void print_kernel_finding(FILE *out, const struct lmm_verify_kernel *k,
+				 const struct lmm_verify_kernel_row *r)
+{
+	if (r->warm.verdict == LMM_VERIFY_UNKNOWN)
+		lmm_say(out, "%s: too few steps to compare.", k->name);
+	print_against_finding(out, k->name, "at once", &r->warm);
+	print_against_finding(out, k->name, "cold", &r->cold);
+	if (k->remark[0]) {
+		fputs("  ", out);
+		lmm_say(out, "%s: %s", k->name, k->remark);
+	}
+}
+
+static void print_kernel_notes(FILE *out, double gap_ns)
+{
+	lmm_say(out,
+		"Beside the name: mean device time of the engine's own runs. Behind each of them the kernel ran again: at "
+		"once, 1, 2 and 4 times or a multiple of that; and each time behind a filler that empties the caches. What it "
+		"writes goes to copies of its buffers, so that each run finds the same input. truth: what a further run "
+		"adds to a decode step, by the reference's stamps; lmmeter: mean device time of such runs; both the median over "
+		"blocks of %u steps in random order. Kernels under 20 us are not judged: their error is shown.",
+		LMM_REPEAT_TURNS);
+	if (gap_ns > 0) {
+		lmm_say(out,
+			"Between two kernels lie %s, by an empty one: that much is taken off each truth.",
+			lmm_human_ns(gap_ns).s);
 	}
 }
 
 static void print_kernels(FILE *out, const struct lmm_verify_outcome *o)
 {
-	struct lmm_verify_kernel_row r;
+	struct lmm_verify_kernel_row r = { .gap_ns = NAN };
 
 	if (!kernels_shown(o))
 		return;
 	fprintf(out,
-		"\nKernels of decode, duplicated  /step  lmmeter    truth  95 %% interval        "
-		"within  alpha     error\n");
+		"\nKernels of decode, run again       lmmeter    truth  95 %% interval         alpha     "
+		"error\n");
 	for (unsigned i = 0; i < o->n_kernels; i++) {
 		lmm_verify_kernel_row(&o->kernels[i], &r);
 		if (o->kernels[i].n)
@@ -261,15 +304,9 @@ static void print_kernels(FILE *out, const struct lmm_verify_outcome *o)
 	for (unsigned i = 0; i < o->n_kernels; i++) {
 		lmm_verify_kernel_row(&o->kernels[i], &r);
 		if (o->kernels[i].n)
-			print_kernel_finding(out, o->kernels[i].name, &r);
+			print_kernel_finding(out, &o->kernels[i], &r);
 	}
-	lmm_say(out,
-		"truth: each kernel of that name was run 0, 1, 2 and 4 more times behind itself; slope of the decode step's "
-		"time over that number, divided by its runs per step. lmmeter: mean device time in the runs without repeats.");
-	lmm_say(out,
-		"What this cannot tell: a repeat finds its data in the cache; a kernel that changes its own input may get "
-		"other work each time; the gap before a kernel is part of the slope, so truth may be too long by that gap. "
-		"Kernels under 20 us are not judged: their error is shown.");
+	print_kernel_notes(out, r.gap_ns);
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
@@ -294,7 +331,8 @@ static unsigned unsure(const struct lmm_verify_outcome *o)
 	}
 	for (unsigned i = 0; i < o->n_kernels; i++) {
 		lmm_verify_kernel_row(&o->kernels[i], &k);
-		n += k.verdict == LMM_VERIFY_INTERVAL;
+		n += k.warm.verdict == LMM_VERIFY_INTERVAL;
+		n += k.cold.verdict == LMM_VERIFY_INTERVAL;
 	}
 	return n;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/verify.h"
+#include "wire/repeat.h"
 
 /* ---- of numbers --------------------------------------------------------------------------------- */
 
@@ -37,11 +38,43 @@ void lmm_verify_mean(const double *v, unsigned n, struct lmm_verify_interval *ou
 	out->high = mean + half;
 }
 
-int lmm_verify_line_fit(const double *x, const double *y, unsigned n, struct lmm_verify_line *out)
+/* How many values may be cut off either end: the largest k with P(Bin(n, 1/2) < k) <= 2.5 %. */
+static unsigned sign_test_cut(unsigned n)
 {
-	double mx = 0, my = 0, xx = 0, xy = 0, rest = 0, half;
+	double term = exp2(-(double)n), sum = term;
+	unsigned k = 0;
 
-	memset(out, 0, sizeof(*out));
+	/* its terms are too small for a double: the normal distribution's */
+	if (n > 500)
+		return (unsigned)(n / 2.0 - 1.96 * sqrt(n) / 2);
+	while (sum <= 0.025 && k < n / 2) {
+		k++;
+		term *= (double)(n - k + 1) / k;
+		sum += term;
+	}
+	return k;
+}
+
+void lmm_verify_median(double *v, unsigned n, struct lmm_verify_interval *out)
+{
+	unsigned cut;
+
+	out->n = n;
+	out->mean = out->low = out->high = NAN;
+	if (n == 0)
+		return;
+	out->mean = lmm_overhead_median(v, n);
+	cut = sign_test_cut(n);
+	if (cut > 0) {
+		out->low = v[cut - 1];
+		out->high = v[n - cut];
+	}
+}
+
+double lmm_verify_slope(const double *x, const double *y, unsigned n)
+{
+	double mx = 0, my = 0, xx = 0, xy = 0;
+
 	for (unsigned i = 0; i < n; i++) {
 		mx += x[i] / n;
 		my += y[i] / n;
@@ -50,23 +83,7 @@ int lmm_verify_line_fit(const double *x, const double *y, unsigned n, struct lmm
 		xx += (x[i] - mx) * (x[i] - mx);
 		xy += (x[i] - mx) * (y[i] - my);
 	}
-	if (n < 2 || xx <= 0)
-		return -EINVAL;
-	out->n = out->slope.n = n;
-	out->slope.mean = xy / xx;
-	out->at_zero = my - out->slope.mean * mx;
-	out->slope.low = out->slope.high = NAN;
-	if (n == 2)
-		return 0;
-	for (unsigned i = 0; i < n; i++) {
-		double off = y[i] - out->at_zero - out->slope.mean * x[i];
-
-		rest += off * off;
-	}
-	half = lmm_overhead_t975(n - 2) * sqrt(rest / (n - 2) / xx);
-	out->slope.low = out->slope.mean - half;
-	out->slope.high = out->slope.mean + half;
-	return 0;
+	return n >= 2 && xx > 0 ? xy / xx : NAN;
 }
 
 /* ---- verdicts ----------------------------------------------------------------------------------- */
@@ -187,36 +204,128 @@ void lmm_verify_row(const struct lmm_verify_run *runs, unsigned n, enum lmm_veri
 
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
-static enum lmm_verify_verdict judge_kernel(const struct lmm_verify_kernel_row *r)
+#define BLOCKS_MAX 4096u
+
+/* What the steps of one block say of a further run. NaN where nothing was run in the turn. */
+struct block {
+	double warm_ns, cold_ns, empty_ns;
+};
+
+static double mean_of(const double *v, unsigned n)
 {
-	if (r->truth_ns.n == 0 || !(r->lmmeter_ns > 0))
+	double sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += v[i];
+	return n ? sum / n : NAN;
+}
+
+/* Warm: slope of the step over the further runs. Cold: what the kernel adds to the fillers. Empty: what it adds. */
+static struct block block_of(const struct lmm_verify_point *p)
+{
+	double x[LMM_REPEAT_TURNS], y[LMM_REPEAT_TURNS], none[LMM_REPEAT_TURNS];
+	double fill = NAN, cold = NAN, cold_runs = 0, empty = NAN, empty_runs = 0;
+	unsigned lines = 0, nones = 0;
+
+	for (unsigned i = 0; i < LMM_REPEAT_TURNS; i++) {
+		if (p[i].mode == LMM_REPEAT_NONE || p[i].mode == LMM_REPEAT_WARM) {
+			x[lines] = p[i].further;
+			y[lines++] = p[i].step_ns;
+		}
+		if (p[i].mode == LMM_REPEAT_NONE)
+			none[nones++] = p[i].step_ns;
+		if (p[i].mode == LMM_REPEAT_FILL)
+			fill = p[i].step_ns;
+		if (p[i].mode == LMM_REPEAT_COLD) {
+			cold = p[i].step_ns;
+			cold_runs = p[i].further;
+		}
+		if (p[i].mode == LMM_REPEAT_EMPTY) {
+			empty = p[i].step_ns;
+			empty_runs = p[i].further;
+		}
+	}
+	return (struct block){
+		.warm_ns = lmm_verify_slope(x, y, lines),
+		.cold_ns = cold_runs > 0 ? (cold - fill) / cold_runs : NAN,
+		.empty_ns = empty_runs > 0 ? (empty - mean_of(none, nones)) / empty_runs : NAN,
+	};
+}
+
+static void push_known(double *v, unsigned *n, double x)
+{
+	if (!isnan(x))
+		v[(*n)++] = x;
+}
+
+static double mean_ns(const struct lmm_verify_timed *t)
+{
+	return t->count > 0 ? t->ns / t->count : NAN;
+}
+
+static enum lmm_verify_verdict judge_kernel(const struct lmm_verify_against *a)
+{
+	if (a->truth_ns.n == 0 || !(a->lmmeter_ns.mean > 0))
 		return LMM_VERIFY_UNKNOWN;
-	if (r->lmmeter_ns < LMM_VERIFY_KERNEL_NS)
+	if (a->lmmeter_ns.mean < LMM_VERIFY_KERNEL_NS)
 		return LMM_VERIFY_SHORT;
-	if (r->alpha >= LMM_VERIFY_KERNEL_PERCENT)
+	if (a->alpha >= LMM_VERIFY_KERNEL_PERCENT)
 		return LMM_VERIFY_TRUE;
-	return r->is_inside ? LMM_VERIFY_INTERVAL : LMM_VERIFY_OFF;
+	return a->is_inside || isnan(a->truth_ns.low) ? LMM_VERIFY_INTERVAL : LMM_VERIFY_OFF;
+}
+
+/* One value per block: lmmeter's mean of the recorded runs; what a further run added to a step. */
+struct values {
+	double lmmeter[BLOCKS_MAX], truth[BLOCKS_MAX];
+	unsigned n_lmmeter, n_truth;
+};
+
+static void compare(struct lmm_verify_against *a, struct values *v, double gap_ns)
+{
+	double gap = gap_ns > 0 ? gap_ns : 0, p;
+
+	lmm_verify_median(v->lmmeter, v->n_lmmeter, &a->lmmeter_ns);
+	lmm_verify_median(v->truth, v->n_truth, &a->truth_ns);
+	a->truth_ns.mean -= gap;
+	a->truth_ns.low -= gap;
+	a->truth_ns.high -= gap;
+	p = a->lmmeter_ns.mean;
+	a->alpha = lmm_verify_alpha(p, a->truth_ns.mean);
+	a->epsilon = lmm_verify_epsilon(p, a->truth_ns.mean);
+	a->is_inside =
+		a->lmmeter_ns.low <= a->truth_ns.high && a->lmmeter_ns.high >= a->truth_ns.low;
+	a->verdict = judge_kernel(a);
 }
 
 void lmm_verify_kernel_row(const struct lmm_verify_kernel *k, struct lmm_verify_kernel_row *out)
 {
-	struct lmm_verify_line line;
+	static struct values warm, cold;
+	static double empty[BLOCKS_MAX];
+	struct lmm_verify_interval gap;
+	unsigned n_empty = 0;
 
 	memset(out, 0, sizeof(*out));
-	out->alpha = out->epsilon = NAN;
-	if (k->timed > 0 && k->steps > 0) {
-		out->lmmeter_ns = k->timed_ns / k->timed;
-		out->per_step = k->runs / k->steps;
+	warm.n_lmmeter = warm.n_truth = cold.n_lmmeter = cold.n_truth = 0;
+	for (size_t i = 0, end, n = 0; i < k->n && n < BLOCKS_MAX; i = end, n++) {
+		struct block b;
+
+		for (end = i; end < k->n && k->points[end].block == k->points[i].block;)
+			end++;
+		if (end - i != LMM_REPEAT_TURNS)
+			continue;
+		b = block_of(&k->points[i]);
+		push_known(warm.truth, &warm.n_truth, b.warm_ns);
+		push_known(cold.truth, &cold.n_truth, b.cold_ns);
+		push_known(empty, &n_empty, b.empty_ns);
 	}
-	if (out->per_step > 0 && !lmm_verify_line_fit(k->repeats, k->step_ns, k->n, &line)) {
-		out->truth_ns = line.slope;
-		out->truth_ns.mean /= out->per_step;
-		out->truth_ns.low /= out->per_step;
-		out->truth_ns.high /= out->per_step;
-		out->alpha = lmm_verify_alpha(out->lmmeter_ns, out->truth_ns.mean);
-		out->epsilon = lmm_verify_epsilon(out->lmmeter_ns, out->truth_ns.mean);
-		out->is_inside = out->lmmeter_ns >= out->truth_ns.low &&
-				 out->lmmeter_ns <= out->truth_ns.high;
+	for (size_t i = 0; i < k->n_blocks && i < BLOCKS_MAX; i++) {
+		push_known(warm.lmmeter, &warm.n_lmmeter, mean_ns(&k->blocks[i].warm));
+		push_known(cold.lmmeter, &cold.n_lmmeter, mean_ns(&k->blocks[i].cold));
 	}
-	out->verdict = judge_kernel(out);
+	out->own_ns = mean_ns(&k->own);
+	out->per_step = k->steps > 0 ? k->runs / k->steps : 0;
+	lmm_verify_median(empty, n_empty, &gap);
+	out->gap_ns = gap.mean - mean_ns(&k->empty);
+	compare(&out->warm, &warm, out->gap_ns);
+	compare(&out->cold, &cold, out->gap_ns);
 }
