@@ -39,6 +39,11 @@ lm_as_user() {
 	err=$(cat "$dir/err")
 }
 
+# The commands, as the usage lists them.
+commands() {
+	"$LMMETER" help | awk '/^Commands:/ { list = 1; next } /^$/ { list = 0 } list { print $1 }'
+}
+
 # Succeeds if the text is not in the file ("!" does not end a test).
 lacks() { # text file
 	if grep -q -- "$1" "$2"; then

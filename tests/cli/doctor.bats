@@ -40,6 +40,11 @@ json() {
 	[ "$(json .machine.c_library.name)" = "$(getconf GNU_LIBC_VERSION || echo not glibc)" ]
 	[ "$(json '.machine.clock.record_ns > 1 and .machine.clock.record_ns < 1000')" = true ]
 	[ -r "$(json .machine.library.preload)" ]
+	# what there is and what there is not: no family of sensors is passed over in silence
+	if [ -r /proc/meminfo ]; then [[ $(json .machine.sensors.readable) == *memory_available* ]]; fi
+	if [ ! -e /sys/devices/system/cpu/cpufreq/policy0 ]; then
+		[ "$(json '.machine.sensors.absent[] | select(.what == "CPU frequency") | .why')" = "not there" ]
+	fi
 	[ "$(json .command)" = null ]
 }
 
@@ -257,4 +262,28 @@ model_load operators prefill sampling softmax threads_all tokenize" ]
 	[ "$(json .level)" = kernels ]
 	[[ $(json .engine.version) =~ ^ggml\ [0-9]+\.[0-9]+\.[0-9]+\ \([0-9a-f]+\)$ ]]
 	[ "$(json '[.sees[] | select(.seen | not)] | length')" = 0 ]
+}
+
+# ---- marks ---------------------------------------------------------------------------------------
+
+@test "a program with marks: dynamic, static, and static without the other half" {
+	headers=$(cd "$(dirname "$LMMETER")/../.." && pwd)/include
+	[ -e "$headers/lmmeter/mark_static.h" ] || skip "mark_static.h was not made"
+	compile -I"$LMM_SOURCE/include" <<<'#include <lmmeter/mark.h>
+		int main(void) { lmm_mark_token(1); return 0; }'
+	lm doctor -- ./program
+	# phases and no kernels
+	[ "$status" = 1 ]
+	[[ $out == *"engine         marked by itself"* ]]
+	[[ $out == *"Level: phases"* ]]
+	compile -static -I"$LMM_SOURCE/include" <<<'#include <lmmeter/mark.h>
+		int main(void) { lmm_mark_token(1); return 0; }'
+	lm doctor -- ./program
+	[ "$status" = 1 ]
+	[[ $out == *"Level: off"* && $out == *"mark_static.h"* ]]
+	compile -static -I"$headers" -I"$LMM_SOURCE/include" <<<'#include <lmmeter/mark_static.h>
+		int main(void) { lmm_mark_token(1); return 0; }'
+	lm doctor --json -- ./program
+	[ "$(json .level)" = phases ]
+	[ "$(json .command.kind)" = elf_static ]
 }

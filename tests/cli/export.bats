@@ -8,7 +8,7 @@ load common
 	lm export "$trace" a b
 	refused 2 "too many arguments"
 	lm export "$trace" --to parquet out.x
-	refused 2 "--to takes one of perfetto|chrome, not 'parquet'"
+	refused 2 "--to takes one of perfetto|chrome|speedscope|folded|csv, not 'parquet'"
 	lm export "$trace" out.x --too chrome
 	refused 2 "did you mean '--to'?"
 	[ ! -e out.x ]
@@ -32,6 +32,21 @@ load common
 	[ "$(jq '[.traceEvents[] | select(.cat == "request")] | length' out)" = 2 ]
 	[ "$(jq '[.traceEvents[] | select(.cat == "step" and .name == "prefill")] | length' out)" = 3 ]
 	[ "$(jq '[.traceEvents[] | select(.cat == "step" and .name == "decode")] | length' out)" = 6 ]
+}
+
+@test "stacks and steps are the expected ones" {
+	for pair in folded:run.folded speedscope:speedscope.json csv:run-steps.csv; do
+		lm export "$trace" --to "${pair%%:*}" made
+		[ "$status" = 0 ]
+		[ -z "$out$err" ]
+		cmp made "$LMM_SOURCE/tests/golden/expected/${pair#*:}"
+		rm made
+	done
+}
+
+@test "stacks and steps add up to the report" {
+	run python3 "$LMM_SOURCE/tests/export/check_exports.py" "$LMMETER" "$trace"
+	[ "$status" = 0 ] || { echo "$output"; false; }
 }
 
 @test "Perfetto is the default, to a file and to standard output" {
@@ -79,7 +94,7 @@ load common
 
 @test "a full disk is a failure, a reader that leaves is none" {
 	[ -c /dev/full ] || skip "no /dev/full"
-	for format in perfetto chrome; do
+	for format in perfetto chrome speedscope folded csv; do
 		run bash -c '"$LMMETER" export "$0" --to "$1" - >/dev/full' "$trace" "$format"
 		[ "$status" = 1 ]
 		[ "${#lines[@]}" = 1 ]

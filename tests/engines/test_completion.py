@@ -121,12 +121,13 @@ def test_each_phase_against_the_recorder():
     req = t.request_phases(only_request(run))
     calls = generation(run)
     engine = sum(req.get(p, 0) for p in ("embedding", "prefill", "decode", "copy_to_cpu"))
-    # the recorder stands in front: its brackets hold our hook, 200 to 500 ns where it writes three records
+    # the recorder stands in front: its brackets hold our hook, 200 to 500 ns where it writes three records, and 700 were seen
+    # where other work empties the caches
     for name, ours, theirs, relative, absolute in (
             ("steps", engine, truth.total(calls, "decode"), 0.001, 0),
-            ("copy_to_cpu", req["copy_to_cpu"], truth.total(calls, "copy"), 0.01, 600 * TOKENS),
+            ("copy_to_cpu", req["copy_to_cpu"], truth.total(calls, "copy"), 0.01, 1200 * TOKENS),
             ("tokenize", req["tokenize"], calls[0].end - calls[0].start, 0.01, 1000),
-            ("detokenize", req["detokenize"], truth.total(calls, "piece"), 0.02, 500 * TOKENS)):
+            ("detokenize", req["detokenize"], truth.total(calls, "piece"), 0.02, 1000 * TOKENS)):
         t.note(f"{name}: {ours / 1e3:.1f} us, recorder {theirs / 1e3:.1f} us ({(ours / theirs - 1) * 100:+.2f} %)")
         t.check(t.close(ours, theirs, relative, absolute), name, ours, theirs)
     apply = truth.total(calls, "apply", "accept")
@@ -192,6 +193,28 @@ def test_chunked_prompt():
     req = only_request(run)
     t.check(req["prefill_steps"] == -(-req["prompt_tokens"] // 64), req["prefill_steps"], "steps for", req["prompt_tokens"])
     t.check(req["output_tokens"] == 4, req["output_tokens"])
+
+
+def test_findings_are_true():
+    """An ordinary run of an engine without fault: whatever the machine did meanwhile, nothing is found that is not so."""
+    run = recorded()
+    rep = run.report
+    found = {f["id"]: f for f in rep["findings"]}
+    starts = [c.start for c in generation(run) if c.call == "decode"]
+    gaps = sorted(b - a for a, b in zip(starts[1:], starts[2:]))
+    usual = gaps[len(gaps) // 2]
+    t.note("found:", [f["sentence"] for f in rep["findings"]])
+    # the engine on a CPU has no device, its layers and its prompt are as they should be
+    t.check(set(found) <= {"lost_core", "first_token", "slow_tokens", "token_jitter", "memory_bound", "compute_bound"}, found)
+    for f in found.values():
+        t.check(0 <= f["start_ns"] < f["end_ns"] <= rep["session"]["duration_ns"] + 1, f)
+        t.check(f["numbers"] and f["sentence"] and f["next_step"], f)
+    if "slow_tokens" in found:
+        t.check(gaps[-1] > 2.5 * usual, found["slow_tokens"], gaps)
+    if "token_jitter" in found:
+        t.check(sum(abs(g - usual) for g in gaps) > 0.1 * sum(gaps), found["token_jitter"], gaps)
+    if "first_token" in found:
+        t.check(starts[1] - starts[0] < found["first_token"]["time_ns"], found["first_token"], starts[:2])
 
 
 def test_trace_is_small():

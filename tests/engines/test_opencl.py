@@ -3,11 +3,14 @@
 """llama.cpp's OpenCL backend, unmodified, on a real device's runtime (Intel's for CPUs): what lmmeter says of its kernels."""
 
 import os
+import random
 import re
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import lmmtest as t  # noqa: E402
+import sleeper  # noqa: E402
 import truth  # noqa: E402
 
 TOKENS = 8
@@ -132,6 +135,41 @@ def test_device():
     t.check(0 < device["clock_error_ns"] < 20e3, "clock:", device)
     busy_and_idle = device["busy_ns"] + sum(g["total_ns"] for g in device["gaps"])
     t.check(busy_and_idle < rep["session"]["duration_ns"], device)
+
+
+def check_span(span):
+    """Of the middle of a generation: every kernel of the steps that were seen whole."""
+    rep = span.report
+    t.check(rep["level"]["reached"] == "kernels" and not rep["level"]["reasons"], rep["level"])
+    t.check(rep["records"]["invalid"] == rep["records"]["lost"] == 0, rep["records"])
+    steps = rep["steps"]["decode"]["count"]
+    kernels = [k for k in device_kernels(rep) if k["name"].startswith("kernel_")]
+    total = sum(k["count"] + k["untimed"] for k in kernels) + rep["device"]["in_flight"]
+    t.check(steps >= 2 and KERNELS_OF_A_TOKEN * (steps - 1) <= total <= KERNELS_OF_A_TOKEN * (steps + 2), steps, total)
+    t.check(sum(k["count"] for k in kernels) > 0 and all(k["first_use_count"] == 0 for k in kernels), kernels)
+    known = [k for k in kernels if k["phase"] == "decode" and k["op"]]
+    t.check(sum(k["count"] + k["untimed"] for k in known) >= KERNELS_OF_A_TOKEN * (steps - 2), "of no node", kernels)
+    t.check({"attention", "mlp", "norm", "lm_head"} <= {k["role"] for k in known}, {k["role"] for k in known})
+    for q in rep["requests"]:
+        whole = sum(p["total_ns"] for p in q["phases"]) + q["unaccounted_ns"]
+        t.check(q["joined"] and t.close(whole, q["wall_ns"], 0.001), whole, q)
+    return steps
+
+
+def test_attach():
+    """Switched on and off while it loads, computes its prompt, and generates: the same text, and kernels of what was seen."""
+    whole = [*command(80), "--ignore-eos"]
+    bare_text = t.plain(whole, timeout=300).out.decode()
+    with sleeper.Sleeper(whole) as s:
+        s.wait_for_page()
+        time.sleep(random.uniform(0, 0.5))
+        s.attach_for(random.uniform(0, 0.5))
+        t.wait_for(lambda: t.PROMPT + " " in s.text("out"), 100, "the first token")
+        steps = [check_span(s.attach_to_work(random.uniform(2, 3), *options)) for options in (("--budget", "off"), ())]
+        t.note(f"steps of each recording: {steps}")
+        t.check(s.process.poll() is None, "it has ended too early")
+        t.check(s.finish() == 0, s.err[-2000:])
+        t.check(s.out == bare_text, "standard output differs:", bare_text, s.out)
 
 
 def test_preload_door():

@@ -231,6 +231,51 @@ def test_monotonic_clock():
     check_wall(rep, next(iter(truth.calls(run.folder).values())))
 
 
+def model_machine(files):
+    """A folder with the files that a machine of this kind has in /sys and /proc."""
+    root = t.scratch()
+    for path, text in files.items():
+        path = os.path.join(root, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+    return root
+
+
+def test_sensors():
+    """A board that draws 10 W all the time: what each phase used is its time, and the file says what the run said."""
+    rail = "sys/class/hwmon/hwmon3/"
+    root = model_machine({
+        rail + "name": "ina3221\n", rail + "in1_label": "VDD_IN\n", rail + "in1_input": "5000\n",
+        rail + "curr1_input": "2000\n", "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
+        "sys/class/thermal/thermal_zone0/temp": "52125\n"})
+    run = go("prompt=7", "tokens=60", "gap_us=5000", run_options=("--sysfs", root))
+    rep = check_complete(run)
+    energy, machine = rep["energy"], rep["machine"]
+    t.check(rep["sensors"][0]["mean"] == 52.125, rep["sensors"])
+    t.check([a["what"] for a in rep["sensors_absent"]] ==
+            ["CPU frequency", "CPU governor", "throttling", "memory pressure", "GPU"], rep["sensors_absent"])
+    # ten rounds a second, the first before the command and the last behind it
+    seconds = machine["sampled_ns"] / 1e9
+    t.check(4 <= machine["rounds"] <= 10 * seconds + 2 and t.close(seconds, rep["session"]["duration_ns"] / 1e9, 0.2, 0.1), machine)
+    t.check(t.close(energy["total_uj"], seconds * 10e6, 1e-6), energy["total_uj"], seconds)
+    for row in energy["phases"]:
+        t.check(t.close(row["mean_mw"], 10000, 1e-3), row)
+        ns = next((p["total_ns"] for p in rep["phases"] if p["phase"] == row["phase"] and not p["warmup_only"]), 0)
+        t.check(t.close(row["total_uj"], ns / 1e9 * 10e6, 1e-3), row, ns)
+    tokens = sum(r["output_tokens"] for r in rep["requests"])
+    t.check(t.close(energy["output_token_uj"], energy["requests_uj"] / tokens, 1e-6), energy)
+    for recompute in ([], ["--recompute"]):
+        again = t.report(run.trace, *recompute)
+        t.check([again[k] for k in ("sensors", "machine", "energy")] == [rep[k] for k in ("sensors", "machine", "energy")],
+                recompute, again["energy"])
+
+
+def test_no_such_machine():
+    run = t.record(t.fake("tokens=3"), options=["--sysfs", "/nonexistent"])
+    t.check(run.status == 125 and "--sysfs /nonexistent: no such file or directory" in run.err, run.status, run.err)
+
+
 def test_full_ring_is_counted():
     """Operators that take no time, and next to no memory for them: what does not fit is counted to the last one."""
     run = t.record(t.fake("tokens=3000", "contexts=2"), options=["--memory", "128K"], env={

@@ -94,8 +94,9 @@ static void print_process(const struct lmm_process *p)
 	print_text("engine_name", p->engine_name);
 	print_text("engine_version", p->engine_version);
 	print_text("door", p->door);
-	(void)printf(" start_ticks=%" PRIu64 " op_cost_ps=%" PRIu32 " pair_cost_ps=%" PRIu32 "\n",
-		     p->start_ticks, p->op_cost_ps, p->pair_cost_ps);
+	(void)printf(" start_ticks=%" PRIu64 " op_cost_ps=%" PRIu32 " pair_cost_ps=%" PRIu32
+		     " joined=%u\n",
+		     p->start_ticks, p->op_cost_ps, p->pair_cost_ps, p->joined);
 }
 
 static void print_model(const struct lmm_model *m)
@@ -145,6 +146,12 @@ static void print_small(const struct lmm_item *it)
 		print_text("text", it->reason.text);
 		(void)printf("\n");
 		break;
+	case LMM_ITEM_NAME:
+		(void)printf("name process=%" PRIu32 " number=%" PRIu32, it->name.process,
+			     it->name.number);
+		print_text("text", it->name.text);
+		(void)printf("\n");
+		break;
 	case LMM_ITEM_CHECKPOINT:
 		(void)printf("checkpoint");
 		print_hex("data", it->checkpoint.data, it->checkpoint.size_bytes);
@@ -170,6 +177,26 @@ static void print_small(const struct lmm_item *it)
 	}
 }
 
+static void print_sensor(const struct lmm_sensor *s)
+{
+	(void)printf("sensor sensor=%" PRIu32 " kind=%u component=%u", s->sensor, s->kind,
+		     s->component);
+	print_text("name", s->name);
+	print_text("unit", s->unit);
+	print_text("source", s->source);
+	print_text("states", s->states);
+	print_text("absent", s->absent);
+	(void)printf(" limit=%" PRId64 " part_of=%" PRIu32 "\n", s->limit, s->part_of);
+}
+
+static void print_samples(const struct lmm_samples *s)
+{
+	(void)printf("samples ticks=%" PRIu64, s->ticks);
+	for (uint32_t i = 0; i < s->n; i++)
+		(void)printf(" %" PRIu32 "=%" PRId64, s->samples[i].sensor, s->samples[i].value);
+	(void)printf("\n");
+}
+
 static void print_item(const struct lmm_item *it)
 {
 	switch (it->kind) {
@@ -191,6 +218,12 @@ static void print_item(const struct lmm_item *it)
 	case LMM_ITEM_KERNEL:
 	case LMM_ITEM_QUEUE:
 		print_device_item(it);
+		break;
+	case LMM_ITEM_SENSOR:
+		print_sensor(&it->sensor);
+		break;
+	case LMM_ITEM_SAMPLES:
+		print_samples(&it->samples);
 		break;
 	default:
 		print_small(it);

@@ -82,6 +82,20 @@ static void touch_item(const struct lmm_item *it)
 				touch(node->src[k].type);
 		}
 		break;
+	case LMM_ITEM_NAME:
+		touch(it->name.text);
+		break;
+	case LMM_ITEM_SENSOR:
+		touch(it->sensor.name);
+		touch(it->sensor.unit);
+		touch(it->sensor.source);
+		touch(it->sensor.states);
+		touch(it->sensor.absent);
+		break;
+	case LMM_ITEM_SAMPLES:
+		for (uint32_t i = 0; i < it->samples.n; i++)
+			touched += (uint64_t)it->samples.samples[i].value;
+		break;
 	case LMM_ITEM_CHECKPOINT:
 		p = it->checkpoint.data;
 		for (size_t i = 0; i < it->checkpoint.size_bytes; i++)

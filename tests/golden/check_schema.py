@@ -10,7 +10,7 @@ import re
 import sys
 
 KNOWN = {"$schema", "title", "description", "definitions", "type", "enum", "const", "required", "properties", "additionalProperties",
-         "items", "minimum", "$ref"}
+         "items", "minimum", "anyOf", "$ref"}
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 
 
@@ -32,6 +32,10 @@ def complaints(value, schema, root, path="$"):
             target = target[part]
         yield from complaints(value, target, root, path)
         return
+    if "anyOf" in schema:
+        tried = [list(complaints(value, inner, root, path)) for inner in schema["anyOf"]]
+        if all(tried):
+            yield from tried[-1]
     if "const" in schema and value != schema["const"]:
         yield f"{path}: {value!r} is not {schema['const']!r}"
     if "enum" in schema and value not in schema["enum"]:

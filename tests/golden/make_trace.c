@@ -8,7 +8,7 @@
 #include "trace/writer.h"
 
 #define START	   1000000000000u
-#define MS	   1000000u
+#define MS	   1000000ull
 #define N_NODES	   20
 #define VIEW_NODE  19
 #define EVENTS_MAX 256
@@ -20,6 +20,8 @@ struct maker {
 	uint64_t t;
 	uint64_t emitted;
 	uint32_t step, call, epoch;
+	int64_t rounds, energy_uj;
+	uint64_t round_t;
 	struct lmm_event ev[EVENTS_MAX];
 	uint32_t n;
 };
@@ -233,6 +235,55 @@ static void sample(struct maker *m)
 	phase_end(m, LMM_PHASE_DETOKENIZE, 0, m->step);
 }
 
+/* A package that draws 10 W and then 20 W, and a CPU that heats up. */
+static void give_sensors(struct maker *m)
+{
+	static const struct lmm_sensor sensors[] = {
+		{ 0, LMM_SENSOR_FREQUENCY, LMM_COMPONENT_CPU, "policy0", "hz",
+		  "/sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq", "", "", 3000000000,
+		  0 },
+		{ 1, LMM_SENSOR_GOVERNOR, LMM_COMPONENT_CPU, "policy0", "state",
+		  "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor",
+		  "performance powersave", "", 0, 0 },
+		{ 2, LMM_SENSOR_TEMPERATURE, LMM_COMPONENT_PACKAGE, "x86_pkg_temp", "millicelsius",
+		  "/sys/class/thermal/thermal_zone0/temp", "", "", 0, 0 },
+		{ 3, LMM_SENSOR_COOLING, LMM_COMPONENT_CPU, "Processor", "level",
+		  "/sys/class/thermal/cooling_device0/cur_state", "", "", 3, 0 },
+		{ 4, LMM_SENSOR_ENERGY, LMM_COMPONENT_PACKAGE, "package-0", "uj",
+		  "/sys/class/powercap/intel-rapl:0/energy_uj", "", "", 0, 0 },
+		{ 5, LMM_SENSOR_STALL, LMM_COMPONENT_MEMORY, "some", "us", "/proc/pressure/memory",
+		  "", "", 0, 0 },
+		{ 6, LMM_SENSOR_MEMORY, LMM_COMPONENT_MEMORY, "MemAvailable", "bytes",
+		  "/proc/meminfo", "", "", 8ll << 30, 0 },
+		{ 7, LMM_SENSOR_LOAD, LMM_COMPONENT_GPU, "GPU", "permille", "/sys/class", "",
+		  "not there", 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(sensors) / sizeof(sensors[0]); i++)
+		give(m, &(struct lmm_item){ .kind = LMM_ITEM_SENSOR, .sensor = sensors[i] });
+}
+
+static void give_round(struct maker *m)
+{
+	int64_t n = m->rounds++, us = (int64_t)(m->t - m->round_t) / 1000;
+	struct lmm_sample s[7] = {
+		{ 0, 3000000000 - n * 150000000 },
+		{ 1, 1 },
+		{ 2, 45000 + n * 2500 },
+		{ 3, n == 1 },
+		{ 4, 0 },
+		{ 5, n * 10 },
+		{ 6, (4ll << 30) - n * (1 << 20) },
+	};
+
+	flush(m);
+	m->energy_uj += n ? us * (n < 3 ? 10 : 20) : 0;
+	m->round_t = m->t;
+	s[4].value = m->energy_uj;
+	give(m, &(struct lmm_item){ .kind = LMM_ITEM_SAMPLES,
+				    .samples = { .ticks = m->t, .n = 7, .samples = s } });
+}
+
 static void run_request(struct maker *m, uint64_t tokenize_ns, uint32_t chunks)
 {
 	struct pass pass = { LMM_PHASE_PREFILL, 1, chunks * 4, 1, 0, 20000, 100, 0 };
@@ -257,6 +308,7 @@ static void run_request(struct maker *m, uint64_t tokenize_ns, uint32_t chunks)
 		m->call++;
 		m->step++;
 		run_pass(m, &decode);
+		give_round(m);
 		sample(m);
 	}
 }
@@ -285,11 +337,17 @@ static void give_head(struct maker *m)
 		START,
 		1700000000000000000u,
 	};
-	process.process = (struct lmm_process){ 0,	     4242,
-						4241,	     "llama-completion",
-						"llama.cpp", "0.5.0 (golden)",
-						"preload",   START + 500000,
-						10000,	     20000 };
+	process.process = (struct lmm_process){ 0,
+						4242,
+						4241,
+						"llama-completion",
+						"llama.cpp",
+						"0.5.0 (golden)",
+						"preload",
+						START + 500000,
+						10000,
+						20000,
+						0 };
 	stream.stream = (struct lmm_stream){ 0, 0, 0, 4242 };
 	model.model = (struct lmm_model){ 0,	       "Tiny",	"llama 1M Q4_1", "llama", "Q4_1",
 					  "tiny.gguf", 1048576, 1000000,	 2,	  512,
@@ -329,12 +387,15 @@ int lmm_golden_items(lmm_sink_fn sink, void *ctx)
 
 	make_nodes();
 	give_head(&m);
+	give_sensors(&m);
+	give_round(&m);
 	phase_begin(&m, LMM_PHASE_MODEL_LOAD, LMM_SEQ_NONE, LMM_STEP_NONE);
 	m.t += 100 * MS;
 	phase_end(&m, LMM_PHASE_MODEL_LOAD, LMM_SEQ_NONE, LMM_STEP_NONE);
 	count(&m, LMM_PHASE_MODEL_LOAD, LMM_STEP_NONE, 1048576, 256 | (uint64_t)3 << 32);
 	phase_begin(&m, LMM_PHASE_CONTEXT_INIT, LMM_SEQ_NONE, LMM_STEP_NONE);
 	m.t += 5 * MS;
+	give_round(&m);
 	phase_end(&m, LMM_PHASE_CONTEXT_INIT, LMM_SEQ_NONE, LMM_STEP_NONE);
 	e = event(&m, LMM_EV_HINT, LMM_HINT_CONTEXT_NEW, 0);
 	e->a = 1;
@@ -345,6 +406,7 @@ int lmm_golden_items(lmm_sink_fn sink, void *ctx)
 	e->a = 1;
 	run_request(&m, 20000, 1);
 	flush(&m);
+	give_round(&m);
 	give_tail(&m);
 	return m.rc;
 }

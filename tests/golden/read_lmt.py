@@ -84,7 +84,7 @@ PLAIN = {
     1: ("session", "id:s lmmeter:s command_name:s command_line:s host_os:s host_cpu:s host_cpus:32 "
         "host_memory_bytes:64 clock:8 threads_all:8 embedded:8 start_ticks:64 start_realtime_ns:64"),
     2: ("process", "process:32 pid:-32 parent_pid:-32 name:s engine_name:s engine_version:s door:s start_ticks:64 "
-        "op_cost_ps:32 pair_cost_ps:32"),
+        "op_cost_ps:32 pair_cost_ps:32 joined:8"),
     3: ("stream", "stream:32 process:32 ring:32 tid:-32"),
     4: ("model", "process:32 name:s description:s architecture:s quantization:s file:s size_bytes:64 parameters:64 "
         "layers:32 vocabulary:32 embedding:32"),
@@ -96,6 +96,8 @@ PLAIN = {
     13: ("dropped", "batches:64 events:64"),
     14: ("process_end", "process:32 ticks:64"),
     15: ("end", "ticks:64 exit_status:-32 collector_cpu_ns:64 no_ring_lost:64"),
+    18: ("name", "process:32 number:32 text:s"),
+    16: ("sensor", "sensor:32 kind:8 component:8 name:s unit:s source:s states:s absent:s limit:-64 part_of:32"),
 }
 
 
@@ -221,12 +223,41 @@ def events(n, stream, cursor):
         raise Corrupt("times left over")
 
 
+class Samples:
+    """What the sensors said last: number to value, without those that are silent, and what those said before."""
+    ticks, values, silent = None, {}, {}
+
+    @classmethod
+    def read(cls, is_key, cursor):
+        if is_key:
+            cls.ticks, cls.values, cls.silent = 0, {}, {}
+        if cls.ticks is None:
+            return
+        cls.ticks = cls.ticks + cursor.varint() & M64
+        sensor = 0
+        while cursor.left():
+            word = cursor.varint()
+            sensor += word >> 1
+            if sensor >= 1024:
+                raise Corrupt("no such sensor")
+            before = cls.values.pop(sensor, None)
+            if before is None:
+                before = cls.silent.pop(sensor, 0)
+            if word & 1:
+                cls.silent[sensor] = before
+            else:
+                value = before + cursor.zigzag() & M64
+                cls.values[sensor] = value - (1 << 64) if value >> 63 else value
+            sensor += 1
+        print("samples ticks=" + " ".join([str(cls.ticks)] + [f"{k}={v}" for k, v in sorted(cls.values.items())]))
+
+
 def chunk(data, at):
     """Prints the item at this offset. Returns the next offset, or None and how the file ends."""
     if len(data) - at < 32:
         return None, "cut"
     header = data[at:at + 32]
-    magic, kind, coding, _, stored, raw, count, stream, crc, header_crc = struct.unpack("<IBBHIIIIII", header)
+    magic, kind, coding, flags, stored, raw, count, stream, crc, header_crc = struct.unpack("<IBBHIIIIII", header)
     if magic != 0x4B43544C or header_crc != crc32c(header[:28]):
         return None, "corrupt"
     if len(data) - at - 32 < stored:
@@ -235,7 +266,7 @@ def chunk(data, at):
     if crc != crc32c(payload):
         return None, "corrupt"
     after = at + 32 + stored
-    if kind not in PLAIN and kind not in (5, 7, 11):
+    if kind not in PLAIN and kind not in (5, 7, 11, 17):
         return after, None
     if coding != 0:
         sys.exit(f"chunk at {at}: compressed, and this reader does without")
@@ -247,6 +278,8 @@ def chunk(data, at):
             graph(cursor)
         elif kind == 7:
             events(count, stream, cursor)
+        elif kind == 17:
+            Samples.read(flags & 2, cursor)
         elif kind == 11:
             print(f"checkpoint data=x{payload.hex()}")
         else:

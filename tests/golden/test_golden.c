@@ -381,32 +381,41 @@ static void test_csv(void **state)
 	rmdir(dir);
 }
 
-static void test_chrome(void **state)
+static void compare_export(int (*export)(struct lmm_trace *, const struct lmm_result *, FILE *),
+			   const char *name)
 {
 	struct lmm_trace *tr;
 	char *text;
 	size_t n;
 	FILE *out = open_memstream(&text, &n);
 
-	(void)state;
 	assert_non_null(out);
 	assert_int_equal(lmm_trace_open(file, &tr), 0);
-	assert_int_equal(lmm_export_chrome(tr, result, out), 0);
+	assert_int_equal(export(tr, result, out), 0);
 	lmm_trace_close(tr);
 	fclose(out);
-	compare_file("chrome.json", text, n);
+	compare_file(name, text, n);
 	free(text);
+}
+
+static void test_exports(void **state)
+{
+	(void)state;
+	compare_export(lmm_export_chrome, "chrome.json");
+	compare_export(lmm_export_folded, "run.folded");
+	compare_export(lmm_export_speedscope, "speedscope.json");
+	compare_export(lmm_export_steps, "run-steps.csv");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_phases), cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_steps),  cmocka_unit_test(test_operators),
-		cmocka_unit_test(test_layers), cmocka_unit_test(test_records),
-		cmocka_unit_test(test_ways),   cmocka_unit_test(test_text),
-		cmocka_unit_test(test_json),   cmocka_unit_test(test_csv),
-		cmocka_unit_test(test_chrome),
+		cmocka_unit_test(test_phases),	cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_steps),	cmocka_unit_test(test_operators),
+		cmocka_unit_test(test_layers),	cmocka_unit_test(test_records),
+		cmocka_unit_test(test_ways),	cmocka_unit_test(test_text),
+		cmocka_unit_test(test_json),	cmocka_unit_test(test_csv),
+		cmocka_unit_test(test_exports),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -DBUILD=… -DTOOL=lmt_tool -DWORK=folder [-DEMULATOR=…] [-DARGS=…] -P check.cmake
+# cmake -DBUILD=… -DTOOL=lmt_tool -DWORK=folder [-DEMULATOR=…] [-DARGS=…] [-DHELP=1] -P check.cmake
 # Installs the build into a fresh prefix, moves that, and lets another project find, link and run the reader from there.
 function(run)
 	execute_process(COMMAND ${ARGN} RESULT_VARIABLE rc OUTPUT_VARIABLE out ERROR_VARIABLE out)
@@ -14,11 +14,20 @@ file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/first)
 file(RENAME ${WORK}/first ${WORK}/prefix)
-foreach(file include/lmmeter/trace.h include/lmmeter/version.h bin/lmmeter)
+foreach(file include/lmmeter/trace.h include/lmmeter/mark.h include/lmmeter/mark_static.h include/lmmeter/version.h bin/lmmeter)
 	if(NOT EXISTS ${WORK}/prefix/${file})
 		message(FATAL_ERROR "${file} is not installed")
 	endif()
 endforeach()
+
+if(HELP)
+	foreach(file man/man1/lmmeter.1 man/man1/lmmeter-run.1 bash-completion/completions/lmmeter zsh/site-functions/_lmmeter)
+		file(SIZE ${WORK}/prefix/share/${file} size)
+		if(size LESS 1000)
+			message(FATAL_ERROR "${file} holds ${size} bytes")
+		endif()
+	endforeach()
+endif()
 
 run(${EMULATOR} ${TOOL} make ${WORK}/sample.lmt)
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/consumer -B ${WORK}/consumer
@@ -26,7 +35,7 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/consumer -B ${WORK}/consumer
 run(${CMAKE_COMMAND} --build ${WORK}/consumer)
 run(${EMULATOR} ${WORK}/consumer/consumer ${WORK}/sample.lmt)
 message(STATUS "${out}")
-if(NOT out MATCHES "21 items, 20012 events, phase 6 is prefill")
+if(NOT out MATCHES "27 items, 20012 events, phase 6 is prefill")
 	message(FATAL_ERROR "the consumer says: ${out}")
 endif()
 if(EXISTS ${WORK}/consumer/consumer_cxx)

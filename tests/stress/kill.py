@@ -48,15 +48,6 @@ def kill(pid):
         pass
 
 
-def alive(pid):
-    """Of a process that is not our child: there, and not merely a zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 def one(rng, who, command, env, longest):
     """One run and one kill. Returns what was seen, or None if nothing had been recorded yet."""
     folder = t.scratch()
@@ -73,7 +64,7 @@ def one(rng, who, command, env, longest):
             kill(engine)  # it goes on without us; it need not do so for long
         p.wait(30)
     if who != "engine":
-        t.wait_for(lambda: not alive(engine), 10, "the engine to be gone")
+        t.wait_for(lambda: not t.process_lives(engine), 10, "the engine to be gone")
     counted = list(truth.counts(folder).values())
     trace = os.path.join(folder, "t.lmt")
     if not os.path.exists(trace):

@@ -96,19 +96,12 @@ class Session:
         self.lmmeter.kill()
         self.lmmeter.wait(30)
 
-    def engine_lives(self):
-        try:
-            with open(f"/proc/{self.engine}/stat", encoding="ascii", errors="replace") as f:
-                return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-        except OSError:
-            return False
-
     def kill_engine(self):
         try:
             os.kill(self.engine, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        t.wait_for(lambda: not self.engine_lives(), 10, "the engine to be gone")
+        t.wait_for(lambda: not t.process_lives(self.engine), 10, "the engine to be gone")
 
     def report(self):
         return t.lmmeter("report", self.trace, "--json", env=self.report_env)
@@ -123,7 +116,7 @@ class Session:
         return [d for base in os.listdir(self.shm) for d in os.listdir(os.path.join(self.shm, base))]
 
     def close(self):
-        if self.engine and self.engine_lives():
+        if self.engine and t.process_lives(self.engine):
             self.kill_engine()
         self.lmmeter.wait(30)
         shutil.rmtree(self.shm, ignore_errors=True)
@@ -180,7 +173,7 @@ def one(rng, command, options, env, longest):
         if not ended_well:
             time.sleep(rng.uniform(0, longest / 4))
             s.kill_engine()
-        t.wait_for(lambda: not s.engine_lives(), 60, "the engine to end")
+        t.wait_for(lambda: not t.process_lives(s.engine), 60, "the engine to end")
         for _ in range(rng.randrange(3)):
             cut = rng.uniform(0, 0.02)
             s.report_killed_after(cut)
@@ -232,8 +225,8 @@ def test_unwritable_file_is_kept_for_later():
     try:
         t.wait_for(lambda: truth.counts(s.folder), 10, "operators")
         s.kill_lmmeter()
-        t.check(s.engine_lives(), "the engine ended too early for this test")
-        t.wait_for(lambda: not s.engine_lives(), 60, "the engine to end")
+        t.check(t.process_lives(s.engine), "the engine ended too early for this test")
+        t.wait_for(lambda: not t.process_lives(s.engine), 60, "the engine to end")
         with open(s.trace, "rb") as lock:
             import fcntl  # pylint: disable=import-outside-toplevel
             fcntl.flock(lock, fcntl.LOCK_EX)

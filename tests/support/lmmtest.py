@@ -184,6 +184,22 @@ def wait_for(condition, seconds, what):
     raise Failed(f"waited {seconds} s for {what}")
 
 
+def process_lives(pid):
+    """Of a process that is not our child: there, and not merely a zombie. Its first thread may be one while others still die."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return False
+    for task in tasks:
+        try:
+            with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8", errors="replace") as f:
+                if f.read().rsplit(")", 1)[1].split()[0] not in "ZX":
+                    return True
+        except OSError:
+            continue
+    return False
+
+
 # ---- the runner ------------------------------------------------------------------------------------
 
 def main():

@@ -19,11 +19,13 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define TAPE_MAX 65536
+#define TAPE_MAX     65536
+#define TAPE_SENSORS 8
 
 struct tape_entry {
-	struct lmm_item item; /* EVENTS: one event, in ev */
+	struct lmm_item item; /* EVENTS: one event, in ev; SAMPLES: in sample */
 	struct lmm_event ev;
+	struct lmm_sample sample[TAPE_SENSORS];
 };
 
 struct tape {
@@ -225,6 +227,39 @@ static inline void tape_lost(struct tape *p, uint64_t t, uint64_t n)
 	tape_event(p, t, LMM_EV_LOST)->a = n;
 }
 
+static inline struct lmm_sensor *tape_sensor(struct tape *p, uint32_t sensor, unsigned kind,
+					     unsigned component, const char *name)
+{
+	struct lmm_item *it = tape_item(p, LMM_ITEM_SENSOR);
+
+	it->sensor = (struct lmm_sensor){ .sensor = sensor,
+					  .kind = (uint8_t)kind,
+					  .component = (uint8_t)component,
+					  .name = name,
+					  .unit = "",
+					  .source = "",
+					  .states = "",
+					  .absent = "" };
+	return &it->sensor;
+}
+
+#define TAPE_SILENT INT64_MIN
+
+/* A round in which sensors 0 … n - 1 say these values. */
+static inline void tape_round(struct tape *p, uint64_t t, const int64_t *values, uint32_t n)
+{
+	struct lmm_item *it = tape_item(p, LMM_ITEM_SAMPLES);
+	struct tape_entry *e = &p->entries[p->n - 1];
+
+	assert_true(n <= TAPE_SENSORS);
+	it->samples.ticks = t;
+	for (uint32_t i = 0; i < n; i++) {
+		if (values[i] != TAPE_SILENT)
+			e->sample[it->samples.n++] =
+				(struct lmm_sample){ .sensor = i, .value = values[i] };
+	}
+}
+
 static inline void tape_process_end(struct tape *p, uint32_t process, uint64_t t)
 {
 	struct lmm_item *it = tape_item(p, LMM_ITEM_PROCESS_END);
@@ -244,13 +279,22 @@ static inline void tape_end(struct tape *p, uint64_t t)
 
 /* ---- playing ------------------------------------------------------------------------------------ */
 
+static inline struct lmm_item tape_get(const struct tape *p, size_t i)
+{
+	struct lmm_item it = p->entries[i].item;
+
+	if (it.kind == LMM_ITEM_EVENTS)
+		it.events.ev = &p->entries[i].ev;
+	if (it.kind == LMM_ITEM_SAMPLES)
+		it.samples.samples = p->entries[i].sample;
+	return it;
+}
+
 static inline void tape_play(const struct tape *p, size_t from, size_t to, struct lmm_analysis *a)
 {
 	for (size_t i = from; i < to; i++) {
-		struct lmm_item it = p->entries[i].item;
+		struct lmm_item it = tape_get(p, i);
 
-		if (it.kind == LMM_ITEM_EVENTS)
-			it.events.ev = &p->entries[i].ev;
 		assert_int_equal(lmm_analysis_item(a, &it), 0);
 	}
 }
@@ -352,6 +396,7 @@ static inline void dump_work(FILE *f, const struct lmm_result *r)
 {
 	dump_stats(f, "prefill", &r->steps.prefill);
 	dump_stats(f, "decode", &r->steps.decode);
+	fprintf(f, "positions %a %a\n", r->steps.prefill_positions, r->steps.decode_positions);
 	fprintf(f, "steps %llu %llu %llu\n", (unsigned long long)r->steps.prefill_tokens,
 		(unsigned long long)r->steps.decode_tokens,
 		(unsigned long long)r->steps.warmup_steps);
@@ -371,6 +416,8 @@ static inline void dump_work(FILE *f, const struct lmm_result *r)
 		fprintf(f, "kernel %s %s %s %s %s %u %s %llu %llu ", k->name, k->op,
 			lmm_role_name(k->role), k->device, lmm_phase_name(k->phase), k->fused,
 			k->weight_type, (unsigned long long)k->bytes, (unsigned long long)k->flops);
+		fprintf(f, "%llu %llu %llu ", (unsigned long long)k->weight_bytes,
+			(unsigned long long)k->cache_bytes, (unsigned long long)k->cache_positions);
 		dump_stats(f, "", &k->stats);
 	}
 	for (size_t i = 0; i < r->n_threads; i++)
@@ -379,6 +426,81 @@ static inline void dump_work(FILE *f, const struct lmm_result *r)
 			r->threads[i].wait_ns);
 	fprintf(f, "span %a %a %a %a\n", r->graph_span_ns, r->graph_kernels_ns, r->graph_gaps_ns,
 		r->graph_own_ns);
+}
+
+static inline void dump_machine(FILE *f, const struct lmm_result_machine *m)
+{
+	fprintf(f, "machine %llu %a %a\n", (unsigned long long)m->rounds, m->sampled_ns,
+		m->throttled_ns);
+	for (size_t i = 0; i < m->n_sensors; i++) {
+		const struct lmm_result_sensor *s = &m->sensors[i];
+
+		fprintf(f, "sensor %u %u %u %s %s %s %s %s %llu %a %a %a %a %a %a %u %a\n",
+			s->sensor, s->kind, s->component, s->name, s->unit, s->source, s->absent,
+			s->state, (unsigned long long)s->samples, s->min, s->mean, s->max,
+			s->newest, s->total, s->limit, s->has_changed, s->throttled_ns);
+	}
+	fprintf(f, "energy %u %a %a %a %a %a %a\n", m->energy.is_known, m->energy.total_uj,
+		m->energy.mean_mw, m->energy.requests_uj, m->energy.output_token_uj,
+		m->energy.decode_token_uj, m->energy.prompt_token_uj);
+	for (size_t i = 0; i < m->energy.n_sources; i++) {
+		const struct lmm_result_energy_source *s = &m->energy.sources[i];
+
+		fprintf(f, "source %u %s %u %u %a %a\n", s->sensor, s->name, s->component,
+			s->is_counted, s->total_uj, s->sampled_ns);
+		for (unsigned p = 0; p < LMM_PHASE_COUNT; p++)
+			fprintf(f, " %a %a\n", s->phases[p].total_uj, s->phases[p].mean_mw);
+	}
+}
+
+static inline void dump_span(FILE *f, const char *what, const struct lmm_result_span *s)
+{
+	fprintf(f, " %s %llu %llu", what, (unsigned long long)s->start_ns,
+		(unsigned long long)s->end_ns);
+}
+
+static inline void dump_tokens(FILE *f, const struct lmm_result_token_times *t)
+{
+	fprintf(f, "tokens %llu %a %a %llu %a", (unsigned long long)t->count, t->total_ns,
+		t->changes_ns, (unsigned long long)t->slow, t->over_ns);
+	dump_span(f, "", &t->span);
+	for (unsigned i = 0; i < t->n_worst; i++) {
+		const struct lmm_result_slow_token *x = &t->worst[i];
+
+		dump_span(f, "slow", &x->span);
+		fprintf(f, " %a %u %u %u %u %a %llu %llu %a", x->usual_ns, x->phase, x->cause,
+			x->has_process, x->throttled, x->run_wait_ns,
+			(unsigned long long)x->major_faults, (unsigned long long)x->minor_faults,
+			x->frequency_percent);
+	}
+}
+
+static inline void dump_evidence(FILE *f, const struct lmm_result_evidence *e)
+{
+	for (unsigned p = 0; p < LMM_PHASE_COUNT; p++) {
+		fprintf(f, "place %u %a", p, e->first_token.phases_ns[p]);
+		dump_span(f, "all", &e->phases[p].all);
+		dump_span(f, "longest", &e->phases[p].longest);
+		dump_span(f, "first_use", &e->phases[p].first_use);
+		for (unsigned c = 0; c < LMM_GAP_CAUSES; c++) {
+			fprintf(f, " gaps %llu %a", (unsigned long long)e->idle[p][c].count,
+				e->idle[p][c].total_ns);
+			dump_span(f, "", &e->idle[p][c].longest);
+		}
+		fputc('\n', f);
+	}
+	dump_tokens(f, &e->tokens);
+	fprintf(f, "first %a", e->first_token.first_use_ns);
+	dump_span(f, "", &e->first_token.span);
+	dump_span(f, "throttled", &e->throttled);
+	dump_span(f, "waiting", &e->waiting);
+	for (size_t i = 0; i < e->n_layers; i++) {
+		fprintf(f, " layer %d %llu", e->layers[i].layer,
+			(unsigned long long)e->layers[i].bytes);
+		for (unsigned t = 0; t < LMM_LAYER_TURNS; t++)
+			fprintf(f, " %a", e->layers[i].turns_ns[t]);
+	}
+	fputc('\n', f);
 }
 
 /* Every figure of a result as text, exactly. The caller frees it. */
@@ -418,6 +540,8 @@ static inline char *result_dump(const struct lmm_result *r)
 		r->level.reached);
 	for (size_t i = 0; i < r->level.n_reasons; i++)
 		fprintf(f, "reason %s\n", r->level.reasons[i]);
+	dump_machine(f, &r->machine);
+	dump_evidence(f, &r->evidence);
 	assert_int_equal(fclose(f), 0);
 	return text;
 }

@@ -22,7 +22,7 @@ static void sample(struct lmm_device_clock *c, uint64_t host, double ppm, int64_
 			       .a = device_at(host, ppm),
 			       .b = error | 500ull << 32 };
 
-	assert_int_equal(lmm_device_clock_add(c, &e), 0);
+	assert_int_equal(lmm_device_clock_add(c, &e, 1), 0);
 }
 
 static void test_clock(void **state)
@@ -62,6 +62,44 @@ static void test_clock_drifts(void **state)
 	at = lmm_device_clock_place(&c, device_at(1000000000, 80), 1, &error);
 	assert_true(error >= 80000 && error <= 200000);
 	assert_true(at + error >= 1000000000 && at <= 1000000000 + error);
+}
+
+/* One pair of a stamp that came 500 us late, among nine that did not; first, in the middle, last. */
+static void test_clock_drops_late_pairs(void **state)
+{
+	(void)state;
+	for (unsigned late = 0; late < 10; late++) {
+		struct lmm_device_clock c = { 0 };
+		uint64_t error = 0, at = 0;
+
+		for (unsigned i = 0; i < 10; i++) {
+			uint64_t host = 1000000000 + i * 40000000ull;
+
+			/* the tightest of all, so that it would be taken for the best */
+			sample(&c, host, 30, i == late ? -500000 : 0, i == late ? 100 : 2000);
+		}
+		for (uint64_t host = 1000000000; host < 1400000000; host += 10000000) {
+			at = lmm_device_clock_place(&c, device_at(host, 30), 1, &error);
+			assert_true(at + error >= host && at <= host + error);
+			assert_true(error <= 100000);
+		}
+		at = lmm_device_clock_place(&c, device_at(1340000000, 30), 1, &error);
+		assert_true(error <= 5000);
+	}
+}
+
+/* A clock that was set ahead: its pairs look late, but there are no others any more. */
+static void test_clock_that_was_set(void **state)
+{
+	struct lmm_device_clock c = { 0 };
+	uint64_t error = 0, at;
+
+	(void)state;
+	for (unsigned i = 0; i < 30; i++)
+		sample(&c, 1000000000 + i * 40000000ull, 0, i >= 10 ? -5000000 : 0, 200);
+	at = lmm_device_clock_place(&c, device_at(2100000000, 0), 1, &error);
+	assert_true(error < 1000);
+	assert_true(at + 5000000 + error >= 2100000000 && at + 5000000 <= 2100000000 + error);
 }
 
 /* ---- a session ---------------------------------------------------------------------------------- */
@@ -246,6 +284,223 @@ static void test_gaps_within_error(void **state)
 	tape_free(&p);
 }
 
+/* More stretches of work than are kept at once: the first token, which ends what was held of the context, is taken meanwhile. */
+static void test_more_work_than_is_kept(void **state)
+{
+	enum { STEPS = 10, COMMANDS = 2000 };
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t id = 0;
+
+	(void)state;
+	session(&p);
+	for (uint32_t n = 1; n <= STEPS; n++) {
+		uint64_t t = 1000000ull * n;
+
+		tape_in(&p, t, LMM_PHASE_DECODE, n, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, LMM_PHASE_DECODE, n, 1, 1, 1, n);
+		for (uint32_t i = 0; i < COMMANDS; i++) {
+			uint64_t at = t + 100 + i * 100;
+
+			command(&p, at, LMM_EV_COMMAND, LMM_PHASE_DECODE, n, 0, ++id, 40);
+			clock_said(&p, at + 80, 0);
+			ran(&p, 0, id, at + 10, at + 60);
+		}
+		tape_out(&p, t + 900000, LMM_PHASE_DECODE, n, LMM_SEQ_NONE);
+		tape_token(&p, t + 910000, n, LMM_SEQ_NONE);
+	}
+	tape_end(&p, 1000000ull * (STEPS + 1));
+	r = tape_result(&p);
+	assert_ns(r->device.busy_ns, 50.0 * STEPS * COMMANDS);
+	assert_int_equal(r->device.timed, STEPS * COMMANDS);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+static void first_use(struct tape *p, uint64_t t0, uint64_t t1, uint32_t step, uint32_t kernel)
+{
+	struct lmm_event *e = tape_event(p, t1, LMM_EV_FIRST_USE);
+
+	e->phase = LMM_PHASE_DECODE;
+	e->id = step;
+	e->a = t0;
+	e->b = kernel;
+}
+
+/*
+ * Steps 1, 2 and 4 run mul; step 3, of 9,000 ns, builds a program from 100 to 3,000, launches it from 3,100 to 5,000, runs it from
+ * 5,100 to 8,100, and once more to 8,200.
+ */
+static void steps_of_first_use(struct tape *p)
+{
+	uint32_t id = 1;
+
+	kernel(p, 41, "new", LMM_KERNEL_PROGRAM);
+	step(p, 10000, 1, &id);
+	step(p, 11000, 2, &id);
+	tape_in(p, 20000, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	tape_step(p, 20001, LMM_PHASE_DECODE, 3, 1, 1, 0, 3);
+	command(p, 20040, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, id, 40);
+	first_use(p, 20100, 23000, 3, 0);
+	command(p, 23100, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, id + 1, 41);
+	first_use(p, 23100, 25000, 3, 41);
+	command(p, 25010, LMM_EV_COMMAND, LMM_PHASE_DECODE, 3, 0, id + 2, 41);
+	clock_said(p, 28900, 0);
+	ran(p, 0, id, 20050, 20850);
+	ran(p, 0, id + 1, 25100, 28100);
+	ran(p, 0, id + 2, 28100, 28200);
+	tape_out(p, 29000, LMM_PHASE_DECODE, 3, LMM_SEQ_NONE);
+	id += 3;
+	step(p, 30000, 4, &id);
+	tape_end(p, 32000);
+}
+
+static const struct lmm_result_kernel *kernel_named(const struct lmm_result *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_kernels; i++) {
+		if (strcmp(r->kernels[i].name, name) == 0)
+			return &r->kernels[i];
+	}
+	return NULL;
+}
+
+/* What happens once is told apart: totals have it, mean to max do not. */
+static void test_first_use_is_kept_apart(void **state)
+{
+	struct tape p = { 0 };
+	const struct lmm_result_phase *decode;
+	const struct lmm_result_kernel *k;
+	struct lmm_result *r;
+
+	(void)state;
+	session(&p);
+	steps_of_first_use(&p);
+	r = tape_result(&p);
+	decode = result_phase(r, LMM_PHASE_DECODE);
+	assert_int_equal(decode->stats.count, 4);
+	assert_int_equal(decode->first_use_count, 1);
+	assert_ns(decode->stats.total_ns, 3 * 950 + 9000);
+	assert_ns(decode->stats.mean_ns, 950);
+	assert_ns(decode->stats.max_ns, 950);
+	assert_ns(decode->first_use_ns, 2900 + 1900);
+	assert_ns(decode->first_use_host_ns, 9000);
+	assert_int_equal(r->steps.decode.count, 4);
+	assert_int_equal(r->steps.decode_first_use_count, 1);
+	assert_int_equal(r->steps.decode_first_use_tokens, 1);
+	assert_ns(r->steps.decode.max_ns, 1000);
+	assert_int_equal(r->device.steps_timed, 3);
+	k = kernel_named(r, "new");
+	assert_non_null(k);
+	assert_int_equal(k->stats.count, 2);
+	assert_int_equal(k->first_use_count, 1);
+	assert_ns(k->stats.total_ns, 3100);
+	assert_ns(k->stats.max_ns, 100);
+	assert_ns(k->first_use_ns, 2900 + 1900);
+	assert_int_equal(kernel_named(r, "mul")->first_use_count, 0);
+	assert_ns(kernel_named(r, "mul")->first_use_ns, 0);
+	/* from the end of mul to the first run: neither the host's nor the driver's habit */
+	assert_ns(gap(r, LMM_GAP_FIRST_USE), 25100 - 20850);
+	assert_ns(gap(r, LMM_GAP_HOST), 0);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* A prompt's embedding is of no step. */
+static void test_first_use_outside_of_steps(void **state)
+{
+	struct tape p = { 0 };
+	const struct lmm_result_phase *embedding;
+	struct lmm_result *r;
+	uint32_t id = 1;
+
+	(void)state;
+	session(&p);
+	tape_in(&p, 10000, LMM_PHASE_EMBEDDING, LMM_STEP_NONE, LMM_SEQ_NONE);
+	command(&p, 10100, LMM_EV_COMMAND, LMM_PHASE_EMBEDDING, LMM_STEP_NONE, 0, id++, 40);
+	first_use(&p, 10100, 10700, LMM_STEP_NONE, 40);
+	tape_out(&p, 10800, LMM_PHASE_EMBEDDING, LMM_STEP_NONE, LMM_SEQ_NONE);
+	step(&p, 20000, 1, &id);
+	tape_in(&p, 22000, LMM_PHASE_EMBEDDING, LMM_STEP_NONE, LMM_SEQ_NONE);
+	tape_out(&p, 22100, LMM_PHASE_EMBEDDING, LMM_STEP_NONE, LMM_SEQ_NONE);
+	step(&p, 23000, 2, &id);
+	tape_end(&p, 25000);
+	r = tape_result(&p);
+	embedding = result_phase(r, LMM_PHASE_EMBEDDING);
+	assert_int_equal(embedding->stats.count, 2);
+	assert_int_equal(embedding->first_use_count, 1);
+	assert_ns(embedding->stats.total_ns, 900);
+	assert_ns(embedding->stats.max_ns, 100);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* Where there is nothing else, mean to max are of what there is; programs built long before are no kernel's. */
+static void test_first_use_alone(void **state)
+{
+	struct tape p = { 0 };
+	const struct lmm_result_kernel *k;
+	struct lmm_result *r;
+
+	(void)state;
+	session(&p);
+	tape_in(&p, 20000, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);
+	tape_step(&p, 20001, LMM_PHASE_DECODE, 1, 1, 1, 0, 1);
+	first_use(&p, 20100, 20900, 1, 0);
+	command(&p, 21000, LMM_EV_COMMAND, LMM_PHASE_DECODE, 1, 0, 1, 1);
+	command(&p, 21100, LMM_EV_COMMAND, LMM_PHASE_DECODE, 1, 0, 2, 40);
+	first_use(&p, 21100, 21200, 1, 40);
+	clock_said(&p, 22900, 0);
+	ran(&p, 0, 1, 21050, 21060);
+	ran(&p, 0, 2, 22000, 22500);
+	tape_out(&p, 23000, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);
+	tape_end(&p, 24000);
+	r = tape_result(&p);
+	k = kernel_named(r, "mul");
+	assert_non_null(k);
+	assert_int_equal(k->first_use_count, 1);
+	assert_ns(k->stats.mean_ns, 500);
+	assert_ns(k->first_use_ns, 100);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->stats.mean_ns, 3000);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->first_use_ns, 800 + 100);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* A first launch that builds a program itself is told once; what happens in no phase is of none. */
+static void test_first_use(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	struct lmm_event *e;
+	uint32_t id = 1;
+
+	(void)state;
+	session(&p);
+	step(&p, 10000, 1, &id);
+	tape_in(&p, 20000, LMM_PHASE_DECODE, 2, LMM_SEQ_NONE);
+	tape_step(&p, 20001, LMM_PHASE_DECODE, 2, 1, 1, 0, 2);
+	for (unsigned i = 0; i < 3;
+	     i++) { /* a build from 20,100 to 20,400, in a launch from 20,050 to 20,450; another one */
+		static const uint64_t from[] = { 20100, 20050, 20500 },
+				      to[] = { 20400, 20450, 20600 };
+
+		e = tape_event(&p, to[i], LMM_EV_FIRST_USE);
+		e->phase = LMM_PHASE_DECODE;
+		e->id = 2;
+		e->a = from[i];
+		e->b = i ? 40 : 0;
+	}
+	tape_out(&p, 21000, LMM_PHASE_DECODE, 2, LMM_SEQ_NONE);
+	tape_end(&p, 22000);
+	r = tape_result(&p);
+	/* the launch's 50 ns ahead of the build are not told: it is known when the build has been counted */
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->first_use_ns, 300 + 50 + 100);
+	assert_ns(result_phase(r, LMM_PHASE_COPY_TO_CPU)->first_use_ns, 0);
+	assert_int_equal(r->records.invalid, 0);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* Two queues at once are one busy device; markers do no work. */
 static void test_union(void **state)
 {
@@ -378,21 +633,48 @@ enum { MANY_KERNELS = 250 };
 
 /*
  * A step of 10,000 ns with many short kernels, of 20 ns every 30 from 500 on; the copy waits from 1,000 to 9,000. 233 of the kernels
- * lie within it.
+ * lie within it. late: each is handed over 5 ns before it runs, and not all of them at 40.
  */
-static void step_of_many(struct tape *p, uint64_t t, uint32_t number, uint32_t *id)
+static void step_of_many(struct tape *p, uint64_t t, uint32_t number, uint32_t *id, int late)
 {
+	uint32_t i = 0;
+
 	tape_in(p, t, LMM_PHASE_DECODE, number, LMM_SEQ_NONE);
 	tape_step(p, t + 1, LMM_PHASE_DECODE, number, 1, 1, 0, number);
-	for (uint32_t i = 0; i < MANY_KERNELS; i++)
-		command(p, t + 40, LMM_EV_COMMAND, LMM_PHASE_DECODE, number, 0, *id + i, 40);
+	for (; i < MANY_KERNELS && (!late || 495 + 30 * i < 1000); i++) {
+		command(p, t + (late ? 495 + 30 * i : 40), LMM_EV_COMMAND, LMM_PHASE_DECODE, number,
+			0, *id + i, 40);
+	}
 	tape_in(p, t + 1000, LMM_PHASE_COPY_TO_CPU, number, LMM_SEQ_NONE);
+	for (; i < MANY_KERNELS; i++) {
+		command(p, t + 495 + 30 * i, LMM_EV_COMMAND, LMM_PHASE_DECODE, number, 0, *id + i,
+			40);
+	}
 	clock_said(p, t + 8995, 0);
-	for (uint32_t i = 0; i < MANY_KERNELS; i++)
+	for (i = 0; i < MANY_KERNELS; i++)
 		ran(p, 0, *id + i, t + 500 + 30 * i, t + 520 + 30 * i);
 	*id += MANY_KERNELS;
 	tape_out(p, t + 9000, LMM_PHASE_COPY_TO_CPU, number, LMM_SEQ_NONE);
 	tape_out(p, t + 10000, LMM_PHASE_DECODE, number, LMM_SEQ_NONE);
+}
+
+/* What the driver needs between two kernels that it has is the kernels' time: from 1,000 to the last one's end, at 7,990. */
+static void test_dispatch_belongs_to_the_kernels(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t id = 1;
+
+	(void)state;
+	session(&p);
+	step_of_many(&p, 20000, 1, &id, 0);
+	tape_end(&p, 40000);
+	r = tape_result(&p);
+	assert_ns(phase_total(r, LMM_PHASE_COPY_TO_CPU), 8000 - 6990);
+	assert_ns(r->device.busy_ns, MANY_KERNELS * 20.0);
+	assert_ns(gap(r, LMM_GAP_DRIVER), (MANY_KERNELS - 1) * 10.0);
+	lmm_result_destroy(r);
+	tape_free(&p);
 }
 
 /*
@@ -413,7 +695,7 @@ static void test_many(void **state)
 	tape_play(&p, 0, p.n, a);
 	for (uint32_t n = 1; n <= STEPS; n++) {
 		p.n = 0;
-		step_of_many(&p, 10000 + 10000ull * n, n, &id);
+		step_of_many(&p, 10000 + 10000ull * n, n, &id, 1);
 		tape_play(&p, 0, p.n, a);
 	}
 	r = lmm_analysis_result(a);
@@ -470,13 +752,21 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_clock_drifts),
+		cmocka_unit_test(test_clock_drops_late_pairs),
+		cmocka_unit_test(test_clock_that_was_set),
 		cmocka_unit_test(test_phases_by_device),
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_gaps_within_error),
+		cmocka_unit_test(test_more_work_than_is_kept),
+		cmocka_unit_test(test_first_use),
+		cmocka_unit_test(test_first_use_is_kept_apart),
+		cmocka_unit_test(test_first_use_alone),
+		cmocka_unit_test(test_first_use_outside_of_steps),
 		cmocka_unit_test(test_union),
 		cmocka_unit_test(test_estimate),
 		cmocka_unit_test(test_step_check),
 		cmocka_unit_test(test_saved),
+		cmocka_unit_test(test_dispatch_belongs_to_the_kernels),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_budget),
 	};

@@ -148,9 +148,21 @@ static void test_tables(void **state)
 	assert_ns(k->stats.total_ns, 2 * (130 + 170));
 	assert_int_equal(k->bytes, 4 * 100);
 	assert_int_equal(k->flops, 4 * 128);
+	assert_int_equal(k->weight_bytes,
+			 4 * (99 - 32)); /* all that is read but the other source */
+	assert_int_equal(k->cache_bytes, 0);
+	k = kernel_find(r, "flash_attn_ext", LMM_PHASE_DECODE, 0);
+	assert_int_equal(k->cache_bytes, 2 * 32);
+	assert_int_equal(k->cache_positions, 2);
+	assert_int_equal(k->weight_bytes, 0);
 	assert_ns(kernel_find(r, "flash_attn_ext", LMM_PHASE_PREFILL, 0)->stats.total_ns, 140);
 	/* fused and not are told apart */
 	assert_ns(kernel_find(r, "norm", LMM_PHASE_DECODE, 1)->stats.total_ns, 2 * 110);
+	/* the weight of what was fused in is read, too */
+	k = kernel_find(r, "norm", LMM_PHASE_DECODE, 1);
+	assert_int_equal(k->weight_bytes, 2 * 32);
+	assert_int_equal(k->bytes, 2 * (10 + 32));
+	assert_int_equal(k->flops, 2 * (3 + 1));
 	assert_ns(kernel_find(r, "norm", LMM_PHASE_DECODE, 0)->stats.total_ns, 2 * 160);
 	assert_string_equal(kernel_find(r, "attn_norm", LMM_PHASE_DECODE, 0)->weight_type, "f32");
 	assert_ns(kernel_find(r, "embd", LMM_PHASE_EMBEDDING, 0)->stats.total_ns, 3 * 100);

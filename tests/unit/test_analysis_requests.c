@@ -122,6 +122,9 @@ static void test_completion_totals(void **state)
 	assert_ns(r->itl.max_ns, 1000);
 	assert_int_equal(r->ttft.count, 1);
 	assert_int_equal(r->records.invalid, 0);
+	/* positions filled for a token, its own with them: of the prompt 1 … 6, then 7 … 10 */
+	assert_true(r->steps.prefill_positions == 3.5);
+	assert_true(r->steps.decode_positions == 8.5);
 	/* context when each decode began: 6, 7, 8, 9 positions */
 	assert_int_equal(r->steps.n_bins, 1);
 	assert_int_equal(r->steps.bins[0].stats.count, 4);
@@ -740,6 +743,44 @@ static void test_bench(void **state)
 	tape_free(&p);
 }
 
+/* A server turns each token into text on another thread: while that one waits for the next, the first is at work. */
+static void test_another_thread_detokenizes(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "server", 0);
+	for (uint32_t i = 0; i < 10; i++) {
+		unsigned phase = i ? LMM_PHASE_DECODE : LMM_PHASE_PREFILL;
+		uint64_t t = 10000 + 1000 * i;
+
+		p.stream = 0;
+		if (i)
+			tape_idle(&p, t - 250, t, i - 1);
+		tape_in(&p, t, phase, i, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, phase, i, i ? 1 : 4, 1, 1, i);
+		tape_seq(&p, t + 2, i, 0, i ? 1 : 4, 1, i ? 3 + i : 0);
+		tape_out(&p, t + 700, phase, i, LMM_SEQ_NONE);
+		tape_in(&p, t + 700, LMM_PHASE_SAMPLING, i, 0);
+		tape_token(&p, t + 740, i, 0);
+		tape_out(&p, t + 750, LMM_PHASE_SAMPLING, i, 0);
+		p.stream = 1;
+		if (i)
+			tape_idle(&p, t - 180, t + 800, i - 1);
+		tape_span(&p, t + 800, t + 820, LMM_PHASE_DETOKENIZE, i, 0);
+	}
+	tape_end(&p, 30000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 1);
+	assert_ns(request_sum(&r->requests[0]), r->requests[0].wall_ns);
+	/* 50 before and 180 behind each detokenize */
+	assert_ns(r->requests[0].unaccounted_ns, 10 * 50 + 9 * 180);
+	assert_ns(phase_total(r, LMM_PHASE_UNACCOUNTED), 10 * 50 + 9 * 180);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* Freed by another thread, whose events come before the last step's: that step is still the same request's. */
 static void test_freed_before_its_last_step_came(void **state)
 {
@@ -1009,6 +1050,103 @@ static void test_accounting(void **state)
 	tape_free(&p);
 }
 
+/* From hint to hint on one thread: 400 ns before its tokenize are its own, and its last token ends it, not its one detokenize. */
+static void marked_request(struct tape *p, uint64_t t, uint32_t step, unsigned seq)
+{
+	tape_hint(p, t, LMM_HINT_REQUEST_BEGIN, seq, 0, 0);
+	tape_idle(p, t, t + 400, LMM_STEP_NONE);
+	tape_span(p, t + 400, t + 500, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+	tape_count(p, t + 500, LMM_PHASE_TOKENIZE, 4, LMM_STEP_NONE);
+	tape_idle(p, t + 500, t + 600, LMM_STEP_NONE);
+	tape_in(p, t + 600, LMM_PHASE_PREFILL, step, LMM_SEQ_NONE);
+	tape_step(p, t + 600, LMM_PHASE_PREFILL, step, 4, 1, 0, step);
+	tape_seq(p, t + 600, step, seq, 4, 1, 0);
+	tape_out(p, t + 1000, LMM_PHASE_PREFILL, step, LMM_SEQ_NONE);
+	tape_token(p, t + 1000, step, seq);
+	tape_span(p, t + 1000, t + 1100, LMM_PHASE_DETOKENIZE, step, seq);
+	tape_in(p, t + 1100, LMM_PHASE_DECODE, step + 1, LMM_SEQ_NONE);
+	tape_step(p, t + 1100, LMM_PHASE_DECODE, step + 1, 1, 1, 0, step + 1);
+	tape_seq(p, t + 1100, step + 1, seq, 1, 1, 4);
+	tape_out(p, t + 1300, LMM_PHASE_DECODE, step + 1, LMM_SEQ_NONE);
+	tape_token(p, t + 1300, step + 1, seq);
+	tape_hint(p, t + 1400, LMM_HINT_REQUEST_END, seq, 0, 0);
+	tape_idle(p, t + 1300, t + 2000, step + 1);
+}
+
+static void check_marked(const struct lmm_result_request *q, double start)
+{
+	assert_ns(q->start_ns, start);
+	assert_ns(q->ttft_ns, 1000);
+	assert_ns(q->wall_ns, 1300);
+	assert_ns(request_phase(q, LMM_PHASE_TOKENIZE), 100);
+	assert_ns(q->unaccounted_ns, 500);
+	assert_ns(request_phase(q, LMM_PHASE_PREFILL), 400);
+	assert_ns(request_phase(q, LMM_PHASE_DECODE), 200);
+	assert_ns(request_phase(q, LMM_PHASE_DETOKENIZE), 100);
+	assert_int_equal(q->output_tokens, 2);
+	assert_true(q->complete);
+}
+
+static void test_marked(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	marked_request(&p, 10000, 1, 3);
+	/* its number again, at once */
+	marked_request(&p, 12000, 3, 3);
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 2);
+	check_marked(&r->requests[0], 10000);
+	check_marked(&r->requests[1], 12000);
+	assert_int_equal(r->records.invalid, 0);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* It arrives and is tokenized on another thread than that of its passes; one was given up in its prompt under its number. */
+static void test_marked_elsewhere(void **state)
+{
+	struct tape p = { 0 };
+	const struct lmm_result_request *q;
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	tape_hint(&p, 9000, LMM_HINT_REQUEST_BEGIN, 3, 0, 0);
+	tape_in(&p, 9100, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_step(&p, 9100, LMM_PHASE_PREFILL, 1, 4, 0, 0, 1);
+	tape_seq(&p, 9100, 1, 3, 4, 0, 0);
+	tape_out(&p, 9200, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	p.stream = 1;
+	tape_hint(&p, 10000, LMM_HINT_REQUEST_BEGIN, 3, 0, 0);
+	tape_in(&p, 10100, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+	tape_out(&p, 10300, LMM_PHASE_TOKENIZE, LMM_STEP_NONE, LMM_SEQ_NONE);
+	tape_count(&p, 10300, LMM_PHASE_TOKENIZE, 4, LMM_STEP_NONE);
+	p.stream = 0;
+	tape_in(&p, 11000, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_step(&p, 11000, LMM_PHASE_PREFILL, 2, 4, 1, 0, 2);
+	tape_seq(&p, 11000, 2, 3, 4, 1, 0);
+	tape_out(&p, 11400, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_token(&p, 11400, 2, 3);
+	tape_hint(&p, 11500, LMM_HINT_REQUEST_END, 3, 0, 0);
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 2);
+	assert_int_equal(r->requests[0].output_tokens, 0);
+	assert_ns(r->requests[0].wall_ns, 200);
+	q = &r->requests[1];
+	assert_ns(q->ttft_ns, 1400);
+	assert_ns(request_phase(q, LMM_PHASE_TOKENIZE), 200);
+	assert_ns(request_phase(q, LMM_PHASE_WAITING), 800);
+	assert_ns(request_phase(q, LMM_PHASE_PREFILL), 400);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1027,6 +1165,7 @@ int main(void)
 		cmocka_unit_test(test_thread_pool),
 		cmocka_unit_test(test_speculative),
 		cmocka_unit_test(test_bench),
+		cmocka_unit_test(test_another_thread_detokenizes),
 		cmocka_unit_test(test_freed_before_its_last_step_came),
 		cmocka_unit_test(test_not_bench),
 		cmocka_unit_test(test_warmup_switch),
@@ -1036,6 +1175,8 @@ int main(void)
 		cmocka_unit_test(test_lost_phases),
 		cmocka_unit_test(test_garbage_is_invalid),
 		cmocka_unit_test(test_accounting),
+		cmocka_unit_test(test_marked),
+		cmocka_unit_test(test_marked_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

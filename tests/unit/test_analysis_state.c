@@ -22,21 +22,21 @@ static void nodes_make(void)
 {
 	static const char *const names[] = { "embd",	  "norm-0", "Qcur-0",
 					     "ffn_out-0", "node_4", "result_output" };
-	static const char *const ops[] = { "GET_ROWS", "RMS_NORM", "MUL_MAT",
-					   "MUL_MAT",  "ADD",	   "MUL_MAT" };
+	static const char *const ops[] = { "GET_ROWS", "RMS_NORM",	 "MUL_MAT",
+					   "MUL_MAT",  "FLASH_ATTN_EXT", "MUL_MAT" };
 	static const uint8_t roles[] = { LMM_ROLE_EMBEDDING, LMM_ROLE_NORM,  LMM_ROLE_ATTENTION,
 					 LMM_ROLE_MLP,	     LMM_ROLE_OTHER, LMM_ROLE_LM_HEAD };
 
 	for (unsigned i = 0; i < 6; i++) {
 		nodes[i] = (struct lmm_node){ .name = names[i],
 					      .op = ops[i],
-					      .weight = "",
+					      .weight = i % 2 ? "" : "blk.0.some.weight",
 					      .layer = (int)i - 1,
 					      .role = roles[i],
-					      .n_src = 1,
+					      .n_src = 3,
 					      .runs = 1,
 					      .bytes_read = i * 1000 };
-		nodes[i].out = nodes[i].src[0] = shape;
+		nodes[i].out = nodes[i].src[0] = nodes[i].src[1] = nodes[i].src[2] = shape;
 	}
 }
 
@@ -79,12 +79,19 @@ static void descriptions_put(struct tape *p, const char *name)
 	};
 	it = tape_item(p, LMM_ITEM_KERNEL);
 	it->kernel = (struct lmm_kernel){ .process = 0, .kernel = 2, .name = "k", .device = "gpu" };
+	tape_sensor(p, 0, LMM_SENSOR_POWER, LMM_COMPONENT_BOARD, "VDD_IN");
+	tape_sensor(p, 1, LMM_SENSOR_ENERGY, LMM_COMPONENT_PACKAGE, "package-0");
+	tape_sensor(p, 2, LMM_SENSOR_COOLING, LMM_COMPONENT_CPU, "Processor")->limit = 3;
+	tape_sensor(p, 3, LMM_SENSOR_GOVERNOR, LMM_COMPONENT_CPU, "policy0")->states = "a bc";
+	tape_sensor(p, 4, LMM_SENSOR_LOAD, LMM_COMPONENT_GPU, "GPU")->absent = "not there";
 }
 
 /* One pass of sequences 0 and 1 in context c, on the tape's stream. */
 static uint64_t pass(struct tape *p, uint64_t t, unsigned phase, uint32_t step, uint64_t tokens,
 		     uint64_t c, uint64_t position)
 {
+	int64_t values[] = { 1000 + step * 7, step * 13, step % 2, step % 2 };
+
 	tape_idle(p, t, t + 30, step - 1);
 	tape_in(p, t + 31, phase, step, LMM_SEQ_NONE);
 	tape_step(p, t + 32, phase, step, 2 * tokens, 2, c, step);
@@ -94,6 +101,7 @@ static uint64_t pass(struct tape *p, uint64_t t, unsigned phase, uint32_t step, 
 	for (uint32_t i = 0; i < 6; i++)
 		tape_op(p, t + 45 + 20 * i, i, i == 1);
 	tape_graph_end(p, t + 180, 1);
+	tape_round(p, t + 180, values, 4);
 	tape_span(p, t + 181, t + 190, LMM_PHASE_COPY_TO_CPU, step, LMM_SEQ_NONE);
 	tape_out(p, t + 200, phase, step, LMM_SEQ_NONE);
 	for (unsigned s = 0; s < 2; s++) {
@@ -149,6 +157,11 @@ static void session_make(struct tape *p)
 		tape_in(p, 26000 + 1000 * i, LMM_PHASE_PREFILL, 1 + i, LMM_SEQ_NONE);
 		tape_step(p, 26001 + 1000 * i, LMM_PHASE_PREFILL, 1 + i, 8, 1, 0, 1 + i);
 		tape_out(p, 26500 + 1000 * i, LMM_PHASE_PREFILL, 1 + i, LMM_SEQ_NONE);
+		if (i == 2) {
+			tape_in(p, 28510, LMM_PHASE_DECODE, 4, LMM_SEQ_NONE);
+			tape_step(p, 28511, LMM_PHASE_DECODE, 4, 1, 1, 0, 4);
+			tape_out(p, 28590, LMM_PHASE_DECODE, 4, LMM_SEQ_NONE);
+		}
 		tape_hint(p, 26600 + 1000 * i, LMM_HINT_MEMORY_CLEAR, LMM_SEQ_NONE, 0, 0);
 	}
 	p->stream = 0;
@@ -224,6 +237,11 @@ static void test_cut_session_anywhere(void **state)
 	cut_everywhere(&p, 1);
 	/* and with the second stage close behind the first, so that the cut goes through its state too */
 	tape_delay = 2;
+	r = tape_result(&p);
+	/* twice 8 tokens at 0, one at 8 */
+	assert_true(r->steps.prefill_positions == 4.5);
+	assert_true(r->steps.decode_positions == 9);
+	lmm_result_destroy(r);
 	cut_everywhere(&p, 1);
 	tape_delay = 0;
 	tape_free(&p);
@@ -324,7 +342,7 @@ static void test_batches(void **state)
 	noise_make(&p, 3000, 77);
 	whole = play_dump(&p);
 	for (size_t i = 0; i < p.n;) {
-		struct lmm_item it = p.entries[i].item;
+		struct lmm_item it = tape_get(&p, i);
 		uint32_t n = 0;
 
 		if (it.kind == LMM_ITEM_EVENTS) {
@@ -438,10 +456,8 @@ static void test_damaged_state(void **state)
 		a = lmm_analysis_create();
 		if (lmm_analysis_load(a, buf.data, buf.n) == 0) {
 			for (size_t k = p.n - 30; k < p.n; k++) {
-				struct lmm_item it = p.entries[k].item;
+				struct lmm_item it = tape_get(&p, k);
 
-				it.events.ev = it.kind == LMM_ITEM_EVENTS ? &p.entries[k].ev
-									  : it.events.ev;
 				(void)lmm_analysis_item(a, &it);
 			}
 			r = lmm_analysis_result(a);
@@ -472,7 +488,7 @@ static void file_write(const struct tape *p, size_t at, int is_damaged)
 	(void)unlink(path);
 	assert_int_equal(lmm_trace_writer_open(path, NULL, &w), 0);
 	for (size_t i = 0; i < p->n; i++) {
-		struct lmm_item it = p->entries[i].item, c = { .kind = LMM_ITEM_CHECKPOINT };
+		struct lmm_item it = tape_get(p, i), c = { .kind = LMM_ITEM_CHECKPOINT };
 
 		if (i == at) {
 			assert_int_equal(lmm_analysis_save(a, &buf), 0);
@@ -482,8 +498,6 @@ static void file_write(const struct tape *p, size_t at, int is_damaged)
 			c.checkpoint.size_bytes = buf.n;
 			assert_int_equal(lmm_trace_writer_item(w, &c), 0);
 		}
-		if (it.kind == LMM_ITEM_EVENTS)
-			it.events.ev = &p->entries[i].ev;
 		assert_int_equal(lmm_analysis_item(a, &it), 0);
 		assert_int_equal(lmm_trace_writer_item(w, &it), 0);
 	}

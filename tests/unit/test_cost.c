@@ -166,6 +166,74 @@ static void test_view_bytes(void **state)
 	assert_int_equal(lmm_cost_type_bytes("new9", 512), 0);
 }
 
+static struct lmm_node streamer(const char *op, const char *weight, unsigned role, unsigned n,
+				const struct lmm_tensor_shape *src, uint64_t bytes_read)
+{
+	struct lmm_node node = {
+		.op = op, .weight = weight, .role = (uint8_t)role, .runs = 1, .n_src = (uint8_t)n
+	};
+
+	node.bytes_read = bytes_read;
+	memcpy(node.src, src, n * sizeof(*src));
+	return node;
+}
+
+static void assert_streams(struct lmm_node n, uint64_t weight, uint64_t cache, uint64_t positions)
+{
+	struct lmm_cost_streams s = lmm_cost_streams(&n);
+
+	assert_int_equal(s.weight_bytes, weight);
+	assert_int_equal(s.cache_bytes, cache);
+	assert_int_equal(s.positions, positions);
+}
+
+/* What comes from memory for every token: weights and KV cache, not what operators hand each other. */
+static void test_streams(void **state)
+{
+	const struct lmm_tensor_shape q[] = { SHAPE("q4_1", 576, 576, 1, 1),
+					      SHAPE("f32", 576, 4, 1, 1) };
+	/* 2 of 8 experts for each of 3 tokens: 6 × 64 × 32 × 2 bytes were read */
+	const struct lmm_tensor_shape id[] = { SHAPE("f16", 64, 32, 8, 1),
+					       SHAPE("f32", 64, 1, 3, 1),
+					       SHAPE("i32", 2, 3, 1, 1) };
+	const struct lmm_tensor_shape rows[] = { SHAPE("q8_0", 576, 49152, 1, 1),
+						 SHAPE("i32", 4, 1, 1, 1) };
+	const struct lmm_tensor_shape norm[] = { SHAPE("f32", 576, 4, 1, 1),
+						 SHAPE("f32", 576, 1, 1, 1) };
+	const struct lmm_tensor_shape fa[] = { SHAPE("f32", 64, 1, 9, 1),
+					       SHAPE("f16", 64, 256, 3, 1),
+					       SHAPE("f16", 64, 256, 3, 1),
+					       SHAPE("f16", 256, 1, 1, 1) };
+	const struct lmm_tensor_shape kq[] = { SHAPE("f16", 64, 256, 3, 1),
+					       SHAPE("f32", 64, 4, 9, 1) };
+	const struct lmm_tensor_shape odd[] = { SHAPE("new9", 576, 576, 1, 1),
+						SHAPE("f32", 576, 1, 1, 1) };
+	struct lmm_node view = streamer("VIEW", "", LMM_ROLE_OTHER, 2, q, 0);
+
+	(void)state;
+	assert_streams(
+		streamer("MUL_MAT", "blk.0.attn_q.weight", LMM_ROLE_ATTENTION, 2, q, 207360 + 9216),
+		207360, 0, 0);
+	assert_streams(streamer("MUL_MAT_ID", "blk.0.ffn_up_exps.weight", LMM_ROLE_MLP, 3, id,
+				24576 + 768 + 24),
+		       24576, 0, 0);
+	assert_streams(streamer("GET_ROWS", "token_embd.weight", LMM_ROLE_EMBEDDING, 2, rows,
+				4 * 612 + 16),
+		       4 * 612, 0, 0);
+	assert_streams(streamer("MUL", "output_norm.weight", LMM_ROLE_NORM, 2, norm, 9216 + 2304),
+		       2304, 0, 0);
+	assert_streams(streamer("FLASH_ATTN_EXT", "", LMM_ROLE_ATTENTION, 4, fa, 201000), 0,
+		       2 * 98304, 256);
+	assert_streams(streamer("MUL_MAT", "", LMM_ROLE_ATTENTION, 2, kq, 98304 + 9216), 0, 98304,
+		       0);
+	/* a type that is not known here: the engine's own size counts */
+	assert_streams(streamer("MUL_MAT", "output.weight", LMM_ROLE_LM_HEAD, 2, odd, 5000 + 2304),
+		       5000, 0, 0);
+	assert_streams(streamer("ADD", "", LMM_ROLE_OTHER, 2, norm, 11520), 0, 0, 0);
+	view.runs = 0;
+	assert_streams(view, 0, 0, 0);
+}
+
 static void test_hostile_shapes(void **state)
 {
 	const struct lmm_tensor_shape s[] = {
@@ -192,7 +260,7 @@ int main(void)
 		cmocka_unit_test(test_products),       cmocka_unit_test(test_attention),
 		cmocka_unit_test(test_rows),	       cmocka_unit_test(test_elementwise),
 		cmocka_unit_test(test_views),	       cmocka_unit_test(test_view_bytes),
-		cmocka_unit_test(test_hostile_shapes),
+		cmocka_unit_test(test_hostile_shapes), cmocka_unit_test(test_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,12 +198,42 @@ static void test_empty_and_full(void **state)
 	lmm_hist_free(&h);
 }
 
+/* Values that differ from a boundary by less than 1/128 of it may be on either side. */
+static void test_count_to(void **state)
+{
+	(void)state;
+	for (unsigned bits = 3; bits <= 47; bits += 4) {
+		uint64_t *v = values_make(bits);
+		struct lmm_hist h = { 0 };
+
+		for (size_t i = 0; i < N; i++)
+			lmm_hist_add(&h, v[i]);
+		qsort(v, N, sizeof(*v), compare);
+		for (size_t at = 0; at < N; at += N / 50) {
+			double bound = (double)v[at] + 0.5;
+			uint64_t least = 0, most = 0, got = lmm_hist_count_to(&h, bound);
+
+			for (size_t i = 0; i < N; i++) {
+				least += (double)v[i] < bound * (1 - 1 / 128.0);
+				most += (double)v[i] <= bound * (1 + 1 / 128.0);
+			}
+			assert_in_range(got, least, most);
+		}
+		assert_int_equal(lmm_hist_count_to(&h, (double)v[N - 1]), N);
+		assert_int_equal(lmm_hist_count_to(&h, (double)v[0] - 1), 0);
+		lmm_hist_free(&h);
+		free(v);
+	}
+	assert_int_equal(lmm_hist_count_to(&(struct lmm_hist){ 0 }, 1e9), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_quantiles), cmocka_unit_test(test_bucket_error),
-		cmocka_unit_test(test_indices),	  cmocka_unit_test(test_merge),
-		cmocka_unit_test(test_save_load), cmocka_unit_test(test_empty_and_full),
+		cmocka_unit_test(test_quantiles),      cmocka_unit_test(test_bucket_error),
+		cmocka_unit_test(test_indices),	       cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_save_load),      cmocka_unit_test(test_count_to),
+		cmocka_unit_test(test_empty_and_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

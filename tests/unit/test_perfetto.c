@@ -124,8 +124,8 @@ struct drawn {
 	unsigned slices;
 };
 
-static const char *track_names[] = { "requests", "tokens",    "steps", "phases",
-				     "layers",	 "operators", "queue" };
+static const char *track_names[] = { "requests",  "tokens", "steps",  "phases", "layers",
+				     "operators", "queue",  "sensor", "spans" };
 
 static void put_line(struct drawn *d, const char *text)
 {
@@ -175,18 +175,20 @@ static int on_slice(void *ctx, const struct lmm_slice *s)
 	return 0;
 }
 
-static int on_counter(void *ctx, uint32_t track, uint64_t t_ns, double value)
+static int on_counter(void *ctx, const struct lmm_counter *c)
 {
 	struct drawn *d = ctx;
-	char line[64];
+	char line[192];
 
-	(void)snprintf(line, sizeof(line), "%s %llu %.0f\n", d->tracks[track],
-		       (unsigned long long)t_ns, value);
+	(void)snprintf(line, sizeof(line), "%s%s%s %llu %.0f\n", d->tracks[c->track],
+		       strcmp(c->unit, "tokens/s") ? " " : "",
+		       strcmp(c->unit, "tokens/s") ? c->name : "", (unsigned long long)c->t_ns,
+		       c->value);
 	put_line(d, line);
 	return 0;
 }
 
-static const struct lmm_timeline_ops ops = { on_session, on_track, on_slice, on_counter };
+static const struct lmm_timeline_ops ops = { on_session, on_track, on_slice, on_counter, NULL };
 
 static struct lmm_node two_nodes[2] = {
 	{ .name = "embd",
@@ -211,6 +213,8 @@ static void put_item(struct lmm_trace_writer *w, const struct lmm_item *item)
 }
 
 /* A trace of one process whose op_cost is 5 ns, with one graph (7) and the given events in one stream. */
+static char made[128]; /* by make_trace(), the newest */
+
 static struct lmm_trace *make_trace(const struct lmm_event *ev, uint32_t n)
 {
 	static unsigned serial;
@@ -224,7 +228,8 @@ static struct lmm_trace *make_trace(const struct lmm_event *ev, uint32_t n)
 		two_nodes[i].out.type = two_nodes[i].src[0].type = two_nodes[i].src[1].type =
 			two_nodes[i].src[2].type = two_nodes[i].src[3].type = "f32";
 	(void)snprintf(name, sizeof(name), "t%u.lmt", serial++);
-	assert_int_equal(lmm_trace_writer_open(temp_path(name), &opts, &w), 0);
+	(void)snprintf(made, sizeof(made), "%s", temp_path(name));
+	assert_int_equal(lmm_trace_writer_open(made, &opts, &w), 0);
 	item.session = (struct lmm_session){ .id = "00",
 					     .lmmeter = "0",
 					     .command_name = "c",
@@ -243,6 +248,9 @@ static struct lmm_trace *make_trace(const struct lmm_event *ev, uint32_t n)
 	put_item(w, &item);
 	item = (struct lmm_item){ .kind = LMM_ITEM_STREAM };
 	item.stream.tid = 10;
+	put_item(w, &item);
+	item = (struct lmm_item){ .kind = LMM_ITEM_NAME };
+	item.name = (struct lmm_name){ .number = 3, .text = "outer" };
 	put_item(w, &item);
 	item = (struct lmm_item){ .kind = LMM_ITEM_GRAPH };
 	item.graph =
@@ -308,6 +316,63 @@ static void check_drawn(const struct lmm_event *ev, uint32_t n, const char *want
 		.t = (time), .type = LMM_EV_HINT, .phase = (what), .a = 1                          \
 	}
 
+/* Levels where they change, a counter of energy as the power between two samples, and what is not drawn. */
+static void test_sensors(void **state)
+{
+	static struct lmm_result_sensor sensors[] = {
+		{ .sensor = 2,
+		  .kind = LMM_SENSOR_TEMPERATURE,
+		  .name = "BIG",
+		  .unit = "celsius",
+		  .scale = 1e-3 },
+		{ .sensor = 5,
+		  .kind = LMM_SENSOR_ENERGY,
+		  .name = "package-0",
+		  .unit = "uj",
+		  .scale = 1 },
+		{ .sensor = 6,
+		  .kind = LMM_SENSOR_GOVERNOR,
+		  .name = "policy0",
+		  .unit = "state",
+		  .scale = 1 },
+	};
+	static struct lmm_result_process process = { .name = "c" };
+	struct lmm_result r = { .processes = &process,
+				.n_processes = 1,
+				.machine = { .sensors = sensors, .n_sensors = 3 } };
+	static const struct lmm_sample rounds[][4] = {
+		{ { 2, 41000 }, { 5, 0 }, { 6, 1 }, { 9, 1 } },
+		{ { 2, 41000 }, { 5, 1000 }, { 6, 0 }, { 9, 2 } },
+		{ { 2, 43000 }, { 5, 4000 }, { 6, 0 }, { 9, 3 } },
+	};
+	struct drawn *d = calloc(1, sizeof(*d));
+	struct lmm_trace_writer *w;
+	struct lmm_trace *tr;
+
+	(void)state;
+	assert_non_null(d);
+	lmm_trace_close(make_trace(NULL, 0)); /* with the process */
+	assert_int_equal(lmm_trace_writer_open_append(made, NULL, &w), 0);
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(rounds); i++) {
+		struct lmm_item item = {
+			.kind = LMM_ITEM_SAMPLES,
+			.samples = { .ticks = 1000000 + i * 100000, .n = 4, .samples = rounds[i] }
+		};
+
+		put_item(w, &item);
+	}
+	assert_int_equal(lmm_trace_writer_close(w), 0);
+	assert_int_equal(lmm_trace_open(made, &tr), 0);
+	assert_int_equal(lmm_timeline_draw(tr, &r, &ops, d), 0);
+	/* 1000 uj in 100 us, then 3000 */
+	assert_string_equal(d->lines, "sensor BIG temperature (celsius) 1000000 41\n"
+				      "sensor package-0 energy (mw) 1000000 10000\n"
+				      "sensor BIG temperature (celsius) 1200000 43\n"
+				      "sensor package-0 energy (mw) 1100000 30000\n");
+	lmm_trace_close(tr);
+	free(d);
+}
+
 /* Nested phases are cut; the embedding is cut out of the pass; an operator ends 5 ns
  * before the next begins. */
 static void test_one_step(void **state)
@@ -357,6 +422,28 @@ static void test_brackets(void **state)
 		    "phases warmup decode 1000-1500\nsteps warmup decode 1000-1500\n"
 		    "phases warmup decode 1600-1700 part 1\nsteps warmup decode 1600-1700\n"
 		    "phases phase sampling 1900-1950\n");
+}
+
+/* Spans come when they end: the inner ones first, on tracks of their own. One without a name, and nonsense. */
+static void test_spans(void **state)
+{
+	static const struct lmm_event ev[] = {
+		{ .t = 1400,
+		  .type = LMM_EV_SPAN,
+		  .phase = 1,
+		  .id = 4,
+		  .a = 300,
+		  .b = LMM_STEP_NONE },
+		{ .t = 1500, .type = LMM_EV_SPAN, .phase = 1, .id = 3, .a = 50, .b = 2 },
+		{ .t = 1600, .type = LMM_EV_SPAN, .phase = 0, .id = 3, .a = 600, .b = 2 },
+		{ .t = 1700, .type = LMM_EV_SPAN, .phase = 200, .id = 3, .a = 10, .b = 2 },
+		{ .t = 1800, .type = LMM_EV_SPAN, .phase = 0, .id = 3, .a = 5000, .b = 2 },
+	};
+
+	(void)state;
+	check_drawn(ev, LMM_ARRAY_SIZE(ev),
+		    "spans span unknown 1100-1400\nspans span outer 1450-1500\n"
+		    "spans span outer 1000-1600\n");
 }
 
 /* What comes before PERF_RESET, with no token chosen, is told apart, though the hint comes after it. */
@@ -667,13 +754,14 @@ static void test_full_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_guide),	  cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_bad_text),  cmocka_unit_test(test_pool),
-		cmocka_unit_test(test_one_step),  cmocka_unit_test(test_brackets),
-		cmocka_unit_test(test_warmup),	  cmocka_unit_test(test_context_reuse),
-		cmocka_unit_test(test_bench),	  cmocka_unit_test(test_losses),
-		cmocka_unit_test(test_device),	  cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_nonsense),  cmocka_unit_test(test_packets),
+		cmocka_unit_test(test_guide),	      cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_bad_text),      cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_one_step),      cmocka_unit_test(test_sensors),
+		cmocka_unit_test(test_brackets),      cmocka_unit_test(test_warmup),
+		cmocka_unit_test(test_context_reuse), cmocka_unit_test(test_bench),
+		cmocka_unit_test(test_spans),	      cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_device),	      cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_nonsense),      cmocka_unit_test(test_packets),
 		cmocka_unit_test(test_full_disk),
 	};
 

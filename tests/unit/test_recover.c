@@ -471,7 +471,7 @@ struct found {
 	uint8_t token[TOKENS_MAX];
 	uint64_t tokens, operators, unknown, stored, lost, emitted;
 	uint64_t dropped;
-	unsigned items[LMM_ITEM_END + 1];
+	unsigned items[LMM_ITEM_SAMPLES + 1];
 	uint64_t loss_emitted[64], loss_lost[64];
 	struct lmm_end end;
 	uint64_t newest;

@@ -101,6 +101,7 @@ static void test_units(void **state)
 	assert_string_equal(lmm_human_si(134515008).s, "135 M");
 	assert_string_equal(lmm_human_percent(0).s, "0.0 %");
 	assert_string_equal(lmm_human_percent(0.002).s, "0.002 %");
+	assert_string_equal(lmm_human_percent(0.0001).s, "~0 %");
 	assert_string_equal(lmm_human_percent(0.05).s, "0.05 %");
 	assert_string_equal(lmm_human_percent(99.96).s, "100.0 %");
 }

@@ -49,38 +49,68 @@ static void test_mean(void **state)
 	assert_true(i.n == 0 && isnan(i.mean));
 }
 
-/*
- * x 0 1 2 4, y 10 13 14 19: means 1.75 and 14; Sxx 8.75, Sxy 19; slope 19 ÷ 8.75; left over 42 - 19² ÷ 8.75 = 0.742857;
- * half-width 4.303 · √(0.742857 ÷ 2 ÷ 8.75).
- */
-static void test_line(void **state)
+/* x 0 1 2 4, y 10 13 14 19: means 1.75 and 14; Sxx 8.75, Sxy 19. */
+static void test_slope(void **state)
 {
-	const double x[] = { 0, 1, 2, 4 }, y[] = { 10, 13, 14, 19 };
-	struct lmm_verify_line l;
+	const double x[] = { 0, 1, 2, 4 }, y[] = { 10, 13, 14, 19 }, same[] = { 3, 3 };
 
 	(void)state;
-	assert_int_equal(lmm_verify_line_fit(x, y, 4, &l), 0);
-	assert_near(l.slope.mean, 2.171429, 1e-6);
-	assert_near(l.at_zero, 10.2, 1e-9);
-	assert_near(l.slope.low, 2.171429 - 0.886563, 1e-5);
-	assert_near(l.slope.high, 2.171429 + 0.886563, 1e-5);
-	assert_int_equal(l.n, 4);
+	assert_near(lmm_verify_slope(x, y, 4), 19 / 8.75, 1e-12);
+	assert_near(lmm_verify_slope(x, y, 2), 3, 1e-12);
+	assert_true(isnan(lmm_verify_slope(x, y, 1)) && isnan(lmm_verify_slope(same, y, 2)));
 }
 
-static void test_line_of_few(void **state)
+/* Tables of the sign test, 95 %, two sides: n 5 none, 6 the extremes, 9 and 12 the second and third, 15 the fourth, 25 the eighth. */
+static void test_median(void **state)
 {
-	const double x[] = { 1, 3, 3 }, y[] = { 10, 20, 22 };
-	struct lmm_verify_line l;
+	static const struct {
+		unsigned n, cut;
+	} known[] = { { 5, 0 },	 { 6, 1 },  { 8, 1 },	 { 9, 2 },     { 12, 3 },
+		      { 15, 4 }, { 25, 8 }, { 100, 40 }, { 1100, 517 } };
+	struct lmm_verify_interval i;
+	static double v[1100];
 
 	(void)state;
-	assert_int_equal(lmm_verify_line_fit(x, y, 2, &l), 0);
-	assert_near(l.slope.mean, 5, 1e-12);
-	assert_near(l.at_zero, 5, 1e-12);
-	assert_true(isnan(l.slope.low) && isnan(l.slope.high));
-	assert_int_equal(lmm_verify_line_fit(x, y, 1, &l), -EINVAL);
-	assert_int_equal(lmm_verify_line_fit(x, y, 0, &l), -EINVAL);
-	assert_int_equal(lmm_verify_line_fit(x + 1, y + 1, 2, &l), -EINVAL); /* one x */
-	assert_int_equal(l.slope.n, 0);
+	for (size_t k = 0; k < LMM_ARRAY_SIZE(known); k++) {
+		unsigned n = known[k].n;
+
+		for (unsigned a = 0; a < n; a++)
+			v[a] = n - a;
+		lmm_verify_median(v, n, &i);
+		assert_int_equal(i.n, n);
+		assert_near(i.mean, (n + 1) / 2.0, 1e-12);
+		if (known[k].cut == 0) {
+			assert_true(isnan(i.low) && isnan(i.high));
+		} else {
+			assert_near(i.low, known[k].cut, 0);
+			assert_near(i.high, n + 1 - known[k].cut, 0);
+		}
+	}
+	lmm_verify_median(v, 0, &i);
+	assert_true(i.n == 0 && isnan(i.mean));
+}
+
+/* 2,000 times 15 values around 1, skewed as preemption makes them: the median's interval holds the true median in 95 % to 99 %. */
+static void test_median_covers(void **state)
+{
+	uint64_t h = 88172645463325252u;
+	unsigned inside = 0;
+
+	(void)state;
+	for (int run = 0; run < 2000; run++) {
+		struct lmm_verify_interval i;
+		double v[15];
+
+		for (int k = 0; k < 15; k++) {
+			h ^= h << 13;
+			h ^= h >> 7;
+			h ^= h << 17;
+			v[k] = -log((double)(h >> 11) / 9007199254740992.0); /* median: ln 2 */
+		}
+		lmm_verify_median(v, 15, &i);
+		inside += i.low <= M_LN2 && M_LN2 <= i.high;
+	}
+	assert_in_range(inside, 1880, 1990); /* 96.5 % by the binomial */
 }
 
 /* ---- rows --------------------------------------------------------------------------------------- */
@@ -152,18 +182,50 @@ static void test_prefill_may_be_cut(void **state)
 	assert_int_equal(row_of(LMM_VERIFY_PREFILL, 9, ns, ns, 1).verdict, LMM_VERIFY_CALLS);
 }
 
-/* Two runs of the kernel in a step, 50 us each by lmmeter; a step gets longer by `slope` ns per repeat, give or take. */
-static struct lmm_verify_kernel_row kernel_of(double slope, double noise, double lmmeter_ns)
+/*
+ * Two runs of the kernel in a step. A further run adds warm_ns, behind a filler cold_ns; an empty kernel 900 ns, of which lmmeter sees
+ * 400; and the first block is that much slower throughout.
+ */
+static struct lmm_verify_kernel_row kernel_of(double warm_ns, double cold_ns, double noise,
+					      double lmmeter_ns, unsigned blocks)
 {
-	static const double x[] = { 0, 1, 2, 4 }, sign[] = { 1, -1, -1, 1 };
-	struct lmm_verify_kernel k = {
-		.timed_ns = 20 * lmmeter_ns, .timed = 20, .runs = 40, .steps = 20, .n = 4
+	static const struct {
+		uint8_t mode, times;
+	} turns[] = {
+#define TURN(mode, times) { LMM_REPEAT_##mode, times },
+		LMM_REPEAT_BLOCK(TURN)
 	};
+	static struct lmm_verify_point points[LMM_REPEAT_TURNS * 20];
+	static struct lmm_verify_block means[20];
+	struct lmm_verify_kernel k = { .runs = 40,
+				       .steps = 20,
+				       .own = { 40 * 60e3, 40 },
+				       .empty = { 800, 2 },
+				       .points = points,
+				       .blocks = means,
+				       .n_blocks = blocks };
 	struct lmm_verify_kernel_row r;
 
-	for (int i = 0; i < 4; i++) {
-		k.repeats[i] = x[i];
-		k.step_ns[i] = 1e7 + slope * x[i] + noise * sign[i];
+	for (unsigned i = 0; i < blocks * LMM_REPEAT_TURNS; i++) {
+		struct lmm_verify_point *p = &points[k.n++];
+		unsigned at = i % LMM_REPEAT_TURNS, block = i / LMM_REPEAT_TURNS;
+		int is_cold = turns[at].mode == LMM_REPEAT_COLD;
+
+		p->mode = turns[at].mode;
+		p->times = turns[at].times;
+		p->block = block;
+		p->further = 2u * p->times;
+		p->step_ns = block == 0 ? 2e7 : 1e7;
+		if (p->mode == LMM_REPEAT_WARM)
+			p->step_ns += p->further * (warm_ns + (block % 2 ? noise : -noise));
+		if (p->mode == LMM_REPEAT_FILL || is_cold)
+			p->step_ns += p->further * (1e6 + is_cold * cold_ns);
+		if (p->mode == LMM_REPEAT_EMPTY)
+			p->step_ns += p->further * 900;
+	}
+	for (unsigned i = 0; i < blocks; i++) {
+		means[i].warm = (struct lmm_verify_timed){ 4 * lmmeter_ns, 4 };
+		means[i].cold = (struct lmm_verify_timed){ 2 * lmmeter_ns, 2 };
 	}
 	lmm_verify_kernel_row(&k, &r);
 	return r;
@@ -171,25 +233,43 @@ static struct lmm_verify_kernel_row kernel_of(double slope, double noise, double
 
 static void test_kernel(void **state)
 {
-	struct lmm_verify_kernel_row r = kernel_of(102e3, 0, 50e3);
-	const struct lmm_verify_kernel empty = { .timed_ns = 1, .timed = 1, .runs = 1, .steps = 1 };
+	struct lmm_verify_kernel_row r = kernel_of(51.5e3, 55e3, 0, 50e3, 7);
 
 	(void)state;
 	assert_near(r.per_step, 2, 0);
-	assert_near(r.lmmeter_ns, 50e3, 1e-9);
-	assert_near(r.truth_ns.mean, 51e3, 1e-3);
-	assert_near(r.alpha, 100 * (1 - 1.0 / 51), 1e-6);
-	assert_near(r.epsilon, 1000.0 / 51, 1e-6);
-	assert_int_equal(r.is_inside, 0);
-	assert_int_equal(r.verdict, LMM_VERIFY_TRUE);
-	assert_int_equal(kernel_of(120e3, 0, 50e3).verdict, LMM_VERIFY_OFF);
-	r = kernel_of(120e3, 50e3, 50e3);
-	assert_int_equal(r.is_inside, 1);
-	assert_int_equal(r.verdict, LMM_VERIFY_INTERVAL);
-	assert_int_equal(kernel_of(60e3, 0, 19.9e3).verdict, LMM_VERIFY_SHORT);
-	lmm_verify_kernel_row(&empty, &r);
-	assert_int_equal(r.verdict, LMM_VERIFY_UNKNOWN);
-	assert_true(isnan(r.alpha));
+	assert_near(r.own_ns, 60e3, 1e-9);
+	assert_near(r.gap_ns, 500, 1e-3);
+	assert_near(r.warm.lmmeter_ns.mean, 50e3, 1e-9);
+	assert_near(r.warm.truth_ns.mean, 51e3, 1e-3);
+	assert_int_equal(r.warm.truth_ns.n, 7);
+	assert_near(r.warm.alpha, 100 * (1 - 1.0 / 51), 1e-6);
+	assert_near(r.warm.epsilon, 1000.0 / 51, 1e-6);
+	assert_int_equal(r.warm.is_inside, 0);
+	assert_int_equal(r.warm.verdict, LMM_VERIFY_TRUE);
+	assert_near(r.cold.truth_ns.mean, 54.5e3, 1e-3);
+	assert_int_equal(r.cold.verdict, LMM_VERIFY_OFF);
+	assert_int_equal(kernel_of(60e3, 50e3, 0, 50e3, 7).warm.verdict, LMM_VERIFY_OFF);
+	r = kernel_of(60e3, 50e3, 12e3, 50e3, 7);
+	assert_int_equal(r.warm.is_inside, 1);
+	assert_int_equal(r.warm.verdict, LMM_VERIFY_INTERVAL);
+	assert_int_equal(kernel_of(30e3, 30e3, 0, 19.9e3, 7).warm.verdict, LMM_VERIFY_SHORT);
+}
+
+static void test_kernel_of_few_steps(void **state)
+{
+	struct lmm_verify_point one = { .mode = LMM_REPEAT_WARM, .further = 2, .step_ns = 1e7 };
+	struct lmm_verify_block mean = { .warm = { 1, 1 } };
+	struct lmm_verify_kernel k = { .points = &one, .n = 1, .blocks = &mean, .n_blocks = 1 };
+	struct lmm_verify_kernel_row r;
+
+	(void)state;
+	lmm_verify_kernel_row(&k, &r);
+	assert_int_equal(r.warm.verdict, LMM_VERIFY_UNKNOWN);
+	assert_int_equal(r.cold.verdict, LMM_VERIFY_UNKNOWN);
+	assert_true(isnan(r.warm.alpha) && isnan(r.gap_ns));
+	r = kernel_of(51e3, 51e3, 0, 50e3, 5);
+	assert_int_equal(r.warm.truth_ns.n, 5);
+	assert_true(isnan(r.warm.truth_ns.low));
 }
 
 /* ---- calls -------------------------------------------------------------------------------------- */
@@ -342,12 +422,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alpha),
 		cmocka_unit_test(test_mean),
-		cmocka_unit_test(test_line),
-		cmocka_unit_test(test_line_of_few),
+		cmocka_unit_test(test_slope),
+		cmocka_unit_test(test_median),
+		cmocka_unit_test(test_median_covers),
 		cmocka_unit_test(test_row),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_prefill_may_be_cut),
 		cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_kernel_of_few_steps),
 		cmocka_unit_test(test_calls_of_a_completion),
 		cmocka_unit_test(test_calls_without_accept),
 		cmocka_unit_test(test_calls_of_a_bench),

@@ -190,6 +190,18 @@ static const struct lmm_event sample_events[] = {
 	  .id = 7 },
 };
 
+static const struct lmm_sample sample_round[] = {
+	{ 0, 2400000000 }, { 1, INT64_MIN }, { 7, 0 },
+	{ 8, INT64_MAX },  { 500, -1 },	     { LMM_SENSORS_MAX - 1, 71000 },
+};
+
+static const struct lmm_sample sample_next[] = {
+	{ 0, 2400000000 },
+	{ 1, INT64_MAX },
+	{ 8, INT64_MIN },
+	{ LMM_SENSORS_MAX - 1, 70000 },
+};
+
 /* One item of every kind, with extreme values. */
 static const struct lmm_item sample_items[] = {
 	{ .kind = LMM_ITEM_SESSION,
@@ -216,7 +228,8 @@ static const struct lmm_item sample_items[] = {
 		       .door = "preload",
 		       .start_ticks = 4711,
 		       .op_cost_ps = 11800,
-		       .pair_cost_ps = UINT32_MAX } },
+		       .pair_cost_ps = UINT32_MAX,
+		       .joined = 1 } },
 	{ .kind = LMM_ITEM_STREAM, .stream = { .stream = 5, .process = 1, .ring = 9, .tid = -1 } },
 	{ .kind = LMM_ITEM_MODEL,
 	  .model = { .process = 1,
@@ -253,6 +266,8 @@ static const struct lmm_item sample_items[] = {
 		     .queue = 65535,
 		     .device = "gpu0",
 		     .ticks_per_second = 19200000 } },
+	{ .kind = LMM_ITEM_NAME,
+	  .name = { .process = 1, .number = UINT32_MAX, .text = "load weights" } },
 	{ .kind = LMM_ITEM_CLOCK,
 	  .clock = { .ticks = 3000, .mono_ns = UINT64_MAX - 1, .error_ns = UINT32_MAX } },
 	{ .kind = LMM_ITEM_EVENTS,
@@ -260,7 +275,29 @@ static const struct lmm_item sample_items[] = {
 		      .n = 0,
 		      .ring_from = UINT64_MAX - 2,
 		      .ring_to = UINT64_MAX } },
+	{ .kind = LMM_ITEM_SENSOR,
+	  .sensor = { .sensor = UINT32_MAX,
+		      .kind = LMM_SENSOR_GOVERNOR,
+		      .component = 255,
+		      .name = "policy0",
+		      .unit = "state",
+		      .source = "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor",
+		      .states = "performance powersave",
+		      .absent = "not there",
+		      .limit = INT64_MIN,
+		      .part_of = UINT32_MAX } },
+	{ .kind = LMM_ITEM_SAMPLES,
+	  .samples = { .ticks = UINT64_MAX - 5,
+		       .n = LMM_ARRAY_SIZE(sample_round),
+		       .samples = sample_round } },
+	{ .kind = LMM_ITEM_SAMPLES,
+	  .samples = { .ticks = 4, .n = LMM_ARRAY_SIZE(sample_next), .samples = sample_next } },
+	{ .kind = LMM_ITEM_SAMPLES, .samples = { .ticks = 4 } },
 	{ .kind = LMM_ITEM_CHECKPOINT, .checkpoint = { .data = "\0state\xff", .size_bytes = 7 } },
+	{ .kind = LMM_ITEM_SAMPLES,
+	  .samples = { .ticks = 9000,
+		       .n = LMM_ARRAY_SIZE(sample_round),
+		       .samples = sample_round } },
 	{ .kind = LMM_ITEM_LOSS, .loss = { .stream = 5, .emitted = UINT64_MAX, .lost = 3 } },
 	{ .kind = LMM_ITEM_DROPPED, .dropped = { .batches = 12, .events = 98304 } },
 	{ .kind = LMM_ITEM_PROCESS_END, .process_end = { .process = 1, .ticks = 9999 } },
@@ -367,6 +404,7 @@ static inline const char *process_differs(const struct lmm_process *x, const str
 	DIFFERS(x, y, start_ticks);
 	DIFFERS(x, y, op_cost_ps);
 	DIFFERS(x, y, pair_cost_ps);
+	DIFFERS(x, y, joined);
 	return NULL;
 }
 
@@ -429,6 +467,11 @@ static inline const char *small_differs(const struct lmm_item *x, const struct l
 		DIFFERS_TEXT(x, y, queue.device);
 		DIFFERS(x, y, queue.ticks_per_second);
 		return NULL;
+	case LMM_ITEM_NAME:
+		DIFFERS(x, y, name.process);
+		DIFFERS(x, y, name.number);
+		DIFFERS_TEXT(x, y, name.text);
+		return NULL;
 	default:
 		return "kind";
 	}
@@ -466,6 +509,32 @@ static inline const char *counter_differs(const struct lmm_item *x, const struct
 	}
 }
 
+static inline const char *sensor_differs(const struct lmm_sensor *x, const struct lmm_sensor *y)
+{
+	DIFFERS(x, y, sensor);
+	DIFFERS(x, y, kind);
+	DIFFERS(x, y, component);
+	DIFFERS_TEXT(x, y, name);
+	DIFFERS_TEXT(x, y, unit);
+	DIFFERS_TEXT(x, y, source);
+	DIFFERS_TEXT(x, y, states);
+	DIFFERS_TEXT(x, y, absent);
+	DIFFERS(x, y, limit);
+	DIFFERS(x, y, part_of);
+	return NULL;
+}
+
+static inline const char *samples_differ(const struct lmm_samples *x, const struct lmm_samples *y)
+{
+	DIFFERS(x, y, ticks);
+	DIFFERS(x, y, n);
+	for (uint32_t i = 0; i < x->n; i++) {
+		DIFFERS(x, y, samples[i].sensor);
+		DIFFERS(x, y, samples[i].value);
+	}
+	return NULL;
+}
+
 static inline const char *item_differs(const struct lmm_item *x, const struct lmm_item *y)
 {
 	DIFFERS(x, y, kind);
@@ -480,6 +549,10 @@ static inline const char *item_differs(const struct lmm_item *x, const struct lm
 		return graph_differs(&x->graph, &y->graph);
 	case LMM_ITEM_EVENTS:
 		return events_differ(&x->events, &y->events);
+	case LMM_ITEM_SENSOR:
+		return sensor_differs(&x->sensor, &y->sensor);
+	case LMM_ITEM_SAMPLES:
+		return samples_differ(&x->samples, &y->samples);
 	default:
 		return counter_differs(x, y);
 	}

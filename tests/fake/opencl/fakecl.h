@@ -40,8 +40,9 @@ struct script {
 	uint64_t event_ns, event_device_ns, enqueue_ns, query_ns;
 	int64_t clock_offset_ns;
 	double drift_ppm;
-	uint64_t tick_ns, jitter_ns, timer, no_profiling;
-	uint64_t profiling_unavailable_every, zero_stamps_every, reversed_stamps_every, queued_zero;
+	uint64_t tick_ns, jitter_ns, jitter_seed, timer, no_profiling;
+	uint64_t profiling_unavailable_every, zero_stamps_every, reversed_stamps_every, queued_zero,
+		queued_late;
 	uint64_t fail_enqueue_every, lost_after, devices, event_limit;
 	char log[4096], name[NAME_MAX_LENGTH];
 	unsigned int n_kernels;
@@ -241,6 +242,7 @@ struct _cl_event {
 	struct command *command; /* NULL once complete */
 	uint64_t number;
 	uint64_t queued_ns, submit_ns, start_ns, end_ns;
+	bool has_waited; /* for a wait list */
 	unsigned int dependents;
 	struct waiter *waiters;
 	struct late_callback *callbacks;

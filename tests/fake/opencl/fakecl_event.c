@@ -274,7 +274,7 @@ cl_int fake_clGetEventInfo(cl_event event, cl_event_info what, size_t room, void
 /* The same for the same event each time, so that a second query says the same. */
 static uint64_t jitter(uint64_t number, uint64_t salt)
 {
-	uint64_t x = (number * 2 + salt) * 0x9e3779b97f4a7c15u;
+	uint64_t x = (number * 2 + salt + (script.jitter_seed << 32)) * 0x9e3779b97f4a7c15u;
 
 	if (!script.jitter_ns)
 		return 0;
@@ -302,10 +302,12 @@ static uint64_t stamp(const struct _cl_event *e, cl_profiling_info what)
 	case CL_PROFILING_COMMAND_QUEUED:
 		if (script.queued_zero)
 			return 0;
-		t = e->queued_ns;
+		t = script.queued_late && e->has_waited ? start_or_end(e, false) - 7000
+							: e->queued_ns;
 		break;
 	case CL_PROFILING_COMMAND_SUBMIT:
-		t = e->submit_ns;
+		t = script.queued_late && e->has_waited ? start_or_end(e, false) - 4000
+							: e->submit_ns;
 		break;
 	case CL_PROFILING_COMMAND_START:
 		t = start_or_end(e, reversed);

@@ -301,6 +301,7 @@ static void command_append(struct command *c)
 	if (c->event) {
 		c->event->command = c;
 		c->event->queued_ns = c->after_ns;
+		c->event->has_waited = c->n_deps > 0;
 	}
 	if (q->idle || (q->properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE))
 		queue_wake(q);

@@ -16,12 +16,14 @@
  *	clock_offset_ns=±N drift_ppm=±X	device clock = mono * (1 + drift_ppm / 1e6) + offset
  *	tick_ns=N		stamps are rounded down to its multiples
  *	jitter_ns=N		START and END stamps get 0…N added, from the event's number; END stays behind START
+ *	jitter_seed=N		another sequence of these
  *	timer=0			clGetDeviceAndHostTimer and clGetHostTimer do not work
  *	no_profiling=1		no queue can have profiling
  *	profiling_unavailable_every=N	every Nth profiled event has no stamps,
  *	zero_stamps_every=N	all of them 0,
  *	reversed_stamps_every=N	START and END swapped
  *	queued_zero=1		QUEUED is 0
+ *	queued_late=1		QUEUED and SUBMIT of a command with a wait list are 7 us and 4 us before its START (as NVIDIA's)
  *	fail_enqueue_every=N	every Nth correct enqueueing call gives CL_OUT_OF_RESOURCES and does nothing
  *	lost_after=N		after so many commands every call but retain and release gives CL_OUT_OF_RESOURCES
  *	event_limit=N		CL_OUT_OF_HOST_MEMORY when so many events are alive
@@ -69,12 +71,14 @@ static const struct {
 	KEY(query_ns),
 	KEY(tick_ns),
 	KEY(jitter_ns),
+	KEY(jitter_seed),
 	KEY(timer),
 	KEY(no_profiling),
 	KEY(profiling_unavailable_every),
 	KEY(zero_stamps_every),
 	KEY(reversed_stamps_every),
 	KEY(queued_zero),
+	KEY(queued_late),
 	KEY(fail_enqueue_every),
 	KEY(lost_after),
 	KEY(devices),

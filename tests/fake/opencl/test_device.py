@@ -285,6 +285,25 @@ def test_sampled_sums_are_estimated():
             t.check(abs(k["estimate_ns"] - true) <= 2 * k["estimate_half_ns"] + 0.002 * true, n, k)
 
 
+def test_intervals_cover():
+    """Kernels of 5 us whose times scatter by 40 %, timed on some steps: 200 runs, and how often the interval held the mean."""
+    if not t.LONG:
+        raise t.Skip("only with LMM_LONG=1")
+    inside, widths = [], []
+    for run in range(200):
+        play = Play("decode", 100, f"ns=5000 event_ns=2000 jitter_ns=4000 jitter_seed={run} submit_ns=0", options=("--budget", "3%"))
+        t.check(play.device["untimed"] > play.device["timed"], play.device)
+        for k in play.report["kernels"]:
+            n = k["count"] + k["untimed"]
+            if k["name"] in ("add", "mul", "norm"):
+                inside.append(abs(k["estimate_ns"] / n - 5000) <= k["estimate_half_ns"] / n)
+                widths.append(k["estimate_half_ns"] / n)
+    covered = 100 * statistics.mean(inside)
+    t.note(f"{len(inside)} intervals: {covered:.1f} % hold the mean; half-widths up to {max(widths):.0f} ns, median {statistics.median(widths):.0f} ns")
+    t.check(90 <= covered <= 99, covered)
+    t.check(statistics.median(widths) <= 1000, statistics.median(widths))
+
+
 # ---- the device's clock ----------------------------------------------------------------------------
 
 def realtime_offset():
@@ -357,6 +376,15 @@ def test_clock_without_queued():
     play = Play("decode", 12, "queued_zero=1 timer=0 clock_offset_ns=1000000000000", options=OFF)
     t.check(play.status == 0 and play.device["timed"] == play.taken and play.device["early"] == 0, play.device)
     check_sums(play, 1)
+
+
+def test_clock_of_late_stamps():
+    """QUEUED of commands that wait for others is the driver's instant, not the call's: it says nothing of the clock."""
+    for scene, n in (("userevents", 20), ("outoforder", 20)):
+        play = Play(scene, n, "queued_late=1 timer=0 ns=50000 clock_offset_ns=1000000000000 drift_ppm=50", options=OFF)
+        d = play.device
+        t.check(d["timed"] == play.taken and d["early"] == 0, scene, play.taken, d)
+    check_clock("queued_late=1 timer=0 clock_offset_ns=1000000000000", 100000)
 
 
 def test_busy_is_the_union():
@@ -525,6 +553,28 @@ def test_left_in_flight():
                 check_unseen_by_driver(bare, play, (scene, script))
                 check_total(play, 50)
                 t.check(script == "ns=1000" or play.device["in_flight"] >= 40, scene, play.device)
+
+
+def test_killed_in_mid_kernel():
+    """What was read by then is there; what the device was at is in flight. A token is 62 commands, 120 ms of the device."""
+    kill = '"$0" decode 1000 & pid=$!; sleep 1; kill -KILL $pid; wait $pid'
+    for _ in range(3):
+        play = Play("decode", script="ns=2000000", options=OFF, command=["sh", "-c", kill, fakecl.CLPLAY])
+        d = play.device
+        t.check(play.status == 137, play.status, play.err)
+        t.check(d["timed"] > 0 and d["timed"] % 62 == 0 and 0 < d["in_flight"] <= 62, d)
+        t.check(d["untimed"] + d["failed"] + d["unavailable"] + d["early"] == 0, d)
+        for k in play.report["kernels"]:
+            expected = {"read": 2006, "write": 2000}.get(k["name"], 2000000)
+            t.check(t.close(k["mean_ns"], expected, 0, 1), k)
+
+
+def test_no_platform():
+    """A loader without drivers: the program's own error, and no trace of a device."""
+    bare = t.plain([fakecl.CLPLAY, "inorder", "5"], env={"OCL_ICD_VENDORS": t.scratch()})
+    seen = t.record([fakecl.CLPLAY, "inorder", "5"], options=["-q"], env={"OCL_ICD_VENDORS": t.scratch()})
+    t.check(bare.status != 0 and (seen.status, seen.out) == (bare.status, bare.out), bare.status, seen.status, seen.out, seen.err)
+    t.check(seen.report["device"] is None and seen.report["records"]["emitted"] == 0, seen.report["device"])
 
 
 # ---- what it may cost ------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <lmmeter/mark.h>
 #include <lmmeter/trace.h>
 #include <lmmeter/version.h>
 #include <stdio.h>

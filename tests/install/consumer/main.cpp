@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <lmmeter/mark.h>
 #include <lmmeter/trace.h>
 
 int main(int argc, char **argv)
