@@ -66,7 +66,9 @@ missing_packages() { # build|engine|unit|opencl|pocl|long …
 			command -v gcc >/dev/null || echo gcc
 			has_header stdio.h gcc || echo libc6-dev
 			has_header zstd.h gcc || echo libzstd-dev
+			has_header ncurses.h gcc || echo libncurses-dev
 			has_header CL/cl_icd.h gcc || echo opencl-c-headers
+			has_header microhttpd.h gcc || echo libmicrohttpd-dev
 			;;
 		engine)
 			command -v g++ >/dev/null || echo g++
@@ -91,9 +93,12 @@ missing_packages() { # build|engine|unit|opencl|pocl|long …
 			[ -e /etc/OpenCL/vendors/pocl.icd ] || echo pocl-opencl-icd
 			;;
 		long)
+			command -v chromium >/dev/null || echo chromium
 			command -v clang-14 >/dev/null || echo clang-14
 			[ -e "$(clang-14 -print-resource-dir 2>/dev/null)/lib/linux/libclang_rt.asan-$(uname -m).a" ] ||
 				echo libclang-rt-14-dev
+			command -v mandoc >/dev/null || echo mandoc
+			command -v zsh >/dev/null || echo zsh
 			command -v clang-format-14 >/dev/null || echo clang-format-14
 			command -v clang-tidy-14 >/dev/null || echo clang-tidy-14
 			command -v codespell >/dev/null || echo codespell
