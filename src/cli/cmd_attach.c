@@ -221,6 +221,10 @@ static int put_in(struct attachment *a, int may_wait)
 		return rc;
 	}
 	rc = wait_for_page(a);
+	if (rc == -ESRCH) {
+		lmm_error("cannot put lmmeter into process %d: it has ended", (int)a->pid);
+		return rc;
+	}
 	if (rc) {
 		lmm_error(
 			"process %d was made to load %s, but it has not: its loader refuses it (is its C library older than "

@@ -235,7 +235,8 @@ def test_run_serves():
             seen.append(scrape(url))
         except (ConnectionError, http.client.HTTPException):
             break
-        check_listens(p.pid, 1)
+        if not check_listens(p.pid, 1, url):
+            break
         for child in children(p.pid):
             check_listens(child, 0)
         time.sleep(0.1)
@@ -265,7 +266,8 @@ def listening():
     return found
 
 
-def check_listens(pid, wanted):
+def check_listens(pid, wanted, url=None):
+    """False: it has stopped serving meanwhile, as it does before it ends."""
     inodes, links = listening(), []
     try:
         for fd in os.listdir(f"/proc/{pid}/fd"):
@@ -273,8 +275,14 @@ def check_listens(pid, wanted):
     except OSError:
         pass
     got = [x for x in links if x.startswith("socket:[") and x[8:-1] in inodes]
+    if not got and wanted and url:
+        try:
+            scrape(url)
+        except (ConnectionError, http.client.HTTPException):
+            return False
     # it may have ended while we looked
     t.check(len(got) == wanted or not os.path.exists(f"/proc/{pid}/fd/0"), pid, "listens on", got)
+    return True
 
 
 def test_nothing_listens_unasked():
