@@ -241,3 +241,17 @@ finish_dir() { # temporary-folder folder
 	rm -rf "$2"
 	mv "$1" "$2"
 }
+
+# ---- tests -----------------------------------------------------------------------------------------
+
+# Runs ctest; what failed is run once more, since machines are shared, and named at the end, since it is to be mended.
+run_ctest() { # folder further arguments…
+	local dir=$1 log status=0 again
+	shift
+	log=$dir/ctest.log
+
+	ctest --test-dir "$dir" --output-on-failure --repeat until-pass:2 "$@" 2>&1 | tee "$log" || status=$?
+	again=$(sed -n 's/.*Test *#[0-9]*: \([^ ]*\) \.*\*\*\*\(Failed\|Timeout\|Exception\).*/\1/p' "$log" | sort -u | tr '\n' ' ')
+	[ -z "$again" ] || say "failed at first: ${again% }"
+	return "$status"
+}
