@@ -25,7 +25,7 @@ class Running:
     def __init__(self, command):
         self.folder = t.scratch()
         self.env = t.environment((), {"LMMETER_DIR": self.folder})
-        self.out = open(os.path.join(self.folder, "out"), "w+b")  # pylint: disable=consider-using-with
+        self.out = open(os.path.join(self.folder, "out"), "wb")  # pylint: disable=consider-using-with
         self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=self.out,
                                         stderr=subprocess.DEVNULL)
 
@@ -39,8 +39,9 @@ class Running:
         self.out.close()
 
     def said(self):
-        self.out.seek(0)
-        return self.out.read()
+        # a description of our own: the process writes where its own stands
+        with open(os.path.join(self.folder, "out"), "rb") as f:
+            return f.read()
 
     def attach(self, name, *options, timeout=180):
         path = os.path.join(self.folder, name)

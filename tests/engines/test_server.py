@@ -47,7 +47,7 @@ class Server:
                  "--", *command]
         env = t.environment([t.RECORDER, t.COUNTER], {"TEST_RECORDER": os.path.join(self.folder, "recorder"),
                                                       "TEST_COUNTER": os.path.join(self.folder, "counter")})
-        self.log = open(os.path.join(self.folder, "log"), "w+b")  # pylint: disable=consider-using-with
+        self.log = open(os.path.join(self.folder, "log"), "wb")  # pylint: disable=consider-using-with
         self.process = subprocess.Popen(whole, env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
     def __enter__(self):
@@ -63,8 +63,8 @@ class Server:
             return False
 
     def said(self):
-        self.log.seek(0)
-        return self.log.read().decode("utf-8", "replace")[-3000:]
+        with open(os.path.join(self.folder, "log"), "rb") as f:
+            return f.read().decode("utf-8", "replace")[-3000:]
 
     def __exit__(self, *_):
         if self.process.poll() is None:
