@@ -299,6 +299,7 @@ void lmm_llama_describe_engine(const void *ra);
 bool lmm_llama_is_under_way(const struct lmm_thread *th);
 void lmm_llama_after_fork(void);
 void lmm_tvm_after_fork(void);
+void lmm_device_after_fork(void);
 #ifdef LMM_OPENCL
 /* Devices' part of fork(): the parent's queues and events are the parent's. */
 void lmm_cl_after_fork(void);

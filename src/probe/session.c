@@ -514,6 +514,7 @@ static void after_fork_in_child(void)
 	lmm_llama_after_fork();
 	lmm_tvm_after_fork();
 	lmm_mark_after_fork();
+	lmm_device_after_fork();
 	lmm_cl_after_fork();
 	atomic_store(&started, UNSTARTED);
 }

@@ -1,35 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands as they are handed over. This is the hot path of every GPU kernel: docs/design.md, "Hot path". */
-#include "probe/devices/opencl/calibrate.h"
 #include "probe/devices/opencl/hooks.h"
 #include "probe/devices/opencl/opencl.h"
 #include "probe/devices/opencl/repeat.h"
-
-/* A program whose steps nobody knows is looked at in pieces of so many commands. */
-#define COMMANDS_WITHOUT_STEP 256u
-
-/*
- * Whether the step that begins is timed. The first of its kind is, whatever that costs: how the time of those that are not is
- * split between phases is told from those that were.
- */
-static LMM_NOINLINE void step_begin(struct lmm_thread *th, uint64_t t)
-{
-	uint32_t number = th->step == LMM_STEP_NONE ? (uint32_t)t : th->step;
-	uint16_t kind = (uint16_t)(1u << (th->call_phase & 15u));
-	int is_timed;
-
-	/* pairs with the release in lmm_cl_recording_begin() */
-	if (atomic_load_explicit(&lmm_cl_told, memory_order_acquire) != lmm_cl_session())
-		lmm_cl_recording_begin();
-	is_timed = lmm_budget_step(&th->budget, t, number, lmm_cl_command_cost(),
-				   lmm_session_device_budget_ppm());
-	th->device_step = th->step;
-	if (!lmm_cl_is_calibrating && !(th->timed_kinds & kind)) {
-		is_timed = 1;
-		th->timed_kinds |= kind;
-	}
-	th->is_device_timed = (uint8_t)is_timed;
-}
 
 /* Returns where the driver shall put the event: the application's place, ours, or nowhere. */
 static LMM_INLINE cl_event *command_begin(struct lmm_cl_command *c, uint32_t recording,
@@ -54,16 +27,12 @@ static LMM_INLINE cl_event *command_begin(struct lmm_cl_command *c, uint32_t rec
 	}
 	c->th = th;
 	c->t = lmm_now();
-	if (lmm_unlikely(
-		    th->step != th->device_step ||
-		    (th->step == LMM_STEP_NONE && th->budget.commands >= COMMANDS_WITHOUT_STEP)))
-		step_begin(th, c->t);
-	th->budget.commands++;
+	lmm_device_count(th, &lmm_cl_api, c->t);
 	c->is_timed = th->is_device_timed && c->q->is_timed;
 	c->is_sample = false;
 	c->has_to_wait = n_wait > 0;
-	if (lmm_unlikely(lmm_cl_is_calibrating) && c->q->is_timed)
-		c->is_sample = lmm_cl_calibrate_begin(th, &c->is_timed);
+	if (lmm_unlikely(lmm_cl_api.cost.is_calibrating) && c->q->is_timed)
+		c->is_sample = lmm_device_cost_begin(&lmm_cl_api.cost, th, &c->is_timed);
 	if (!c->is_timed || event)
 		return event;
 	c->own = NULL;
@@ -136,35 +105,21 @@ LMM_COLD bool lmm_cl_is_out_of_events(struct lmm_cl_command *c, cl_int rc, cl_ev
 #define IS_OUT_OF_EVENTS(rc)                                                                       \
 	(lmm_unlikely((rc) != CL_SUCCESS) && lmm_cl_is_out_of_events(&c, rc, &event))
 
-static LMM_NOINLINE void graph_say(struct lmm_thread *th, uint64_t t)
-{
-	th->graph_said = th->graph;
-	th->graph_said_step = th->step;
-	lmm_writer_put_wide(&th->w, t, lmm_word(LMM_EV_DEVICE_GRAPH, 0, LMM_SEQ_NONE, th->graph), 0,
-			    th->step);
-}
-
 static LMM_INLINE void command_put(const struct lmm_cl_command *c, uint32_t id, uint32_t kernel,
 				   uint64_t amount)
 {
-	struct lmm_thread *th = c->th;
-	unsigned at = th->depth < LMM_PHASE_DEPTH ? th->depth : LMM_PHASE_DEPTH;
-	unsigned type = c->is_timed ? LMM_EV_COMMAND : LMM_EV_COMMAND_UNTIMED;
-	uint64_t node = LMM_NODE_UNKNOWN;
+	struct lmm_device_command x = {
+		.t = c->t,
+		.amount = amount,
+		.graph = c->th->graph,
+		.node = lmm_device_node(c->th),
+		.kernel = kernel,
+		.id = id,
+		.queue = c->q->number,
+		.is_timed = c->is_timed,
+	};
 
-	if (th->graph) {
-		node = th->mark;
-		if (th->mark_left && --th->mark_left == 0)
-			th->mark = th->mark_next;
-		if (lmm_unlikely(th->graph != th->graph_said || th->step != th->graph_said_step))
-			graph_say(th, c->t);
-	}
-	if (amount > UINT32_MAX)
-		amount = UINT32_MAX;
-	lmm_writer_put_wide_inline(
-		&th->w, c->t,
-		lmm_word(type, at ? th->phase[at - 1] : LMM_PHASE_NONE, c->q->number, id),
-		kernel | node << 32, th->step | amount << 32);
+	lmm_device_command_put(c->th, &x);
 }
 
 static LMM_INLINE void command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *asked,
@@ -192,20 +147,10 @@ static LMM_INLINE void command_end(struct lmm_cl_command *c, cl_int rc, const cl
 	}
 	command_put(c, id, kernel, amount);
 	if (lmm_unlikely(c->is_sample))
-		lmm_cl_calibrate_end(c->th, c->is_timed, c->t);
+		lmm_device_cost_end(&lmm_cl_api.cost, c->th, c->is_timed, c->t);
 	/* a program that never waits is asked now and then what has ended */
 	if (lmm_unlikely(c->is_timed && (id & (LMM_CL_PENDING / 4 - 1)) == LMM_CL_PENDING / 4 - 1))
 		lmm_cl_harvest_ended(c->q);
-}
-
-LMM_COLD void lmm_cl_first_use(struct lmm_thread *th, uint64_t t0, uint32_t kernel)
-{
-	unsigned at = th->depth < LMM_PHASE_DEPTH ? th->depth : LMM_PHASE_DEPTH;
-
-	lmm_writer_put_wide(&th->w, lmm_now(),
-			    lmm_word(LMM_EV_FIRST_USE, at ? th->phase[at - 1] : LMM_PHASE_NONE,
-				     LMM_SEQ_NONE, th->step),
-			    t0, kernel);
 }
 
 /* The application has waited for this command itself. */
@@ -284,7 +229,7 @@ static uint32_t task_number(cl_kernel kernel)
 	return lmm_cl_kernel_number(kernel, &is_first);
 }
 
-#define KIND(kind) lmm_cl_kind_number(LMM_KERNEL_##kind)
+#define KIND(kind) lmm_device_kind_number(LMM_KERNEL_##kind)
 
 LMM_CL_HOOK(cl_int, clEnqueueNDRangeKernel,
 	    (cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *offset,
@@ -321,7 +266,7 @@ LMM_CL_HOOK(cl_int, clEnqueueNDRangeKernel,
 	}
 	command_end(&c, rc, asked, number, product(global, dimensions));
 	if (lmm_unlikely(is_first) && rc == CL_SUCCESS)
-		lmm_cl_first_use(c.th, c.t, number);
+		lmm_device_first_use(c.th, c.t, number);
 	if (lmm_unlikely(lmm_cl_is_repeating) && rc == CL_SUCCESS)
 		lmm_cl_repeat_after(&launch);
 	return rc;

@@ -102,7 +102,8 @@ static uint32_t sequence_number(sequence_handle handle, cl_command_queue *queue)
 	s = sequence_at(handle);
 	if (s && s->recording != now) {
 		sequence_name(s, name, sizeof(name));
-		s->number = lmm_cl_sequence_number(s->hash, name);
+		s->number =
+			lmm_device_kernel_number(name, s->hash, LMM_KERNEL_COMMAND_BUFFER, NULL);
 		s->recording = now;
 	}
 	if (s) {

@@ -11,36 +11,11 @@
 #define TIMER_TRIES 3
 /* A harvest that asks the driver looks so far past a command that has not ended. */
 #define LOOK_AHEAD 256u
-/* The clocks are compared anew after so many ticks, or when a tighter pair of instants turns up. */
-#define CLOCK_AGAIN_TICKS (1u << 25)
 
 struct times {
-	uint64_t queued, submitted, started, ended;
+	struct lmm_device_times x;
 	uint64_t t0, t1; /* of the call that handed it over */
-	uint32_t id;
-	uint8_t status; /* enum lmm_completion */
 };
-
-static _Atomic uint64_t cost_mticks; /* of one command, smoothed, thousandths */
-
-double lmm_cl_harvest_cost(void)
-{
-	return (double)atomic_load_explicit(&cost_mticks, memory_order_relaxed) / 1000;
-}
-
-void lmm_cl_harvest_renew(void)
-{
-	atomic_store_explicit(&cost_mticks, 0, memory_order_relaxed);
-}
-
-static void cost_take(uint64_t ticks, uint32_t n)
-{
-	uint64_t now = ticks * 1000 / n;
-	uint64_t old = atomic_load_explicit(&cost_mticks, memory_order_relaxed);
-
-	atomic_store_explicit(&cost_mticks, old ? old + now / 16 - old / 16 : now,
-			      memory_order_relaxed);
-}
 
 /* ---- one command -------------------------------------------------------------------------------- */
 
@@ -54,7 +29,7 @@ static int stamp(cl_event event, cl_profiling_info what, uint64_t *t)
 	return 0;
 }
 
-static uint8_t times_read(cl_event event, struct times *x)
+static uint8_t times_read(cl_event event, struct lmm_device_times *x)
 {
 	if (stamp(event, CL_PROFILING_COMMAND_QUEUED, &x->queued) ||
 	    stamp(event, CL_PROFILING_COMMAND_SUBMIT, &x->submitted) ||
@@ -91,14 +66,11 @@ static int entry_take(struct lmm_cl_queue *q, uint32_t at, bool ask, struct time
 		ended = has_ended(p->event);
 	if (ended == 0)
 		return 0;
-	x->id = at;
-	x->t0 = p->t0;
-	x->t1 = p->t1;
-	x->started = x->ended = 0;
-	x->status = ended < 0 ? LMM_COMPLETION_FAILED : times_read(p->event, x);
+	*x = (struct times){ .x.id = at, .t0 = p->t0, .t1 = p->t1 };
+	x->x.status = ended < 0 ? LMM_COMPLETION_FAILED : times_read(p->event, &x->x);
 	/* what failed has no times either */
-	if (x->status == LMM_COMPLETION_UNAVAILABLE && !ask && has_ended(p->event) < 0)
-		x->status = LMM_COMPLETION_FAILED;
+	if (x->x.status == LMM_COMPLETION_UNAVAILABLE && !ask && has_ended(p->event) < 0)
+		x->x.status = LMM_COMPLETION_FAILED;
 	lmm_cl.clReleaseEvent(p->event);
 	p->event = NULL;
 	return 1;
@@ -106,41 +78,10 @@ static int entry_take(struct lmm_cl_queue *q, uint32_t at, bool ask, struct time
 
 /* ---- telling ------------------------------------------------------------------------------------ */
 
-static uint64_t saturated(uint64_t v)
-{
-	return v < UINT32_MAX ? v : UINT32_MAX;
-}
-
-static void times_put(struct lmm_thread *th, const struct lmm_cl_queue *q, const struct times *x)
-{
-	int ok = x->status == LMM_COMPLETION_OK;
-
-	lmm_writer_put_wide(&th->w, ok ? x->started : 0,
-			    lmm_word(LMM_EV_COMPLETION, x->status, q->number, x->id),
-			    ok ? x->ended - x->started : 0,
-			    ok ? saturated(x->submitted - x->queued) |
-					    saturated(x->started - x->submitted) << 32
-			       : 0);
-}
-
 static void clock_put(struct lmm_thread *th, struct lmm_cl_queue *q, uint64_t t0, uint64_t t1,
 		      uint64_t device)
 {
-	uint64_t now = lmm_now(), error = (t1 - t0 + 1) / 2, age = now - (t0 + (t1 - t0) / 2);
-
-	if (error > UINT32_MAX || age > UINT32_MAX)
-		return;
-	if (q->clock_session != lmm_cl_session())
-		q->clock_t = 0; /* this one has not been told */
-	/* an older pair is as good until the clocks may have drifted apart */
-	if (q->clock_t && now - q->clock_t < CLOCK_AGAIN_TICKS && error >= q->clock_error)
-		return;
-	q->clock_session = lmm_cl_session();
-	q->clock_t = now;
-	q->clock_error = (uint32_t)error;
-	lmm_writer_put_wide(&th->w, now,
-			    lmm_word(LMM_EV_DEVICE_CLOCK, 0, q->number, q->device_number), device,
-			    error | age << 32);
+	lmm_device_clock_put(th, &q->clock, q->number, q->device_number, t0, t1, device);
 }
 
 /*
@@ -153,13 +94,13 @@ static void batch_clock(struct lmm_thread *th, struct lmm_cl_queue *q, const str
 	const struct times *best = NULL;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (x[i].status != LMM_COMPLETION_OK || x[i].queued == 0 || x[i].t1 == 0)
+		if (x[i].x.status != LMM_COMPLETION_OK || x[i].x.queued == 0 || x[i].t1 == 0)
 			continue;
 		if (!best || x[i].t1 - x[i].t0 < best->t1 - best->t0)
 			best = &x[i];
 	}
 	if (best)
-		clock_put(th, q, best->t0, best->t1, best->queued);
+		clock_put(th, q, best->t0, best->t1, best->x.queued);
 }
 
 /* The tightest of a few: the first call after a long computation finds the caches cold. */
@@ -167,8 +108,7 @@ static void timer_clock(struct lmm_thread *th, struct lmm_cl_queue *q)
 {
 	uint64_t t0 = lmm_now(), best_t0 = 0, best_t1 = UINT64_MAX, best = 0;
 
-	if (q->clock_session == lmm_cl_session() && q->clock_t &&
-	    t0 - q->clock_t < CLOCK_AGAIN_TICKS)
+	if (lmm_device_clock_is_fresh(&q->clock, t0))
 		return;
 	for (int i = 0; i < TIMER_TRIES; i++) {
 		cl_ulong device = 0, host = 0;
@@ -195,7 +135,7 @@ static void batch_put(struct lmm_thread *th, struct lmm_cl_queue *q, const struc
 {
 	batch_clock(th, q, x, n);
 	for (unsigned i = 0; i < n; i++)
-		times_put(th, q, &x[i]);
+		lmm_device_completion_put(th, q->number, &x[i].x);
 }
 
 /* ---- a queue ------------------------------------------------------------------------------------ */
@@ -258,10 +198,8 @@ static void harvest_measured(struct lmm_cl_queue *q, uint32_t upto, bool ask)
 	n = harvest(th, q, upto, ask);
 	atomic_flag_clear_explicit(&q->is_harvested, memory_order_release);
 	t1 = lmm_now();
-	if (n) {
-		cost_take(t1 - t0, n);
-		lmm_cl_harvest_put(th, t0, t1, n);
-	}
+	if (n)
+		lmm_device_cost_harvest(&lmm_cl_api.cost, th, t0, t1, n);
 	errno = saved;
 }
 

@@ -10,11 +10,8 @@
 #include "base/hash.h"
 #include "probe/devices/opencl/opencl.h"
 
-#define HANDLES	     8192u /* a power of two */
-#define KERNELS	     2048u /* told apart by number; a power of two */
-#define PROGRAMS     1024u
-#define FIRST_KERNEL 32u /* numbers below are kinds of commands */
-#define OTHER_KERNEL (FIRST_KERNEL - 1)
+#define HANDLES	 8192u /* a power of two */
+#define PROGRAMS 1024u
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -26,64 +23,17 @@ static struct {
 } handles[HANDLES];
 static unsigned n_handles;
 
-/* By identity. */
-static struct {
-	uint64_t hash;
-	uint32_t number;
-	uint32_t recording; /* in which it was last described */
-} kernels[KERNELS];
-static unsigned n_kernels;
-
 static struct {
 	cl_program program;
 	uint64_t hash;
 } programs[PROGRAMS];
 static unsigned next_program;
 
-static _Atomic uint32_t kinds_recording; /* recording word when the kinds were described */
-
-/* ---- descriptions ------------------------------------------------------------------------------- */
-
-static void describe(uint32_t number, const char *name, enum lmm_kernel_kind kind, uint64_t hash)
-{
-	struct lmm_buf b = { 0 };
-
-	lmm_buf_put_varint(&b, number);
-	lmm_buf_put_str(&b, name);
-	lmm_buf_put_str(&b, "");
-	lmm_buf_put_varint(&b, kind);
-	lmm_buf_put_varint(&b, hash);
-	lmm_session_describe(LMM_DESC_KERNEL, &b);
-	lmm_buf_free(&b);
-}
-
-static LMM_NOINLINE void kinds_describe(uint32_t recording)
-{
-	if (atomic_exchange(&kinds_recording, recording) == recording)
-		return;
-	for (unsigned k = 1; k < LMM_KERNEL_KIND_COUNT; k++)
-		describe(k, lmm_kernel_kind_name(k), (enum lmm_kernel_kind)k, 0);
-	describe(OTHER_KERNEL, "(other)", LMM_KERNEL_PROGRAM, 0);
-}
-
-uint32_t lmm_cl_kind_number(enum lmm_kernel_kind kind)
-{
-	uint32_t now = lmm_recording();
-
-	if (lmm_unlikely(atomic_load_explicit(&kinds_recording, memory_order_relaxed) != now))
-		kinds_describe(now);
-	return kind;
-}
-
 void lmm_cl_kernels_after_fork(void)
 {
 	pthread_mutex_init(&lock, NULL);
 	for (unsigned k = 0; k < HANDLES; k++)
 		atomic_store_explicit(&handles[k].number, 0, memory_order_relaxed);
-	/* the child is a process of its own, which has been told nothing */
-	for (unsigned k = 0; k < KERNELS; k++)
-		kernels[k].recording = 0;
-	atomic_store(&kinds_recording, 0);
 }
 
 /* ---- programs ----------------------------------------------------------------------------------- */
@@ -165,7 +115,7 @@ static LMM_COLD void build_put(uint64_t t0)
 	struct lmm_thread *th = t0 ? lmm_thread_self() : NULL;
 
 	if (th)
-		lmm_cl_first_use(th, t0, 0);
+		lmm_device_first_use(th, t0, 0);
 }
 
 #define BUILD(ret, symbol, params, args)                                                           \
@@ -197,27 +147,6 @@ BUILD(cl_program, clLinkProgram,
 
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
-/* With the lock held: the number of a kernel of that name and program, described if it is new to this recording. */
-static uint32_t identity_number(const char *name, uint64_t program, enum lmm_kernel_kind kind)
-{
-	uint64_t hash = lmm_hash_str(program ^ LMM_HASH_SEED ^ kind, name) | 1;
-	uint32_t k = (uint32_t)hash & (KERNELS - 1), now = lmm_recording();
-
-	for (; kernels[k].hash && kernels[k].hash != hash; k = (k + 1) & (KERNELS - 1))
-		;
-	if (!kernels[k].hash) {
-		if (n_kernels >= KERNELS - 1)
-			return OTHER_KERNEL;
-		kernels[k].hash = hash;
-		kernels[k].number = FIRST_KERNEL + n_kernels++;
-	}
-	if (now && kernels[k].recording != now) {
-		kernels[k].recording = now;
-		describe(kernels[k].number, name, kind, program);
-	}
-	return kernels[k].number;
-}
-
 static uint32_t handle_slot(cl_kernel kernel, bool *found)
 {
 	uint32_t k = (uint32_t)lmm_hash_u64(LMM_HASH_SEED, (uintptr_t)kernel) & (HANDLES - 1);
@@ -241,44 +170,21 @@ int lmm_cl_kernel_name(cl_kernel kernel, char *name, size_t bytes)
 	return 0;
 }
 
-uint32_t lmm_cl_sequence_number(uint64_t hash, const char *name)
-{
-	uint32_t number;
-
-	pthread_mutex_lock(&lock);
-	number = identity_number(name, hash, LMM_KERNEL_COMMAND_BUFFER);
-	pthread_mutex_unlock(&lock);
-	return number;
-}
-
-uint32_t lmm_cl_named_number(const char *name)
-{
-	uint32_t number;
-
-	pthread_mutex_lock(&lock);
-	number = identity_number(name, 0, LMM_KERNEL_PROGRAM);
-	pthread_mutex_unlock(&lock);
-	return number;
-}
-
 /* Number of what the handle stands for, and whether nothing of that name and program was before. Takes the lock. */
 static uint32_t identify(cl_kernel kernel, bool *is_first)
 {
-	static bool is_known[FIRST_KERNEL + KERNELS];
 	char name[256];
 	cl_program program = NULL;
-	uint32_t number;
+	uint64_t code;
 
 	if (lmm_cl_kernel_name(kernel, name, sizeof(name)))
 		memcpy(name, "?", 2);
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression): a handle is a pointer, and the pointer is asked for */
 	lmm_cl.clGetKernelInfo(kernel, CL_KERNEL_PROGRAM, sizeof(program), &program, NULL);
 	pthread_mutex_lock(&lock);
-	number = identity_number(name, program_hash(program), LMM_KERNEL_PROGRAM);
-	*is_first = !is_known[number];
-	is_known[number] = true;
+	code = program_hash(program);
 	pthread_mutex_unlock(&lock);
-	return number;
+	return lmm_device_kernel_number(name, code, LMM_KERNEL_PROGRAM, is_first);
 }
 
 static LMM_COLD uint32_t handle_learn(cl_kernel kernel, bool *is_first)
@@ -286,12 +192,12 @@ static LMM_COLD uint32_t handle_learn(cl_kernel kernel, bool *is_first)
 	uint32_t number, k;
 	bool found;
 
-	lmm_cl_kind_number(LMM_KERNEL_PROGRAM);
+	lmm_device_kind_number(LMM_KERNEL_PROGRAM);
 	number = identify(kernel, is_first);
 	pthread_mutex_lock(&lock);
 	k = handle_slot(kernel, &found);
 	/* one that was there before a late recording may have run unseen */
-	if (lmm_session_has_joined_late() && (!found || handles[k].made != lmm_cl_session()))
+	if (lmm_session_has_joined_late() && (!found || handles[k].made != lmm_device_session()))
 		*is_first = false;
 	if (found || n_handles < HANDLES / 2) {
 		n_handles += !found;
@@ -340,7 +246,7 @@ static void handle_renew(cl_kernel kernel)
 	k = handle_slot(kernel, &found);
 	if (found || n_handles < HANDLES / 2) {
 		n_handles += !found;
-		handles[k].made = lmm_cl_session();
+		handles[k].made = lmm_device_session();
 		atomic_store_explicit(&handles[k].number, 0, memory_order_relaxed);
 		atomic_store_explicit(&handles[k].key, kernel, memory_order_release);
 	}

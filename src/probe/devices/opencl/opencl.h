@@ -14,11 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "probe/devices/device.h"
 #include "probe/devices/opencl/cl.h"
 #include "probe/probe.h"
 
 /* The functions that calls go on to; entries this implementation lacks are NULL. Set before anything is recorded. */
 extern struct _cl_icd_dispatch lmm_cl;
+/* What this API has in common with others. */
+extern struct lmm_device_api lmm_cl_api;
 /* 1: the loader calls us as a layer; calls that come by another way are passed on unseen. */
 extern _Atomic int lmm_cl_is_layer;
 /* 1: the loader takes its drivers down: nothing may be asked of them any more. */
@@ -91,9 +94,7 @@ struct lmm_cl_queue {
 	atomic_flag is_harvested; /* by one thread at a time; who finds it set goes on */
 	bool has_timer;		  /* clGetDeviceAndHostTimer() works */
 	uint32_t told;		  /* the session in which it was described */
-	uint32_t clock_session;	  /* the one in which its device's clock was last said */
-	uint64_t clock_t;	  /* when that was */
-	uint32_t clock_error;
+	struct lmm_device_clock clock;
 	struct lmm_cl_pending pending[LMM_CL_PENDING];
 };
 
@@ -112,29 +113,16 @@ void lmm_cl_queues_full_say(void);
 
 /* ---- recordings.c ------------------------------------------------------------------------------- */
 
-/* The session that is told of the queues. They are known while nobody records, and it is its first command that tells. */
-extern _Atomic uint32_t lmm_cl_told;
+/* Tells the session of the queues. They are known while nobody records, and it is its first command that tells. */
 void lmm_cl_recording_begin(void);
+void lmm_cl_told_after_fork(void);
 /* Describes the queue in this session; with the lock held. */
 void lmm_cl_queue_describe(struct lmm_cl_queue *q);
-
-/* This session; never 0. */
-static inline uint32_t lmm_cl_session(void)
-{
-	return atomic_load_explicit(&lmm_session_number, memory_order_relaxed) + 1;
-}
 
 /* ---- kernels (objects.c) ------------------------------------------------------------------------ */
 
 /* Number of a kernel object, described when it is first seen; *is_first is set if nothing of that name and program was before. */
 uint32_t lmm_cl_kernel_number(cl_kernel kernel, bool *is_first);
-/* Number of a command that is not a kernel: enum lmm_kernel_kind. */
-uint32_t lmm_cl_kind_number(enum lmm_kernel_kind kind);
-
-/* Number of a kernel of our own (repeat.h). */
-uint32_t lmm_cl_named_number(const char *name);
-/* Number of a recorded sequence of kernels; `hash` and `name` say which. */
-uint32_t lmm_cl_sequence_number(uint64_t hash, const char *name);
 void lmm_cl_kernels_after_fork(void);
 /* What a kernel object is called; 0 or -1. */
 int lmm_cl_kernel_name(cl_kernel kernel, char *name, size_t bytes);
@@ -160,9 +148,6 @@ bool lmm_cl_is_out_of_events(struct lmm_cl_command *c, cl_int rc, cl_event **eve
 void lmm_cl_command_end(struct lmm_cl_command *c, cl_int rc, const cl_event *asked, uint32_t kernel,
 			uint64_t amount);
 
-/* What the driver did from t0 on and will not do again: kernel 0: it built a program; else the kernel's first launch. */
-void lmm_cl_first_use(struct lmm_thread *th, uint64_t t0, uint32_t kernel);
-
 /* ---- harvest.c ---------------------------------------------------------------------------------- */
 
 /* All commands of the queue up to position `upto` (not included) have ended: reads their times. */
@@ -175,17 +160,5 @@ void lmm_cl_let_go(struct lmm_cl_queue *q);
 void lmm_cl_event_ended(cl_event event);
 /* Whether we hold a reference to the event. */
 bool lmm_cl_event_is_held(const struct lmm_cl_queue *q, cl_event event);
-
-/* Smoothed cost of reading one command's times, ticks. */
-double lmm_cl_harvest_cost(void);
-/* A session begins, which has measured nothing. */
-void lmm_cl_harvest_renew(void);
-/* Records that n commands were read from t0 to t1, and what timing a command costs (calibrate.c). */
-void lmm_cl_harvest_put(struct lmm_thread *th, uint64_t t0, uint64_t t1, uint32_t n);
-
-/* ---- marks.c ------------------------------------------------------------------------------------ */
-
-/* Makes the node of ggml's graph that is being computed known to commands; again when further objects may have come. */
-void lmm_cl_marks_begin(void);
 
 #endif

@@ -20,7 +20,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmm_cl_queue *queues[QUEUES_MAX];
 static _Atomic unsigned n_queues;
 static _Atomic(struct lmm_cl_queue *) last_found;
-static cl_device_id devices[DEVICES_MAX];
+static struct {
+	cl_device_id id;
+	uint16_t number;
+} devices[DEVICES_MAX];
 static unsigned n_devices;
 static _Atomic bool has_injected; /* some queue has the bit from us */
 static _Atomic bool is_full;
@@ -55,13 +58,14 @@ struct lmm_cl_queue *const *lmm_cl_queues(unsigned *n)
 static uint16_t device_number(cl_device_id device)
 {
 	for (unsigned i = 0; i < n_devices; i++) {
-		if (devices[i] == device)
-			return (uint16_t)i;
+		if (devices[i].id == device)
+			return devices[i].number;
 	}
 	if (n_devices == DEVICES_MAX)
-		return DEVICES_MAX;
-	devices[n_devices] = device;
-	return (uint16_t)n_devices++;
+		return lmm_device_number_next();
+	devices[n_devices].id = device;
+	devices[n_devices].number = lmm_device_number_next();
+	return devices[n_devices++].number;
 }
 
 void lmm_cl_queues_lock(void)
@@ -87,7 +91,7 @@ void lmm_cl_queues_full_say(void)
 static bool is_free(const struct lmm_cl_queue *q)
 {
 	return (q->is_released || !atomic_load(&q->handle)) &&
-	       (!lmm_session_is_joined() || q->told != lmm_cl_session()) &&
+	       (!lmm_session_is_joined() || q->told != lmm_device_session()) &&
 	       atomic_load(&q->tail) == atomic_load(&q->head);
 }
 
@@ -108,7 +112,7 @@ static struct lmm_cl_queue *entry_add(void)
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return NULL;
-	q->number = (uint16_t)n;
+	q->number = lmm_device_queue_next();
 	queues[n] = q;
 	/* pairs with the acquire in lmm_cl_queue_find() */
 	atomic_store_explicit(&n_queues, n + 1, memory_order_release);
@@ -152,6 +156,7 @@ static void queue_note(cl_command_queue handle, const struct wish *w)
 {
 	struct lmm_cl_queue *q;
 
+	lmm_device_api_add(&lmm_cl_api);
 	pthread_mutex_lock(&lock);
 	handle_forget(handle);
 	q = entry_add();
@@ -179,7 +184,7 @@ static void queue_note(cl_command_queue handle, const struct wish *w)
 	pthread_mutex_unlock(&lock);
 	lmm_cl_queues_full_say();
 	if (lmm_session_is_joined())
-		lmm_cl_marks_begin();
+		lmm_device_marks_begin("clEnqueueNDRangeKernel");
 }
 
 LMM_COLD struct lmm_cl_queue *lmm_cl_queue_adopt(cl_command_queue handle)
@@ -429,7 +434,7 @@ void lmm_cl_after_fork(void)
 		queues[i]->told = 0;
 	}
 	atomic_store(&last_found, NULL);
-	atomic_store(&lmm_cl_told, 0);
+	lmm_cl_told_after_fork();
 	lmm_cl_kernels_after_fork();
 }
 

@@ -5,32 +5,34 @@
  */
 #include <time.h>
 
-#include "probe/devices/opencl/calibrate.h"
 #include "probe/devices/opencl/opencl.h"
 
 #define WAIT_NS	  1000000
 #define WAITS_MAX 100
 
-_Atomic uint32_t lmm_cl_told;
+struct lmm_device_api lmm_cl_api = { .recording_begin = lmm_cl_recording_begin };
+
+static _Atomic uint32_t told; /* the session that is told of the queues */
 
 /* ---- begin -------------------------------------------------------------------------------------- */
 
 void lmm_cl_queue_describe(struct lmm_cl_queue *q)
 {
-	struct lmm_buf b = { 0 };
 	char name[256] = "";
+	struct lmm_device_queue told_of = {
+		.ticks_per_second =
+			1000000000u, /* stamps of OpenCL are nanoseconds by definition */
+		.number = q->number,
+		.device_number = q->device_number,
+		.is_ordered = q->is_ordered,
+	};
 
 	if (lmm_cl.clGetDeviceInfo(q->device, CL_DEVICE_NAME, sizeof(name), name, NULL))
 		name[0] = 0;
 	name[sizeof(name) - 1] = 0;
-	lmm_buf_put_varint(&b, q->number);
-	lmm_buf_put_str(&b, name[0] ? name : "OpenCL device");
-	lmm_buf_put_varint(&b, 1000000000u); /* stamps of OpenCL are nanoseconds by definition */
-	lmm_buf_put_varint(&b, q->device_number);
-	lmm_buf_put_varint(&b, !q->is_ordered);
-	lmm_session_describe(LMM_DESC_QUEUE, &b);
-	lmm_buf_free(&b);
-	q->told = lmm_cl_session();
+	told_of.device = name[0] ? name : "OpenCL device";
+	lmm_device_queue_describe(&told_of);
+	q->told = lmm_device_session();
 	if (q->is_refused && !q->is_timed) {
 		lmm_session_reason(LMM_LEVEL_PHASES,
 				   "the OpenCL driver makes no queue with profiling: its kernels "
@@ -59,20 +61,23 @@ static void queues_tell(uint32_t session)
 
 LMM_COLD void lmm_cl_recording_begin(void)
 {
-	uint32_t session = lmm_cl_session();
+	uint32_t session = lmm_device_session();
 
 	lmm_cl_queues_lock();
-	if (atomic_load(&lmm_cl_told) != session) {
+	if (atomic_load(&told) != session) {
 		lmm_engine_describe_unknown("opencl");
 		queues_tell(session);
-		lmm_cl_harvest_renew();
-		lmm_cl_calibrate_renew();
-		/* pairs with the acquire in step_begin(): no other thread's command goes before */
-		atomic_store_explicit(&lmm_cl_told, session, memory_order_release);
+		lmm_device_cost_renew(&lmm_cl_api.cost);
+		atomic_store(&told, session);
 	}
 	lmm_cl_queues_unlock();
 	lmm_cl_queues_full_say();
-	lmm_cl_marks_begin();
+	lmm_device_marks_begin("clEnqueueNDRangeKernel");
+}
+
+void lmm_cl_told_after_fork(void)
+{
+	atomic_store(&told, 0);
 }
 
 /* ---- end ---------------------------------------------------------------------------------------- */

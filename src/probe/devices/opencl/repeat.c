@@ -312,12 +312,13 @@ static uint32_t number_of_turn(void)
 	switch (now.turn.mode) {
 	case LMM_REPEAT_WARM_TIMED:
 		(void)snprintf(name + n, sizeof(name) - n, LMM_REPEAT_WARM_SUFFIX "%u)", now.block);
-		return lmm_cl_named_number(name);
+		return lmm_device_kernel_number(name, 0, LMM_KERNEL_PROGRAM, NULL);
 	case LMM_REPEAT_COLD_TIMED:
 		(void)snprintf(name + n, sizeof(name) - n, LMM_REPEAT_COLD_SUFFIX "%u)", now.block);
-		return lmm_cl_named_number(name);
+		return lmm_device_kernel_number(name, 0, LMM_KERNEL_PROGRAM, NULL);
 	case LMM_REPEAT_EMPTY_TIMED:
-		return lmm_cl_named_number(LMM_REPEAT_EMPTY_KERNEL);
+		return lmm_device_kernel_number(LMM_REPEAT_EMPTY_KERNEL, 0, LMM_KERNEL_PROGRAM,
+						NULL);
 	default:
 		return 0;
 	}

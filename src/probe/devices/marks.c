@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which node of ggml's graph a command is for. Every backend asks ggml_is_empty(node) of each node before it computes it.
- * Only the import of the OpenCL backend leads here: the CPU's asks a thousand times per token, and has a better hook.
+ * Only the imports of device backends lead here: the CPU's asks a thousand times per token, and has a better hook.
  */
 #include <pthread.h>
 
-#include "probe/devices/opencl/opencl.h"
+#include "probe/devices/device.h"
 #include "probe/patch.h"
 
 #define LOOK_AHEAD 64u /* nodes */
@@ -42,10 +42,9 @@ static bool mark(const void *tensor)
 	return is_empty(tensor);
 }
 
-void lmm_cl_marks_begin(void)
+void lmm_device_marks_begin(const char *other)
 {
 	pthread_mutex_lock(&lock);
-	lmm_patch_imports("ggml_is_empty", "clEnqueueNDRangeKernel", (void *)mark,
-			  (void **)&is_empty);
+	lmm_patch_imports("ggml_is_empty", other, (void *)mark, (void **)&is_empty);
 	pthread_mutex_unlock(&lock);
 }

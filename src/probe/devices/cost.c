@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "probe/devices/cost.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "probe/devices/device.h"
+
+#define SAMPLES	    LMM_DEVICE_COST_SAMPLES
+#define WARM_UP	    64		 /* commands of a program without steps that are let pass */
+#define AGAIN_TICKS (1ull << 34) /* some seconds, whatever the clock */
+#define GONE_TICKS                                                                                 \
+	(1ull << 25) /* the calibrating thread has handed nothing over for so long: another may */
+
+void lmm_device_cost_renew(struct lmm_device_cost *c)
+{
+	atomic_store(&c->harvest_mticks, 0);
+	atomic_store(&c->cost_mticks, 0);
+	atomic_store(&c->done_t, 0);
+	atomic_store(&c->owner, NULL);
+	atomic_store(&c->is_calibrating, lmm_session_device_budget_ppm() > 0);
+}
+
+/* What is written then is not what kernels cost later. */
+static bool is_loading(const struct lmm_thread *th)
+{
+	return th->depth &&
+	       (th->phase[0] == LMM_PHASE_MODEL_LOAD || th->phase[0] == LMM_PHASE_CONTEXT_INIT);
+}
+
+/* One thread calibrates; it may have ended meanwhile, or hand nothing over any more. */
+static bool is_owner(struct lmm_device_cost *c, const struct lmm_thread *th)
+{
+	const struct lmm_thread *owner = atomic_load_explicit(&c->owner, memory_order_relaxed);
+	uint64_t now = lmm_now();
+
+	if (owner != th) {
+		if (owner &&
+		    now - atomic_load_explicit(&c->seen_t, memory_order_relaxed) < GONE_TICKS)
+			return false;
+		if (!atomic_compare_exchange_strong(&c->owner, &owner, th))
+			return false;
+	}
+	atomic_store_explicit(&c->seen_t, now, memory_order_relaxed);
+	return true;
+}
+
+bool lmm_device_cost_begin(struct lmm_device_cost *c, const struct lmm_thread *th, bool *is_timed)
+{
+	if (!is_owner(c, th))
+		return false;
+	if (c->session != lmm_device_session()) {
+		c->session = lmm_device_session();
+		memset(c->n, 0, sizeof(c->n));
+		c->passed = 0;
+	}
+	if (is_loading(th) || (th->step == LMM_STEP_NONE && c->passed++ < WARM_UP))
+		return false;
+	c->lot = lmm_hash_u64(c->lot, LMM_HASH_SEED);
+	*is_timed = c->lot >> 63;
+	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void finish(struct lmm_device_cost *c, uint64_t now)
+{
+	uint64_t cost;
+
+	for (unsigned k = 0; k < 2; k++)
+		qsort(c->ticks[k], SAMPLES, sizeof(c->ticks[k][0]), compare);
+	cost = c->ticks[1][SAMPLES / 2] > c->ticks[0][SAMPLES / 2]
+		       ? c->ticks[1][SAMPLES / 2] - c->ticks[0][SAMPLES / 2]
+		       : 0;
+	atomic_store_explicit(&c->cost_mticks, cost * 1000 + 1, memory_order_relaxed);
+	memset(c->n, 0, sizeof(c->n));
+	atomic_store_explicit(&c->is_calibrating, 0, memory_order_relaxed);
+	atomic_store_explicit(&c->done_t, now, memory_order_relaxed);
+	atomic_store(&c->owner, NULL);
+}
+
+void lmm_device_cost_end(struct lmm_device_cost *c, const struct lmm_thread *th, bool is_timed,
+			 uint64_t t0)
+{
+	uint64_t now = lmm_now(), ticks = now - t0;
+	uint32_t n;
+
+	if (atomic_load_explicit(&c->owner, memory_order_relaxed) != th)
+		return; /* another has taken over */
+	n = c->n[is_timed];
+	if (n < SAMPLES) {
+		c->ticks[is_timed][n] = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+		c->n[is_timed] = n + 1;
+	}
+	if (c->n[0] == SAMPLES && c->n[1] == SAMPLES)
+		finish(c, now);
+}
+
+double lmm_device_cost_ticks(struct lmm_device_cost *c)
+{
+	uint64_t cost = atomic_load_explicit(&c->cost_mticks, memory_order_relaxed);
+	uint64_t done = atomic_load_explicit(&c->done_t, memory_order_relaxed);
+	uint64_t harvest = atomic_load_explicit(&c->harvest_mticks, memory_order_relaxed);
+
+	if (!cost)
+		return 0;
+	if (done && lmm_now() - done > AGAIN_TICKS) {
+		atomic_store_explicit(&c->done_t, lmm_now(), memory_order_relaxed);
+		atomic_store_explicit(&c->is_calibrating, 1, memory_order_relaxed);
+	}
+	return (double)cost / 1000 + (double)harvest / 1000;
+}
+
+static void harvest_take(struct lmm_device_cost *c, uint64_t ticks, uint32_t n)
+{
+	uint64_t now = ticks * 1000 / n;
+	uint64_t old = atomic_load_explicit(&c->harvest_mticks, memory_order_relaxed);
+
+	atomic_store_explicit(&c->harvest_mticks, old ? old + now / 16 - old / 16 : now,
+			      memory_order_relaxed);
+}
+
+void lmm_device_cost_harvest(struct lmm_device_cost *c, struct lmm_thread *th, uint64_t t0,
+			     uint64_t t1, uint32_t n)
+{
+	uint64_t cost = atomic_load_explicit(&c->cost_mticks, memory_order_relaxed);
+	uint64_t every = th->budget.every ? th->budget.every : 1;
+
+	harvest_take(c, t1 - t0, n);
+	lmm_writer_put_wide(&th->w, t1, lmm_word(LMM_EV_HARVEST, 0, LMM_SEQ_NONE, n), t0,
+			    (cost < UINT32_MAX ? cost : UINT32_MAX) | every << 32);
+}
