@@ -35,6 +35,9 @@ static int libs_in(const char *dir, const char *sibling, struct lmm_libs *libs)
 	join(libs->inject, sizeof(libs->inject), real, "liblmmeter-inject.so");
 	join(libs->threads, sizeof(libs->threads), real, "liblmmeter-threads.so");
 	join(libs->opencl, sizeof(libs->opencl), real, "liblmmeter-opencl.so");
+	join(libs->vulkan, sizeof(libs->vulkan), real, "vulkan/VkLayer_lmmeter.json");
+	if (libs->vulkan[0])
+		*strrchr(libs->vulkan, '/') = 0;
 	return 0;
 }
 
@@ -116,6 +119,16 @@ static int append_library(const struct lmm_launch *l, const char *variable, cons
 			       preloadable(lib, l->session_dir, name, link, sizeof(link)));
 }
 
+/* Read by the Vulkan loader alone. It looks into the second folder only where the first variable is not set. */
+static int set_vulkan(const char *folder)
+{
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
+	const char *only = getenv("VK_LAYER_PATH");
+	int rc = append_variable(only && only[0] ? "VK_LAYER_PATH" : "VK_ADD_LAYER_PATH", folder);
+
+	return rc ? rc : append_variable("VK_INSTANCE_LAYERS", LMM_VULKAN_LAYER);
+}
+
 /* What the door needs. What is preloaded before liblmmeter.so must not be found behind it as the real thing. */
 static int set_doors(const struct lmm_launch *l)
 {
@@ -131,6 +144,8 @@ static int set_doors(const struct lmm_launch *l)
 	/* read by the OpenCL loader alone; the last one is the next to the application */
 	if (rc == 0 && l->door == LMM_DOOR_AUTO)
 		rc = append_library(l, "OPENCL_LAYERS", libs->probe, "liblmmeter.so");
+	if (rc == 0 && libs->vulkan[0] && !strchr(libs->vulkan, ':'))
+		rc = set_vulkan(libs->vulkan);
 	if (rc == 0 && l->door != LMM_DOOR_PRELOAD && libs->audit[0])
 		rc = append_library(l, "LD_AUDIT", libs->audit, "liblmmeter-audit.so");
 	return rc;

@@ -6,6 +6,9 @@
 #include <signal.h>
 #include <sys/types.h>
 
+/* As it stands in its manifest. */
+#define LMM_VULKAN_LAYER "VK_LAYER_LMMETER_latency"
+
 enum lmm_door_choice {
 	LMM_DOOR_AUTO =
 		0, /* preload, audit where the C library has it, OpenCL as a layer of its loader */
@@ -22,6 +25,8 @@ struct lmm_libs {
 	char threads[4096]; /* the barrier hook of --threads all */
 	char opencl
 		[4096]; /* OpenCL under its own names, for the preload door; "" if it was not built */
+	char vulkan
+		[4096]; /* the folder that tells Vulkan's loader of our layer; "" if it is not there */
 };
 
 /* Looks in $LMMETER_LIB_DIR, beside the installed lmmeter, and in the build tree. 0 or -ENOENT. */

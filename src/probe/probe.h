@@ -324,6 +324,10 @@ static inline void lmm_cl_look_around(void)
 }
 #endif
 
+/* The same of Vulkan, whose layer knows of itself whether it is at work. */
+void lmm_vk_after_fork(void);
+void lmm_vk_look_around(void);
+
 /* ---- all engines (engine.c) --------------------------------------------------------------------- */
 
 /* Whether this recording knows its engine (or there is no recording to tell it to). */

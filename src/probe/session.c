@@ -516,6 +516,7 @@ static void after_fork_in_child(void)
 	lmm_mark_after_fork();
 	lmm_device_after_fork();
 	lmm_cl_after_fork();
+	lmm_vk_after_fork();
 	atomic_store(&started, UNSTARTED);
 }
 

@@ -46,7 +46,7 @@ static bool is_owner(struct lmm_device_cost *c, const struct lmm_thread *th)
 	return true;
 }
 
-bool lmm_device_cost_begin(struct lmm_device_cost *c, const struct lmm_thread *th, bool *is_timed)
+static bool is_wanted(struct lmm_device_cost *c, const struct lmm_thread *th)
 {
 	if (!is_owner(c, th))
 		return false;
@@ -55,7 +55,12 @@ bool lmm_device_cost_begin(struct lmm_device_cost *c, const struct lmm_thread *t
 		memset(c->n, 0, sizeof(c->n));
 		c->passed = 0;
 	}
-	if (is_loading(th) || (th->step == LMM_STEP_NONE && c->passed++ < WARM_UP))
+	return !is_loading(th) && (th->step != LMM_STEP_NONE || c->passed++ >= WARM_UP);
+}
+
+bool lmm_device_cost_begin(struct lmm_device_cost *c, const struct lmm_thread *th, bool *is_timed)
+{
+	if (!is_wanted(c, th))
 		return false;
 	c->lot = lmm_hash_u64(c->lot, LMM_HASH_SEED);
 	*is_timed = c->lot >> 63;
@@ -100,6 +105,22 @@ void lmm_device_cost_end(struct lmm_device_cost *c, const struct lmm_thread *th,
 	}
 	if (c->n[0] == SAMPLES && c->n[1] == SAMPLES)
 		finish(c, now);
+}
+
+void lmm_device_cost_sample(struct lmm_device_cost *c, const struct lmm_thread *th, uint64_t ticks)
+{
+	uint32_t n;
+
+	if (!is_wanted(c, th))
+		return;
+	n = c->n[1];
+	if (n < SAMPLES) {
+		c->ticks[0][n] = 0;
+		c->ticks[1][n] = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+		c->n[0] = c->n[1] = n + 1;
+	}
+	if (c->n[1] == SAMPLES)
+		finish(c, lmm_now());
 }
 
 double lmm_device_cost_ticks(struct lmm_device_cost *c)

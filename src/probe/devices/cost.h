@@ -39,6 +39,9 @@ bool lmm_device_cost_begin(struct lmm_device_cost *c, const struct lmm_thread *t
 void lmm_device_cost_end(struct lmm_device_cost *c, const struct lmm_thread *th, bool is_timed,
 			 uint64_t t0);
 
+/* For an API in which timing is a call of its own: how long one took. */
+void lmm_device_cost_sample(struct lmm_device_cost *c, const struct lmm_thread *th, uint64_t ticks);
+
 /* Ticks per timed command, more than an untimed one; 0: not known yet. */
 double lmm_device_cost_ticks(struct lmm_device_cost *c);
 

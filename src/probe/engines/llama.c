@@ -1037,6 +1037,7 @@ static inline void *context_init(void *(*fn)(void *, struct params_blob), void *
 	if (l.th) {
 		lmm_phase_leave(l.th, LMM_SEQ_NONE, LMM_STEP_NONE);
 		lmm_cl_look_around();
+		lmm_vk_look_around();
 		if (ctx && l.th->depth == 0)
 			hint(ctx, LMM_HINT_CONTEXT_NEW, LMM_SEQ_NONE, 0);
 	}

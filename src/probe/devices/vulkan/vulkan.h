@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Vulkan from outside: what the files of this folder share. The loader calls us as a layer (layer.c). What a command buffer holds is
+ * listed as it is recorded (commands.c), with timestamps where the program has barriers of its own; a submit tells of the
+ * list (submit.c), and when the program has seen it end the timestamps are read (harvest.c). Nothing is waited for or flushed
+ * here, and no barrier added. docs/vulkan.md has the whole story.
+ */
+#ifndef LMM_PROBE_DEVICES_VULKAN_VULKAN_H
+#define LMM_PROBE_DEVICES_VULKAN_VULKAN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "probe/devices/device.h"
+#include "probe/devices/vulkan/fns.h"
+
+extern struct lmm_device_api lmm_vk_api;
+/* The loader has asked for us. */
+bool lmm_vk_is_layer(void);
+
+/* ---- devices and queues (objects.c) ------------------------------------------------------------- */
+
+#define LMM_VK_FAMILIES 16u
+#define LMM_VK_PENDING	1024u /* what was submitted to a queue and is not read yet; a power of two */
+#define LMM_VK_IN_FLIGHT                                                                           \
+	4000u /* timed commands of a queue whose times are not read yet; the analysis joins 4,096 */
+
+struct lmm_vk_list;
+struct lmm_vk_chunk;
+
+struct lmm_vk_device {
+	_Atomic(void *) key; /* of all its objects; NULL: destroyed */
+	void *handle;
+	vk_get_device_proc *get_proc;
+	struct lmm_vk_fns fn;
+	char name[256];
+	double period; /* nanoseconds per tick */
+	uint16_t number;
+	bool has_host_reset; /* the application has enabled it */
+	bool has_clock;	     /* vkGetCalibratedTimestampsEXT() works */
+	bool is_clock_ours;  /* the application has not enabled it, and does not see it */
+	unsigned n_families;
+	struct {
+		uint32_t bits, flags;
+	} family[LMM_VK_FAMILIES];
+	struct lmm_device_clock clock;
+	/* with the lock held */
+	pthread_mutex_t lock;
+	struct lmm_vk_chunk *free_chunks;
+	struct lmm_vk_list *free_lists;
+	unsigned n_pools;
+	vk_handle pools[64];
+	uint64_t last_stamp; /* newest one that was read, beyond its bits */
+};
+
+/* What a queue was given: a command buffer's list, or an instant that says that all before it has ended. */
+struct lmm_vk_pending {
+	struct lmm_vk_list *list; /* NULL: no times are to be read */
+	vk_handle signal;	  /* fence or timeline semaphore; 0: none */
+	uint64_t value;		  /* of the semaphore; 0: it is a fence */
+	uint64_t t;		  /* before the submit */
+	uint32_t id;		  /* of its first timed command */
+	uint32_t recording;
+	uint32_t serial; /* of the list, when it was submitted */
+};
+
+struct lmm_vk_queue {
+	_Atomic(void *) handle; /* NULL: its device is gone */
+	struct lmm_vk_device *device;
+	uint16_t number;
+	uint16_t family;
+	uint32_t told; /* the session in which it was described */
+	uint32_t next_id;
+	_Atomic uint32_t n_in_flight;
+	_Atomic uint32_t head, tail; /* positions; whoever submits is alone, by Vulkan's own rule */
+	atomic_flag is_harvested;    /* by one thread at a time; who finds it set goes on */
+	struct lmm_vk_pending pending[LMM_VK_PENDING];
+};
+
+struct lmm_vk_device *lmm_vk_device_by_key(void *key);
+/* By any dispatchable handle of it: all begin with the loader's word for the device. */
+static inline struct lmm_vk_device *lmm_vk_device_of(void *handle)
+{
+	return lmm_vk_device_by_key(*(void **)handle);
+}
+/* NULL: there are too many. */
+struct lmm_vk_device *lmm_vk_device_add(void *handle);
+/* The driver is about to take it down; all its work has ended. */
+void lmm_vk_device_remove(struct lmm_vk_device *d);
+struct lmm_vk_queue *lmm_vk_queue_find(void *handle);
+void lmm_vk_queue_note(struct lmm_vk_device *d, void *handle, uint32_t family);
+/* All that were made; *n gets how many. Entries are never freed. */
+struct lmm_vk_queue *const *lmm_vk_queues(unsigned *n);
+void lmm_vk_recording_begin(void);
+/* Queues of that family run vkCmdResetQueryPool() and have timestamps. */
+bool lmm_vk_family_resets(const struct lmm_vk_device *d, uint32_t family);
+
+/* ---- kernels (pipelines.c) ---------------------------------------------------------------------- */
+
+/* Numbers of commands in lists: below LMM_DEVICE_KERNEL_FIRST kinds, else an index that the recording is told of by
+ * lmm_vk_kernel_tell(), which returns the number for events. */
+uint32_t lmm_vk_kernel_of(vk_handle pipeline);
+uint32_t lmm_vk_kernel_tell(uint32_t kernel);
+/* One that stands for several that ran together. */
+struct lmm_vk_command;
+uint32_t lmm_vk_kernel_of_group(const struct lmm_vk_command *commands, uint32_t n);
+void lmm_vk_pipelines_after_fork(void);
+
+/* What the code calls itself: the function of that name has another one, or the source file. Returns 0 and fills name. */
+int lmm_vk_spirv_name(const uint32_t *code, size_t bytes, const char *entry, char *name,
+		      size_t name_bytes);
+/* The same by the variable that holds the code in the object that `ra` lies in, with what follows `_data` cut off (embedded.c). */
+int lmm_vk_embedded_name(const uint32_t *code, size_t bytes, const void *ra, char *name,
+			 size_t name_bytes);
+
+/* ---- lists and timestamps (lists.c) ------------------------------------------------------------- */
+
+#define LMM_VK_CHUNK  128u /* stamps */
+#define LMM_VK_CHUNKS 64u  /* of a list */
+
+struct lmm_vk_command {
+	uint32_t kernel;
+	uint32_t graph, node;
+	uint32_t amount; /* saturated */
+	uint32_t
+		stamp; /* number of the one behind it; 0: not timed. Its start is the stamp before that */
+};
+
+struct lmm_vk_chunk {
+	vk_handle pool;
+	uint32_t first;
+	struct lmm_vk_chunk *next;
+};
+
+/* What a command buffer holds. Of the buffer while it is recorded, afterwards of those that it was submitted to as well. */
+struct lmm_vk_list {
+	_Atomic uint32_t refs;
+	struct lmm_vk_device *device;
+	uint32_t n, cap;
+	struct lmm_vk_command *commands;
+	uint32_t group; /* commands from here on have no stamp yet */
+	uint32_t n_stamps, n_timed;
+	unsigned n_chunks;
+	struct lmm_vk_chunk *chunks[LMM_VK_CHUNKS];
+	bool is_decided; /* whether it is timed */
+	bool is_timed;
+	bool is_split;	  /* commands between two barriers are told apart */
+	bool is_one_time; /* submitted once */
+	/* times it was submitted: a result belongs to the last of them */
+	_Atomic uint32_t serial;
+	struct lmm_vk_list *next; /* of the free ones */
+};
+
+/* NULL: out of memory. */
+struct lmm_vk_list *lmm_vk_list_new(struct lmm_vk_device *d);
+void lmm_vk_list_unref(struct lmm_vk_list *l);
+static inline void lmm_vk_list_ref(struct lmm_vk_list *l)
+{
+	atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+}
+/* Room for one more command; false: out of memory. */
+bool lmm_vk_list_grow(struct lmm_vk_list *l);
+/* Room for two more stamps: a reset range is recorded into the buffer or reset here. False: there are none. */
+bool lmm_vk_list_grow_stamps(struct lmm_vk_list *l, void *buffer);
+/* Writes a stamp, for which there is room, behind what the buffer holds. */
+void lmm_vk_list_stamp(struct lmm_vk_list *l, void *buffer);
+/* The first n stamps of a piece; false: they are not there. */
+bool lmm_vk_chunk_read(const struct lmm_vk_device *d, const struct lmm_vk_chunk *c, uint32_t n,
+		       uint64_t *to);
+
+/* ---- command buffers (buffers.c) ---------------------------------------------------------------- */
+
+struct lmm_vk_buffer {
+	_Atomic(void *) handle; /* the key stays where it is when the buffer is gone */
+	bool is_alive;
+	bool is_secondary;
+	bool is_unseen; /* recorded while nobody looked, or not listed to the end */
+	bool is_simultaneous;
+	uint16_t family;
+	vk_handle pool;
+	struct lmm_vk_buffer *next_of_pool;
+	struct lmm_vk_device *device;
+	uint32_t kernel;	    /* of the bound pipeline */
+	struct lmm_vk_list *list;   /* NULL: nothing is listed */
+	struct lmm_vk_queue *queue; /* that it was last submitted to with times to be read */
+	uint32_t upto;		    /* position behind it there */
+};
+
+/* NULL: not known. */
+struct lmm_vk_buffer *lmm_vk_buffer_find(void *handle);
+void lmm_vk_buffers_after_fork(void);
+/* Those of a device are gone. */
+void lmm_vk_buffers_forget(struct lmm_vk_device *d);
+/* What was submitted of it has ended: Vulkan allows it to be recorded anew only then. */
+void lmm_vk_buffer_has_ended(struct lmm_vk_buffer *b);
+
+/* Gives the commands that have no stamp yet one that ends them all (commands.c). */
+void lmm_vk_group_close(struct lmm_vk_buffer *b);
+
+/* ---- harvest.c ---------------------------------------------------------------------------------- */
+
+/* All up to position `upto` (not included) has ended: reads the times. */
+void lmm_vk_harvest(struct lmm_vk_queue *q, uint32_t upto);
+/* What the driver says has ended; asks, never waits. */
+void lmm_vk_harvest_ended(struct lmm_vk_queue *q);
+/* Nothing of the device will ever end. */
+void lmm_vk_device_is_lost(struct lmm_vk_device *d);
+
+#endif
