@@ -45,8 +45,9 @@ struct lmm_vk_buffer *lmm_vk_buffer_find(void *handle)
 
 void lmm_vk_buffer_has_ended(struct lmm_vk_buffer *b)
 {
+	/* what will be written again must be read before that */
 	if (b->queue)
-		lmm_vk_harvest(b->queue, b->upto);
+		lmm_vk_has_ended(b->queue, b->upto, !b->list || !b->list->is_one_time);
 	b->queue = NULL;
 }
 

@@ -104,10 +104,11 @@ void lmm_vk_group_close(struct lmm_vk_buffer *b)
 
 /* ---- commands ----------------------------------------------------------------------------------- */
 
-/* There is no room for times, or for the command: what is known by then stays. */
+/* There is no room for more times: what is known by then stays. */
 static LMM_COLD void stop_timing(struct lmm_vk_buffer *b)
 {
-	lmm_vk_group_close(b);
+	if (b->list->n_stamps)
+		lmm_vk_group_close(b);
 	b->list->is_timed = false;
 	lmm_session_reason(LMM_LEVEL_PHASES,
 			   "a Vulkan device has no room for more timestamps: some commands are "
@@ -130,11 +131,7 @@ static LMM_INLINE bool make_room(struct lmm_vk_buffer *b, void *buffer)
 		lmm_vk_group_close(b);
 	if (lmm_unlikely(l->n_stamps + 2 > l->n_chunks * LMM_VK_CHUNK) &&
 	    !lmm_vk_list_grow_stamps(l, buffer)) {
-		if (l->n_stamps) {
-			stop_timing(b);
-		} else {
-			l->is_timed = false;
-		}
+		stop_timing(b);
 		return true;
 	}
 	if (lmm_unlikely(l->n_stamps == 0))

@@ -87,7 +87,7 @@
 	X(int32_t, vkGetQueryPoolResults,                                                          \
 	  (void *device, vk_handle pool, uint32_t first, uint32_t n, size_t bytes, void *to,       \
 	   uint64_t stride, uint32_t flags))                                                       \
-	X(int32_t, vkGetCalibratedTimestampsEXT,                                                   \
+	X(int32_t, vkGetCalibratedTimestamps,                                                      \
 	  (void *device, uint32_t n, const struct vk_calibrated_timestamp_info *infos,             \
 	   uint64_t *stamps, uint64_t *deviation))
 
@@ -102,7 +102,7 @@
 	  (void *physical, uint32_t *n, struct vk_queue_family_properties *to))                    \
 	X(int32_t, vkEnumerateDeviceExtensionProperties,                                           \
 	  (void *physical, const char *layer, uint32_t *n, struct vk_extension_properties *to))    \
-	X(int32_t, vkGetPhysicalDeviceCalibrateableTimeDomainsEXT,                                 \
+	X(int32_t, vkGetPhysicalDeviceCalibrateableTimeDomains,                                    \
 	  (void *physical, uint32_t *n, int32_t *to))
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): types and lists of parameters stand there */

@@ -68,7 +68,7 @@ static void clock_compare(struct lmm_thread *th, struct lmm_vk_queue *q)
 	for (int i = 0; i < CLOCK_TRIES; i++) {
 		uint64_t t1;
 
-		if (d->fn.vkGetCalibratedTimestampsEXT(d->handle, 1, &info, &raw, &deviation) !=
+		if (d->fn.vkGetCalibratedTimestamps(d->handle, 1, &info, &raw, &deviation) !=
 		    VK_OK) {
 			d->has_clock = false;
 			return;
@@ -231,9 +231,51 @@ static void harvest_measured(struct lmm_vk_queue *q, uint32_t upto, bool ask, bo
 	errno = saved;
 }
 
-void lmm_vk_harvest(struct lmm_vk_queue *q, uint32_t upto)
+/* Nothing that the queues of the device were given is under way, as far as it matters: what was handed over while nothing waits
+ * to be read is not looked at. */
+static bool is_idle(const struct lmm_vk_device *d)
 {
-	harvest_measured(q, upto, false, false);
+	struct lmm_vk_queue *const *all;
+	unsigned n;
+
+	all = lmm_vk_queues(&n);
+	for (unsigned i = 0; i < n; i++) {
+		const struct lmm_vk_queue *q = all[i];
+		uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+
+		if (q->device == d && (int32_t)(head - atomic_load(&q->seen)) > 0 &&
+		    head != atomic_load(&q->tail))
+			return false;
+	}
+	return true;
+}
+
+static bool is_much(const struct lmm_vk_queue *q)
+{
+	return atomic_load_explicit(&q->head, memory_order_relaxed) -
+			       atomic_load_explicit(&q->tail, memory_order_relaxed) >=
+		       LMM_VK_PENDING / 2 ||
+	       atomic_load_explicit(&q->n_in_flight, memory_order_relaxed) >= LMM_VK_IN_FLIGHT / 2;
+}
+
+void lmm_vk_has_ended(struct lmm_vk_queue *q, uint32_t upto, bool now)
+{
+	struct lmm_vk_queue *const *all;
+	unsigned n;
+
+	if ((int32_t)(upto - atomic_load(&q->seen)) > 0)
+		atomic_store(&q->seen, upto);
+	if (now || is_much(q)) {
+		harvest_measured(q, upto, false, false);
+		return;
+	}
+	if (!is_idle(q->device))
+		return;
+	all = lmm_vk_queues(&n);
+	for (unsigned i = 0; i < n; i++) {
+		if (all[i]->device == q->device && atomic_load(&all[i]->handle))
+			harvest_measured(all[i], atomic_load(&all[i]->seen), false, false);
+	}
 }
 
 void lmm_vk_harvest_ended(struct lmm_vk_queue *q)
@@ -248,8 +290,10 @@ static LMM_COLD void device_each(const struct lmm_vk_device *d, bool is_lost)
 
 	all = lmm_vk_queues(&n);
 	for (unsigned i = 0; i < n; i++) {
-		if (all[i]->device == d && atomic_load(&all[i]->handle))
-			harvest_measured(all[i], atomic_load(&all[i]->head), false, is_lost);
+		if (all[i]->device != d || !atomic_load(&all[i]->handle))
+			continue;
+		atomic_store(&all[i]->seen, atomic_load(&all[i]->head));
+		harvest_measured(all[i], atomic_load(&all[i]->head), false, is_lost);
 	}
 }
 
@@ -299,7 +343,7 @@ static void signal_has_ended(const struct lmm_vk_device *d, vk_handle signal, ui
 			continue;
 		upto = signal_find(q, signal, value, &found);
 		if (found)
-			lmm_vk_harvest(q, upto);
+			lmm_vk_has_ended(q, upto, false);
 	}
 }
 
@@ -319,7 +363,7 @@ int32_t lmm__vkQueueWaitIdle(void *queue)
 
 	/* nobody else may have submitted to it meanwhile */
 	if (q)
-		lmm_vk_harvest(q, atomic_load_explicit(&q->head, memory_order_acquire));
+		lmm_vk_has_ended(q, atomic_load_explicit(&q->head, memory_order_acquire), false);
 	return rc;
 }
 

@@ -9,9 +9,11 @@
 
 #define INSTANCES_MAX	  16
 #define INTERFACE_VERSION 2u
-#define CALIBRATED	  "VK_EXT_calibrated_timestamps"
+#define CALIBRATED_EXT	  "VK_EXT_calibrated_timestamps"
+#define CALIBRATED_KHR	  "VK_KHR_calibrated_timestamps"
 
 typedef int32_t create_instance_fn(const struct vk_base *, const void *, void **);
+typedef vk_void_fn find_fn(void *, const char *);
 typedef void destroy_fn(void *, const void *);
 
 struct instance {
@@ -40,6 +42,21 @@ static struct instance *instance_of(void *handle)
 	return NULL;
 }
 
+/* As the specification has it, or as the extension that was there before it. */
+static vk_void_fn named_fn(find_fn *get_proc, void *handle, const char *name)
+{
+	static const char *const suffixes[] = { "", "KHR", "EXT" };
+	vk_void_fn fn = NULL;
+
+	for (size_t i = 0; !fn && i < LMM_ARRAY_SIZE(suffixes); i++) {
+		char whole[96];
+
+		(void)snprintf(whole, sizeof(whole), "%s%s", name, suffixes[i]);
+		fn = get_proc(handle, whole);
+	}
+	return fn;
+}
+
 static void instance_fill(struct instance *x, void *handle, vk_get_instance_proc *get_proc)
 {
 	static const struct {
@@ -54,7 +71,7 @@ static void instance_fill(struct instance *x, void *handle, vk_get_instance_proc
 	x->handle = handle;
 	x->get_proc = get_proc;
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(used); i++) {
-		vk_void_fn fn = get_proc(handle, used[i].name);
+		vk_void_fn fn = named_fn(get_proc, handle, used[i].name);
 
 		memcpy((char *)&x->fn + used[i].offset, (void *)&fn, sizeof(fn));
 	}
@@ -166,8 +183,8 @@ static bool has_device_domain(const struct instance *x, void *physical)
 	int32_t domains[16];
 	uint32_t n = LMM_ARRAY_SIZE(domains);
 
-	if (!x->fn.vkGetPhysicalDeviceCalibrateableTimeDomainsEXT ||
-	    x->fn.vkGetPhysicalDeviceCalibrateableTimeDomainsEXT(physical, &n, domains) < 0)
+	if (!x->fn.vkGetPhysicalDeviceCalibrateableTimeDomains ||
+	    x->fn.vkGetPhysicalDeviceCalibrateableTimeDomains(physical, &n, domains) < 0)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		if (domains[i] == VK_DOMAIN_DEVICE)
@@ -182,28 +199,36 @@ static bool has_device_domain(const struct instance *x, void *physical)
  */
 static int32_t create_with_clock(const struct instance *x, void *physical,
 				 const struct vk_device_create_info *info, const void *allocator,
-				 void **device, bool *is_ours)
+				 void **device, struct vk_layer_info *chain, bool *is_ours)
 {
+	const char *extension =
+		driver_has(x, physical, CALIBRATED_EXT) ? CALIBRATED_EXT : CALIBRATED_KHR;
 	struct vk_device_create_info more = *info;
+	void *link = chain->link;
 	const char **names;
 	int32_t rc;
 
 	*is_ours = false;
-	if (has_name(info->extensions, info->n_extensions, CALIBRATED) ||
-	    !driver_has(x, physical, CALIBRATED) || !has_device_domain(x, physical))
+	if (has_name(info->extensions, info->n_extensions, CALIBRATED_EXT) ||
+	    has_name(info->extensions, info->n_extensions, CALIBRATED_KHR) ||
+	    !driver_has(x, physical, extension) || !has_device_domain(x, physical))
 		return x->fn.vkCreateDevice(physical, info, allocator, device);
 	names = calloc(info->n_extensions + 1u, sizeof(*names));
 	if (!names)
 		return x->fn.vkCreateDevice(physical, info, allocator, device);
 	if (info->n_extensions)
 		memcpy(names, info->extensions, info->n_extensions * sizeof(*names));
-	names[info->n_extensions] = CALIBRATED;
+	names[info->n_extensions] = extension;
 	more.n_extensions++;
 	more.extensions = names;
 	rc = x->fn.vkCreateDevice(physical, &more, allocator, device);
 	free(names);
 	*is_ours = rc == VK_OK;
-	return rc;
+	if (rc == VK_OK)
+		return rc;
+	/* what it thinks of the application's own wish, it may say itself; the layers below have moved the link on */
+	chain->link = link;
+	return x->fn.vkCreateDevice(physical, info, allocator, device);
 }
 
 static bool resets_from_host(const void *chain)
@@ -219,17 +244,6 @@ static bool resets_from_host(const void *chain)
 	return false;
 }
 
-/* As the specification has it, or the extension that was there before it. */
-static vk_void_fn device_fn(const struct lmm_vk_device *d, const char *name)
-{
-	vk_void_fn fn = d->get_proc(d->handle, name);
-	char khr[64];
-
-	if (fn || snprintf(khr, sizeof(khr), "%sKHR", name) >= (int)sizeof(khr))
-		return fn;
-	return d->get_proc(d->handle, khr);
-}
-
 static void device_fill(struct lmm_vk_device *d)
 {
 	static const struct {
@@ -242,14 +256,9 @@ static void device_fill(struct lmm_vk_device *d)
 	};
 
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(used); i++) {
-		vk_void_fn fn = device_fn(d, used[i].name);
+		vk_void_fn fn = named_fn(d->get_proc, d->handle, used[i].name);
 
 		memcpy((char *)&d->fn + used[i].offset, (void *)&fn, sizeof(fn));
-	}
-	if (!d->fn.vkResetQueryPool) {
-		vk_void_fn fn = d->get_proc(d->handle, "vkResetQueryPoolEXT");
-
-		memcpy((void *)&d->fn.vkResetQueryPool, (void *)&fn, sizeof(fn));
 	}
 }
 
@@ -281,7 +290,7 @@ static void device_made(struct lmm_vk_device *d, const struct instance *x, void 
 	device_describe(d, x, physical);
 	d->has_host_reset = resets_from_host(info->next) && d->fn.vkResetQueryPool;
 	d->is_clock_ours = is_clock_ours;
-	d->has_clock = d->fn.vkGetCalibratedTimestampsEXT != NULL && has_device_domain(x, physical);
+	d->has_clock = d->fn.vkGetCalibratedTimestamps != NULL && has_device_domain(x, physical);
 	lmm_device_api_add(&lmm_vk_api);
 	lmm_probe_start();
 	if (lmm_session_is_joined()) {
@@ -305,7 +314,7 @@ static int32_t create_device(void *physical, const struct vk_device_create_info 
 		return VK_INITIALIZATION_FAILED;
 	get_proc = link->get_device_proc;
 	chain->link = link->next;
-	rc = create_with_clock(x, physical, info, allocator, device, &is_clock_ours);
+	rc = create_with_clock(x, physical, info, allocator, device, chain, &is_clock_ours);
 	if (rc != VK_OK)
 		return rc;
 	d = lmm_vk_device_add(*device);
@@ -376,7 +385,7 @@ static vk_void_fn get_device_proc(void *device, const char *name)
 
 	if (!d || !name)
 		return NULL;
-	if (d->is_clock_ours && strcmp(name, "vkGetCalibratedTimestampsEXT") == 0)
+	if (d->is_clock_ours && strncmp(name, "vkGetCalibratedTimestamps", 25) == 0)
 		return NULL;
 	next = d->get_proc(device, name);
 	hook = next ? device_hook(name) : NULL;

@@ -23,8 +23,12 @@ static LMM_COLD void pool_add(struct lmm_vk_device *d)
 	};
 	vk_handle pool;
 
-	if (d->n_pools == POOLS_MAX || d->fn.vkCreateQueryPool(d->handle, &info, NULL, &pool))
+	if (d->is_full)
 		return;
+	if (d->n_pools == POOLS_MAX || d->fn.vkCreateQueryPool(d->handle, &info, NULL, &pool)) {
+		d->is_full = true;
+		return;
+	}
 	d->pools[d->n_pools++] = pool;
 	for (unsigned i = 0; i < POOL_CHUNKS; i++) {
 		struct lmm_vk_chunk *c = calloc(1, sizeof(*c));

@@ -61,6 +61,7 @@ struct lmm_vk_device *lmm_vk_device_add(void *handle)
 	if (d) {
 		d->number = lmm_device_number_next();
 		d->last_stamp = 0;
+		d->is_full = false;
 		memset(&d->clock, 0, sizeof(d->clock));
 		atomic_store_explicit(&d->key, *(void **)handle, memory_order_release);
 	}
@@ -77,7 +78,7 @@ void lmm_vk_device_remove(struct lmm_vk_device *d)
 
 		if (q->device != d || !atomic_load(&q->handle))
 			continue;
-		lmm_vk_harvest(q, atomic_load(&q->head));
+		lmm_vk_has_ended(q, atomic_load(&q->head), true);
 		atomic_store(&q->handle, NULL);
 	}
 	lmm_vk_buffers_forget(d);
@@ -220,6 +221,7 @@ void lmm_vk_after_fork(void)
 	for (unsigned i = 0; i < n; i++) {
 		atomic_store(&queues[i]->handle, NULL);
 		atomic_store(&queues[i]->tail, atomic_load(&queues[i]->head));
+		atomic_store(&queues[i]->seen, atomic_load(&queues[i]->head));
 		atomic_store(&queues[i]->n_in_flight, 0);
 		queues[i]->told = 0;
 	}

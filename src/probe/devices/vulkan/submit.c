@@ -140,13 +140,13 @@ static void buffer_behind(const struct submit *s, void *handle)
 	list_put(s, b->list, is_timed, id);
 }
 
-/* What says later that all before it has ended; of no use if nothing waits for that. */
+/* What says later that all before it has ended, or 0: that something is under way. Of no use if nothing waits for that. */
 static void signal_behind(const struct submit *s, vk_handle signal, uint64_t value)
 {
 	const struct lmm_vk_pending p = { .signal = signal, .value = value };
 
-	if (signal && atomic_load_explicit(&s->q->head, memory_order_relaxed) !=
-			      atomic_load_explicit(&s->q->tail, memory_order_relaxed))
+	if (atomic_load_explicit(&s->q->head, memory_order_relaxed) !=
+	    atomic_load_explicit(&s->q->tail, memory_order_relaxed))
 		pending_put(s->q, &p);
 }
 

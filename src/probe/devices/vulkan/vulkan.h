@@ -50,6 +50,7 @@ struct lmm_vk_device {
 	pthread_mutex_t lock;
 	struct lmm_vk_chunk *free_chunks;
 	struct lmm_vk_list *free_lists;
+	bool is_full; /* the driver makes no more of them */
 	unsigned n_pools;
 	vk_handle pools[64];
 	uint64_t last_stamp; /* newest one that was read, beyond its bits */
@@ -75,6 +76,7 @@ struct lmm_vk_queue {
 	uint32_t next_id;
 	_Atomic uint32_t n_in_flight;
 	_Atomic uint32_t head, tail; /* positions; whoever submits is alone, by Vulkan's own rule */
+	_Atomic uint32_t seen;	     /* all before this one is known to have ended */
 	atomic_flag is_harvested;    /* by one thread at a time; who finds it set goes on */
 	struct lmm_vk_pending pending[LMM_VK_PENDING];
 };
@@ -201,8 +203,9 @@ void lmm_vk_group_close(struct lmm_vk_buffer *b);
 
 /* ---- harvest.c ---------------------------------------------------------------------------------- */
 
-/* All up to position `upto` (not included) has ended: reads the times. */
-void lmm_vk_harvest(struct lmm_vk_queue *q, uint32_t upto);
+/* All up to position `upto` (not included) has ended. Its times are read once the device has nothing else to do, as some drivers
+ * answer only then; at once if there is much to read, or `now`. */
+void lmm_vk_has_ended(struct lmm_vk_queue *q, uint32_t upto, bool now);
 /* What the driver says has ended; asks, never waits. */
 void lmm_vk_harvest_ended(struct lmm_vk_queue *q);
 /* Nothing of the device will ever end. */
