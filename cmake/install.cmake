@@ -8,6 +8,8 @@ if(TARGET lmm_opencl)
 	install(TARGETS lmm_opencl LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter)
 	install(TARGETS lmm_opencl_shim LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter/shim)
 endif()
+# what tells Vulkan's loader of the layer in liblmmeter.so: it names it by the path from here
+install(FILES src/probe/devices/vulkan/VkLayer_lmmeter.json DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter/vulkan)
 
 # the reader, for find_package(lmmeter) and pkg-config lmmeter-trace
 install(DIRECTORY include/lmmeter DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")

@@ -55,7 +55,7 @@ has_library() { # name, as after -l
 
 # Prints the Debian packages that are missing for a purpose. Asks for tools and headers, not for packages, so that other
 # distributions that have them pass.
-missing_packages() { # build|engine|unit|opencl|pocl|long …
+missing_packages() { # build|engine|unit|opencl|pocl|vulkan|long …
 	local purpose
 
 	for purpose in "$@"; do
@@ -91,6 +91,15 @@ missing_packages() { # build|engine|unit|opencl|pocl|long …
 		pocl)
 			# an OpenCL device for any machine (POCL_DEVICES=basic); it comes with LLVM: 400 MB installed
 			[ -e /etc/OpenCL/vendors/pocl.icd ] || echo pocl-opencl-icd
+			;;
+		vulkan)
+			# a Vulkan device for any machine (llvmpipe), the loader and headers that tests are made with, and the
+			# layer that knows what a program may do
+			has_header vulkan/vulkan.h || echo libvulkan-dev
+			has_library vulkan || echo libvulkan-dev
+			[ -n "$(find /usr/share/vulkan/icd.d /etc/vulkan/icd.d -name 'lvp_icd*' 2>/dev/null)" ] ||
+				echo mesa-vulkan-drivers
+			[ -e /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json ] || echo vulkan-validationlayers
 			;;
 		long)
 			command -v chromium >/dev/null || echo chromium

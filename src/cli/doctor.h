@@ -43,6 +43,8 @@ struct lmm_doctor_machine {
 	int libs_error;
 	char opencl[4096];	    /* OpenCL's loader; "": there is none */
 	uint8_t opencl_has_layers;  /* it lets lmmeter in as a layer */
+	char vulkan[4096];	    /* Vulkan's loader; "": there is none */
+	uint8_t vulkan_finds_layer; /* it will load lmmeter's layer in `lmmeter run` */
 	char sensors_readable[400]; /* "cpu frequency (8), …"; "": none */
 	struct lmm_doctor_absent sensor_absent[LMM_DOCTOR_ABSENT];
 	unsigned n_sensors_absent;

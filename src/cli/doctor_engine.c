@@ -261,9 +261,9 @@ static void see_threads(struct lmm_doctor *d, int operators)
 
 static void note_devices(struct lmm_doctor *d)
 {
-	static const char *const devices[] = { "libggml-cuda",	 "libggml-hip",	  "libggml-vulkan",
-					       "libggml-opencl", "libggml-metal", "libggml-sycl",
-					       "libggml-cann",	 "libggml-musa",  "libggml-rpc" };
+	static const char *const devices[] = { "libggml-cuda", "libggml-hip",  "libggml-metal",
+					       "libggml-sycl", "libggml-cann", "libggml-musa",
+					       "libggml-rpc" };
 	const struct lmm_doctor_command *c = &d->command;
 
 	for (unsigned i = 0; i < c->n_objects; i++) {

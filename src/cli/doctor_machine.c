@@ -163,37 +163,75 @@ static void find_c_library(struct lmm_doctor_machine *m)
 	(void)snprintf(m->c_library, sizeof(m->c_library), "not glibc");
 }
 
-/* OpenCL's loader, and whether it takes layers: those that do carry the variable's name. */
-static void find_opencl(struct lmm_doctor *d)
+/* The file of a library as a program would load it; "": there is none. */
+static void library_find(const char *name, char *path, size_t bytes)
 {
-	struct lmm_doctor_machine *m = &d->machine;
-	static const char variable[] = "OPENCL_LAYERS";
 	struct link_map *map = NULL;
-	struct stat st;
-	void *lib = dlopen("libOpenCL.so.1", RTLD_LAZY | RTLD_LOCAL), *text;
-	int fd;
+	void *lib = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
 
 	if (!lib)
 		return;
 	if (dlinfo(lib, RTLD_DI_LINKMAP, &map) == 0 && map)
-		(void)snprintf(m->opencl, sizeof(m->opencl), "%s", map->l_name);
+		(void)snprintf(path, bytes, "%s", map->l_name);
 	dlclose(lib);
-	fd = open(m->opencl, O_RDONLY | O_CLOEXEC);
+}
+
+/* A library that reads a variable of the environment carries its name. */
+static uint8_t knows_variable(const char *path, const char *variable)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint8_t knows = 0;
+
 	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
-		text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		void *text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+
 		if (text != MAP_FAILED) {
-			m->opencl_has_layers = memmem(text, (size_t)st.st_size, variable,
-						      sizeof(variable)) != NULL;
+			knows = memmem(text, (size_t)st.st_size, variable, strlen(variable) + 1) !=
+				NULL;
 			munmap(text, (size_t)st.st_size);
 		}
 	}
 	if (fd >= 0)
 		close(fd);
+	return knows;
+}
+
+static void find_opencl(struct lmm_doctor *d)
+{
+	struct lmm_doctor_machine *m = &d->machine;
+
+	library_find("libOpenCL.so.1", m->opencl, sizeof(m->opencl));
+	if (!m->opencl[0])
+		return;
+	m->opencl_has_layers = knows_variable(m->opencl, "OPENCL_LAYERS");
 	if (!m->opencl_has_layers) {
 		lmm_doctor_note(d,
 				"OpenCL's loader here (%s) takes no layers: kernels are seen with "
 				"lmmeter run --door preload -- COMMAND",
 				lmm_base_name(m->opencl));
+	}
+}
+
+/* Needs to know where the libraries are. */
+static void find_vulkan(struct lmm_doctor *d)
+{
+	struct lmm_doctor_machine *m = &d->machine;
+
+	library_find("libvulkan.so.1", m->vulkan, sizeof(m->vulkan));
+	if (!m->vulkan[0])
+		return;
+	m->vulkan_finds_layer = m->libs.vulkan[0] && knows_variable(m->vulkan, "VK_ADD_LAYER_PATH");
+	if (!m->libs.vulkan[0]) {
+		lmm_doctor_note(d, "lmmeter's Vulkan layer was not found beside liblmmeter.so: "
+				   "kernels that run on Vulkan are not seen");
+	} else if (!m->vulkan_finds_layer) {
+		lmm_doctor_note(
+			d,
+			"Vulkan's loader here (%s) does not know VK_ADD_LAYER_PATH: kernels "
+			"are seen with VK_LAYER_PATH=DIR lmmeter run, with DIR the folder "
+			"of the program's own layers, or any",
+			lmm_base_name(m->vulkan));
 	}
 }
 
@@ -210,6 +248,7 @@ void lmm_doctor_machine(struct lmm_doctor *d)
 	find_opencl(d);
 	lmm_doctor_sensors(m);
 	m->libs_error = lmm_libs_find(&m->libs);
+	find_vulkan(d);
 	if (m->libs_error) {
 		lmm_doctor_gap(
 			d,

@@ -142,6 +142,10 @@ static void print_machine(const struct page *p, const struct lmm_doctor_machine 
 	    !m->opencl[0]	   ? ""
 	    : m->opencl_has_layers ? ", takes layers"
 				   : ", takes no layers");
+	row(p, "Vulkan", "%s%s", m->vulkan[0] ? m->vulkan : "no loader was found",
+	    !m->vulkan[0]	    ? ""
+	    : m->vulkan_finds_layer ? ", finds lmmeter's layer"
+				    : ", does not find lmmeter's layer");
 	print_sensors(p, m);
 	row(p, "liblmmeter.so", "%s", m->libs_error ? "not found" : m->libs.probe);
 }
@@ -305,11 +309,16 @@ static void json_machine(struct lmm_json *j, const struct lmm_doctor_machine *m)
 	string_or_null(j, "loader", m->opencl);
 	lmm_json_bool(j, "has_layers", m->opencl_has_layers);
 	lmm_json_object_end(j);
+	lmm_json_object_begin(j, "vulkan");
+	string_or_null(j, "loader", m->vulkan);
+	lmm_json_bool(j, "finds_layer", m->vulkan_finds_layer);
+	lmm_json_object_end(j);
 	json_sensors(j, m);
 	lmm_json_row_begin(j, "library");
 	string_or_null(j, "preload", m->libs.probe);
 	string_or_null(j, "audit", m->libs.audit);
 	string_or_null(j, "opencl", m->libs.opencl);
+	string_or_null(j, "vulkan", m->libs.vulkan);
 	string_or_null(j, "threads", m->libs.threads);
 	lmm_json_object_end(j);
 	lmm_json_object_end(j);

@@ -16,10 +16,12 @@
  *	long		many dispatches in one buffer
  *	unwaited	submits all, then waits once for the device
  *	two		vkQueueSubmit2() and vkCmdPipelineBarrier2()
+ *	copies		fills, updates and copies beside the dispatches
+ *	named		names its pipelines by debug-utils
+ *	wrong		does what is not allowed: a filling that ends nowhere
  *	killed		kills itself with work under way
  *	lost		goes on behind an error of the device, and says which
  */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,8 +33,8 @@
 
 #include "shaders.h"
 
-#define WORDS	  16384u
-#define GROUPS	  (WORDS / 64)
+#define WORDS	   16384u
+#define GROUPS	   (WORDS / 64)
 #define PER_BUFFER 10u
 
 #define MUST(call)                                                                                 \
@@ -78,8 +80,11 @@ static VkInstance make_instance(void)
 {
 	VkApplicationInfo app = { .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
 				  .apiVersion = VK_API_VERSION_1_3 };
+	const char *utils = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
 	VkInstanceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-				      .pApplicationInfo = &app };
+				      .pApplicationInfo = &app,
+				      .enabledExtensionCount = is("named"),
+				      .ppEnabledExtensionNames = &utils };
 	VkInstance x;
 
 	MUST(vkCreateInstance(&info, NULL, &x));
@@ -120,6 +125,7 @@ static void make_memory(struct play *p)
 	VkBufferCreateInfo info = { .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
 				    .size = WORDS * 4,
 				    .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+					     VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
 					     VK_BUFFER_USAGE_TRANSFER_DST_BIT };
 	VkMemoryAllocateInfo allocate = { .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO };
 	VkMemoryRequirements need;
@@ -138,7 +144,8 @@ static void make_memory(struct play *p)
 
 static void make_set(struct play *p)
 {
-	VkDescriptorSetLayoutBinding binding = { .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+	VkDescriptorSetLayoutBinding binding = { .descriptorType =
+							 VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
 						 .descriptorCount = 1,
 						 .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT };
 	VkDescriptorSetLayoutCreateInfo set = {
@@ -146,7 +153,8 @@ static void make_set(struct play *p)
 		.bindingCount = 1,
 		.pBindings = &binding
 	};
-	VkPipelineLayoutCreateInfo layout = { .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+	VkPipelineLayoutCreateInfo layout = { .sType =
+						      VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
 					      .setLayoutCount = 1 };
 	VkDescriptorPoolSize size = { VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1 };
 	VkDescriptorPoolCreateInfo pool = { .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
@@ -206,6 +214,21 @@ static VkPipeline make_pipeline(struct play *p, const uint32_t *code, size_t byt
 	return x;
 }
 
+static void name_it(const struct play *p, VkPipeline x, const char *name)
+{
+	VkDebugUtilsObjectNameInfoEXT info = {
+		.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT,
+		.objectType = VK_OBJECT_TYPE_PIPELINE,
+		.objectHandle = (uint64_t)x,
+		.pObjectName = name
+	};
+	PFN_vkSetDebugUtilsObjectNameEXT fn =
+		(PFN_vkSetDebugUtilsObjectNameEXT)vkGetInstanceProcAddr(
+			p->instance, "vkSetDebugUtilsObjectNameEXT");
+
+	MUST(fn(p->device, &info));
+}
+
 static void begin(struct play *p)
 {
 	VkCommandPoolCreateInfo pool = { .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
@@ -217,6 +240,10 @@ static void begin(struct play *p)
 	make_set(p);
 	p->add = make_pipeline(p, play_add_data, sizeof(play_add_data), 4);
 	p->mix = make_pipeline(p, play_mix_data, sizeof(play_mix_data), 0);
+	if (is("named")) {
+		name_it(p, p->add, "the adder");
+		name_it(p, p->mix, "the mixer");
+	}
 	MUST(vkCreateCommandPool(p->device, &pool, NULL, &p->pool));
 	MUST(vkCreateFence(p->device, &fence, NULL, &p->fence));
 }
@@ -240,7 +267,8 @@ static void end(struct play *p)
 
 static VkCommandBuffer make_buffer(struct play *p, VkCommandBufferLevel level)
 {
-	VkCommandBufferAllocateInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+	VkCommandBufferAllocateInfo info = { .sType =
+						     VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
 					     .commandPool = p->pool,
 					     .level = level,
 					     .commandBufferCount = 1 };
@@ -252,8 +280,8 @@ static VkCommandBuffer make_buffer(struct play *p, VkCommandBufferLevel level)
 
 static void barrier(VkCommandBuffer b)
 {
-	VkMemoryBarrier old = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_SHADER_WRITE_BIT,
-				VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
+	VkMemoryBarrier old = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_MEMORY_WRITE_BIT,
+				VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT };
 	VkMemoryBarrier2 new = { .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
 				 .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT,
 				 .srcAccessMask = VK_ACCESS_2_SHADER_WRITE_BIT,
@@ -267,8 +295,8 @@ static void barrier(VkCommandBuffer b)
 	if (is("two")) {
 		vkCmdPipelineBarrier2(b, &all);
 	} else {
-		vkCmdPipelineBarrier(b, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-				     VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &old, 0, NULL, 0,
+		vkCmdPipelineBarrier(b, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+				     VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 1, &old, 0, NULL, 0,
 				     NULL);
 	}
 }
@@ -295,6 +323,17 @@ static void record(struct play *p, VkCommandBuffer b, VkCommandBufferUsageFlags 
 		if (!is_grouped)
 			barrier(b);
 	}
+	if (is("copies")) {
+		static const uint32_t data[16] = { 1, 2, 3 };
+		const VkBufferCopy copy = { 0, WORDS * 2, 1024 };
+
+		vkCmdFillBuffer(b, p->buffer, 0, 4096, 7);
+		vkCmdUpdateBuffer(b, p->buffer, 8192, sizeof(data), data);
+		barrier(b);
+		vkCmdCopyBuffer(b, p->buffer, p->buffer, 1, &copy);
+	}
+	if (is("wrong"))
+		vkCmdFillBuffer(b, p->buffer, 0, 3, 7);
 	MUST(vkEndCommandBuffer(b));
 }
 
@@ -313,8 +352,8 @@ static VkResult submit(struct play *p, VkCommandBuffer b, unsigned n, VkFence fe
 	VkResult rc;
 
 	pthread_mutex_lock(&queue_lock);
-	rc = is("two") ? vkQueueSubmit2(p->queue, 1, &two, fence) :
-			 vkQueueSubmit(p->queue, 1, &info, fence);
+	rc = is("two") ? vkQueueSubmit2(p->queue, 1, &two, fence)
+		       : vkQueueSubmit(p->queue, 1, &info, fence);
 	pthread_mutex_unlock(&queue_lock);
 	if (rc == VK_SUCCESS)
 		p->dispatches += n;

@@ -11,7 +11,6 @@
  * cannot be made; WATCH_NO_CLOCK=1: no calibrated timestamps; WATCH_LOST=N: the device is lost at the Nth wait for a fence.
  * For one instance and one device at a time.
  */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,8 +250,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_results(VkDevice d, VkQueryPool p, uint
 static VKAPI_ATTR VkResult VKAPI_CALL on_pool(VkDevice d, const VkQueryPoolCreateInfo *info,
 					      const VkAllocationCallbacks *a, VkQueryPool *to)
 {
-	return has_no_queries ? VK_ERROR_OUT_OF_DEVICE_MEMORY :
-				next_vkCreateQueryPool(d, info, a, to);
+	return has_no_queries ? VK_ERROR_OUT_OF_DEVICE_MEMORY
+			      : next_vkCreateQueryPool(d, info, a, to);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL on_clock(VkDevice d, uint32_t n,
@@ -375,8 +374,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance(VkInstance x, const
 	return next_instance ? next_instance(x, name) : NULL;
 }
 
-VKAPI_ATTR VkResult VKAPI_CALL
-vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *x)
+VKAPI_ATTR VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *x)
 {
 	x->loaderLayerInterfaceVersion = 2;
 	x->pfnGetInstanceProcAddr = get_instance;
