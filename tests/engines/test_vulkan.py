@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""llama.cpp's Vulkan backend, unmodified, on Mesa's CPU driver: what lmmeter says of its kernels."""
+
+import collections
+import os
+import random
+import re
+import subprocess
+import sys
+
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import lmmtest as t  # noqa: E402
+import sleeper  # noqa: E402
+import truth  # noqa: E402
+
+TOKENS = 6
+COMMAND, COMMAND_UNTIMED, DEVICE_GRAPH = 0x46, 0x4B, 0x4C
+FIRST_KERNEL = 32  # numbers below are fills, copies and the like
+WATCH = os.path.join(t.FAKE, "vulkan", "layer")
+LMT_TOOL = os.path.join(t.BUILD, "tests", "format", "lmt_tool")
+_cache = {}
+
+
+def command(tokens=TOKENS):
+    """Greedy, all layers on the device."""
+    return [os.path.join(t.engine("vulkan")[0], "llama-completion-vulkan"), "-m", t.model(), "-t", "1", "-ngl", "99",
+            "-c", "512", "-n", str(tokens), "--temp", "0", "-no-cnv", "-p", t.PROMPT]
+
+
+def once(name, make):
+    if name not in _cache:
+        run = make()
+        t.check(run.status == 0, "exit", run.status, run.err[-2000:])
+        _cache[name] = run
+    return _cache[name]
+
+
+def bare():
+    return once("bare", lambda: t.plain(command()))
+
+
+def recorded():
+    """As a user would: inside the budget."""
+    return once("recorded", lambda: t.record(command(), env={"TEST_RECORDER": "1"}))
+
+
+def watched(name, options, labels):
+    """With a layer between the engine and ours that counts on its own."""
+    folder = t.scratch()
+    env = {"VK_ADD_LAYER_PATH": WATCH, "VK_INSTANCE_LAYERS": "VK_LAYER_LMMETER_TEST_watch",
+           "WATCH_LOG": os.path.join(folder, "watch")}
+    if labels:
+        env.update({"WATCH_LABELS": "1", "GGML_VK_DEBUG_MARKERS": "1"})
+    if not os.path.exists(WATCH):
+        raise t.Skip("the counting layer was not built")
+    return once(name, lambda: t.record(command(), options=options, env=env, folder=folder))
+
+
+def watch_log(run):
+    """(counts by name, labels in the order of the submits)"""
+    counts, labels = {}, []
+    with open(os.path.join(run.folder, "watch"), encoding="utf-8") as f:
+        for line in f:
+            name, _, rest = line.rstrip("\n").partition(" ")
+            if name == "label":
+                labels.append(rest)
+            else:
+                counts[name] = int(rest)
+    return counts, labels
+
+
+Dispatch = collections.namedtuple("Dispatch", "kernel n op node")
+
+
+def dispatches(run):
+    """What the recording holds of kernels, in the order of the submits; a group stands for n."""
+    dump = subprocess.run([LMT_TOOL, "dump", run.trace], stdout=subprocess.PIPE, text=True, check=True).stdout
+    graphs, names, now, nodes, found = {}, {}, None, None, []
+    for line in dump.splitlines():
+        kind, *words = line.split()
+        value = dict(w.split("=", 1) for w in words if "=" in w)
+        if kind == "graph":
+            nodes = graphs.setdefault(int(value["graph"]), [])
+        elif kind == "node":
+            nodes.append(tuple(bytes.fromhex(value[k][1:]).decode() for k in ("op", "name")))
+        elif kind == "kernel":
+            names[int(value["kernel"])] = bytes.fromhex(value["name"][1:]).decode()
+        elif kind == "event" and int(value["type"]) == DEVICE_GRAPH:
+            now = graphs.get(int(value["id"]))
+        elif kind == "event" and int(value["type"]) in (COMMAND, COMMAND_UNTIMED):
+            kernel, node = int(value["a"]) & 0xFFFFFFFF, int(value["a"]) >> 32
+            if kernel < FIRST_KERNEL:
+                continue
+            is_group = " + " in names[kernel] or re.search(r" x[0-9]+$", names[kernel])
+            op, name = now[node] if now and node < len(now) else ("", "")
+            found.append(Dispatch(names[kernel], int(value["b"]) >> 32 if is_group else 1, op, name))
+    return found
+
+
+def device_kernels(rep):
+    return [k for k in rep["kernels"] if k["device"] != "CPU"]
+
+
+def test_bare():
+    """The engine by itself says the same each time."""
+    first, again = bare(), t.plain(command())
+    t.check(again.status == 0, "exit", again.status, again.err[-2000:])
+    t.check(first.out == again.out and t.PROMPT.encode() in first.out, "two runs differ:", first.out, again.out)
+
+
+def test_output_is_the_same():
+    for run in (recorded(), watched("off", ("--budget", "off"), True), watched("default", (), False)):
+        t.check(run.out == bare().out, "standard output differs:", bare().out, run.out)
+
+
+def test_counts():
+    for run in (recorded(), watched("off", ("--budget", "off"), True)):
+        t.check_counts(run.report)
+        t.check(run.report["records"]["lost"] == 0 and run.report["records"]["invalid"] == 0, run.report["records"])
+
+
+def test_tokens():
+    run = recorded()
+    entries = truth.calls(run.folder)
+    calls = truth.generation(next(iter(entries.values())))
+    prompt = next(c.value for c in calls if c.call == "tokenize" and c.value > 0)
+    accepted = sum(1 for c in calls if c.call == "piece") - prompt
+    reqs = run.report["requests"]
+    t.check(len(reqs) == 1, "one request:", reqs)
+    t.check((reqs[0]["prompt_tokens"], reqs[0]["output_tokens"]) == (prompt, accepted), reqs[0], prompt, accepted)
+
+
+def test_every_dispatch():
+    """Dispatches in the recording are those that an independent layer counted, timed or not."""
+    for name, options, labels in (("off", ("--budget", "off"), True), ("default", (), False)):
+        run = watched(name, options, labels)
+        counts, _ = watch_log(run)
+        seen = sum(d.n for d in dispatches(run))
+        t.note(f"{name}: {seen} of {counts['submitted']} dispatches, {run.report['device']['timed']} commands timed")
+        t.check(seen == counts["submitted"] == counts["vkCmdDispatch"], name, seen, counts)
+    device = watched("off", ("--budget", "off"), True).report["device"]
+    t.check(device["untimed"] == 0 and device["in_flight"] == 0 and device["early"] == 0, device)
+
+
+def is_right(dispatch, label):
+    """The backend's label says operator and tensor, of fused ones several operators."""
+    op, _, name = label.partition(" ")
+    return dispatch.node == name and (dispatch.op in op.split("+") or op == "GLU")
+
+
+def test_nodes():
+    """Learned without labels, judged against the backend's own."""
+    run = watched("off", ("--budget", "off"), True)
+    _, labels = watch_log(run)
+    found = dispatches(run)
+    t.check(len(found) == len(labels) > 1000, len(found), len(labels))
+    wrong = [(d, label) for d, label in zip(found, labels) if not is_right(d, label)]
+    t.note(f"{len(labels) - len(wrong)} of {len(labels)} nodes are right")
+    t.check(len(wrong) <= len(labels) / 100, wrong[:10])
+
+
+def test_names():
+    """Kernels have the names of the shaders, though all of them have the entry point main."""
+    rep = recorded().report
+    names = {k["name"] for k in device_kernels(rep)}
+    t.check(not any(name.startswith("main") for name in names), names)
+    for word in ("mul_mat_vec_", "rms_norm", "rope_", "flash_attn", "swiglu"):
+        t.check(any(word in name for name in names), word, names)
+    decode = [k for k in device_kernels(rep) if k["phase"] == "decode" and k["name"] not in ("copy", "fill", "write")]
+    t.check(all(k["op"] for k in decode), "of no node:", [k for k in decode if not k["op"]])
+    t.check({"attention", "mlp", "norm", "lm_head"} <= {k["role"] for k in decode}, decode)
+    layers = [x for x in rep["layers"] if x["layer"] >= 0]
+    t.check(len(layers) == 30 and all(x["decode_ns"] > 0 and x["prefill_ns"] > 0 for x in layers), layers)
+
+
+def test_phases_are_the_devices():
+    """The engine hands a token over within milliseconds and waits elsewhere: that is not where the time belongs."""
+    rep = watched("off", ("--budget", "off"), True).report
+    decode = t.phases(rep)["decode"]
+    t.note({k: decode[k] for k in ("total_ns", "host_ns", "device_ns")})
+    t.check(decode["total_ns"] >= decode["device_ns"] - 1e6, decode)
+    t.check(decode["device_ns"] > 0.5 * decode["total_ns"], "decode is what the device did for it:", decode)
+    for request in rep["requests"]:
+        whole = sum(p["total_ns"] for p in request["phases"]) + request["unaccounted_ns"]
+        t.check(t.close(whole, request["wall_ns"], 0.001), "phases + unaccounted = wall:", whole, request)
+
+
+def test_device():
+    rep = recorded().report
+    device = rep["device"]
+    t.note(device)
+    t.check(device["in_flight"] == 0 and device["failed"] == 0 and device["unavailable"] == 0, device)
+    t.check(device["timed"] > 0 and device["clock_error_ns"] > 0, device)
+    busy_and_idle = device["busy_ns"] + sum(g["total_ns"] for g in device["idle"])
+    t.check(busy_and_idle < rep["session"]["duration_ns"], device)
+
+
+def test_attach():
+    """Asleep, then recorded in the middle of a generation: the same text, and kernels of what was seen."""
+    whole = [*command(16), "--ignore-eos"]
+    bare_text = t.plain(whole, timeout=300).out.decode()
+    with sleeper.Sleeper(whole) as s:
+        s.wait_for_page()
+        t.wait_for(lambda: t.PROMPT + " " in s.text("out"), 100, "the first token")
+        span = s.attach_to_work(random.uniform(2, 3), "--budget", "off")
+        t.check(s.finish() == 0, s.err[-2000:])
+        t.check(s.out == bare_text, "standard output differs:", bare_text, s.out)
+    rep = span.report
+    t.check(rep["records"]["invalid"] == rep["records"]["lost"] == 0, rep["records"])
+    kernels = [k for k in device_kernels(rep) if k["name"] not in ("copy", "fill", "write")]
+    t.check(kernels and not any(k["name"].startswith("main") for k in kernels), kernels)
+    t.check(sum(k["count"] for k in kernels) > 0 and any(k["op"] for k in kernels), kernels)
+
+
+if __name__ == "__main__":
+    t.main()
