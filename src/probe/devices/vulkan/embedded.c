@@ -147,7 +147,7 @@ static void table_read(const struct file *f, const ElfW(Shdr) * sections, unsign
 			.name = (const char *)f->at + names->sh_offset + s->st_name,
 		};
 	}
-	if (o->n)
+	if (o->variables && o->n)
 		qsort(o->variables, o->n, sizeof(*o->variables), by_tail);
 }
 

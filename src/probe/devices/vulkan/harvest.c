@@ -158,10 +158,11 @@ static void list_read(struct lmm_thread *th, struct lmm_vk_queue *q, const struc
 		if (is_read && at == 0)
 			clock_from_list(th, q, p, stamps[0]);
 		for (uint32_t i = 0; i < n; i++) {
+			uint64_t now = is_read ? stamps[i] : 0; /* 0: counts as out of order */
+
 			if (at + i > 0)
-				completion_put(th, q, id++, is_read ? before : 0,
-					       is_read ? stamps[i] : 0);
-			before = is_read ? stamps[i] : 0;
+				completion_put(th, q, id++, now ? before : 0, now);
+			before = now;
 		}
 	}
 }

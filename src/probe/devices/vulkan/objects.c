@@ -149,7 +149,8 @@ static struct lmm_vk_queue *queue_place(void)
 
 	for (unsigned i = 0; i < n; i++) {
 		q = queues[i];
-		if (!atomic_load(&q->handle) && atomic_load(&q->head) == atomic_load(&q->tail) &&
+		if (q && !atomic_load(&q->handle) &&
+		    atomic_load(&q->head) == atomic_load(&q->tail) &&
 		    q->told != lmm_device_session())
 			return q;
 	}
@@ -165,6 +166,18 @@ static struct lmm_vk_queue *queue_place(void)
 	return q;
 }
 
+/* With the lock held. */
+static void queue_fill(struct lmm_vk_queue *q, struct lmm_vk_device *d, void *handle,
+		       uint32_t family)
+{
+	q->device = d;
+	q->family = (uint16_t)family;
+	q->told = 0;
+	if (lmm_session_is_joined())
+		queue_describe(q);
+	atomic_store_explicit(&q->handle, handle, memory_order_release);
+}
+
 void lmm_vk_queue_note(struct lmm_vk_device *d, void *handle, uint32_t family)
 {
 	struct lmm_vk_queue *q;
@@ -173,14 +186,8 @@ void lmm_vk_queue_note(struct lmm_vk_device *d, void *handle, uint32_t family)
 	q = lmm_vk_queue_find(handle);
 	if (!q) {
 		q = queue_place();
-		if (q) {
-			q->device = d;
-			q->family = (uint16_t)family;
-			q->told = 0;
-			if (lmm_session_is_joined())
-				queue_describe(q);
-			atomic_store_explicit(&q->handle, handle, memory_order_release);
-		}
+		if (q)
+			queue_fill(q, d, handle, family);
 	}
 	pthread_mutex_unlock(&lock);
 	if (!q) {

@@ -176,18 +176,18 @@ bool lmm_vk_chunk_read(const struct lmm_vk_device *d, const struct lmm_vk_chunk 
 
 struct lmm_vk_buffer {
 	_Atomic(void *) handle; /* the key stays where it is when the buffer is gone */
+	struct lmm_vk_device *device;
+	struct lmm_vk_list *list; /* NULL: nothing is listed */
+	vk_handle pool;
+	struct lmm_vk_buffer *next_of_pool;
+	struct lmm_vk_queue *queue; /* that it was last submitted to with times to be read */
+	uint32_t upto;		    /* position behind it there */
+	uint32_t kernel;	    /* of the bound pipeline */
+	uint16_t family;
 	bool is_alive;
 	bool is_secondary;
 	bool is_unseen; /* recorded while nobody looked, or not listed to the end */
 	bool is_simultaneous;
-	uint16_t family;
-	vk_handle pool;
-	struct lmm_vk_buffer *next_of_pool;
-	struct lmm_vk_device *device;
-	uint32_t kernel;	    /* of the bound pipeline */
-	struct lmm_vk_list *list;   /* NULL: nothing is listed */
-	struct lmm_vk_queue *queue; /* that it was last submitted to with times to be read */
-	uint32_t upto;		    /* position behind it there */
 };
 
 /* NULL: not known. */
