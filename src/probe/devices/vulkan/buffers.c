@@ -12,6 +12,7 @@
 /* By handle, for the hot path: an entry's key is written last, and never leaves its place. */
 static struct lmm_vk_buffer buffers[BUFFERS];
 static unsigned n_buffers;
+static _Atomic bool is_full;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
@@ -33,6 +34,23 @@ static uint32_t slot_of(void *handle, bool *found)
 		if (*found || !key)
 			return k;
 	}
+}
+
+/* Where a handle that is not there may go: the place of one that is gone, or a new one. With the lock held. NULL: there is none. */
+static struct lmm_vk_buffer *slot_take(void *handle)
+{
+	uint32_t k = (uint32_t)lmm_hash_u64(LMM_HASH_SEED, (uintptr_t)handle) & (BUFFERS - 1);
+
+	for (;; k = (k + 1) & (BUFFERS - 1)) {
+		if (!atomic_load_explicit(&buffers[k].handle, memory_order_relaxed))
+			break;
+		if (!buffers[k].is_alive)
+			return &buffers[k];
+	}
+	if (n_buffers >= BUFFERS / 2)
+		return NULL;
+	n_buffers++;
+	return &buffers[k];
 }
 
 struct lmm_vk_buffer *lmm_vk_buffer_find(void *handle)
@@ -147,14 +165,14 @@ static void buffer_note(struct lmm_vk_device *d, const struct vk_command_buffer_
 			void *handle)
 {
 	int pool = pool_at(d, info->pool);
-	struct lmm_vk_buffer *b;
 	bool found;
 	uint32_t k = slot_of(handle, &found);
+	struct lmm_vk_buffer *b = found ? &buffers[k] : slot_take(handle);
 
-	if (pool < 0 || (!found && n_buffers >= BUFFERS / 2))
+	if (pool < 0 || !b) {
+		atomic_store(&is_full, true);
 		return;
-	b = &buffers[k];
-	n_buffers += !found;
+	}
 	b->is_secondary = info->level == VK_LEVEL_SECONDARY;
 	b->is_unseen = false;
 	b->family = pools[pool].family;
@@ -196,6 +214,12 @@ int32_t lmm__vkAllocateCommandBuffers(void *device,
 	for (uint32_t i = 0; i < info->n; i++)
 		buffer_note(d, info, handles[i]);
 	pthread_mutex_unlock(&lock);
+	if (atomic_load(&is_full)) {
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "more than %u Vulkan command buffers at a time: what further "
+				   "ones hold is not told apart",
+				   BUFFERS / 2);
+	}
 	return rc;
 }
 
