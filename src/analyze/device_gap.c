@@ -40,7 +40,8 @@ uint64_t lmm__device_gap(struct queue *q, const struct flight *f, unsigned kind,
 {
 	uint64_t dispatch = 0;
 
-	if (is_claimed(q, f) && b->t0 > q->last_end) {
+	/* one tick is what rounding makes of two stamps that are the same */
+	if (is_claimed(q, f) && b->t0 > q->last_end + 1) {
 		int is_sure;
 		uint64_t gap = b->t0 - q->last_end;
 		enum lmm_gap_cause cause = cause_of(q, f, gap, error, &is_sure);

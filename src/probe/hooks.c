@@ -298,6 +298,7 @@ void lmm_hooks_fill(void)
 			"TVM's functions are not laid out as they are known: preload lmmeter");
 	}
 	say_what_is_unseen();
+	lmm_vk_look_around();
 }
 
 void lmm_hooks_empty(void)

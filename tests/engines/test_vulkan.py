@@ -197,6 +197,16 @@ def test_device():
     t.check(busy_and_idle < rep["session"]["duration_ns"], device)
 
 
+def test_layer_is_not_found():
+    """The engine runs as ever, phases are the host's, and the report says what is missing."""
+    nowhere = ["env", "VK_LAYER_PATH=/nonexistent", "VK_ADD_LAYER_PATH=/nonexistent"]
+    run = t.record([*nowhere, *command()])
+    t.check(run.status == 0 and run.out == bare().out, run.status, run.out, bare().out)
+    t.check(not device_kernels(run.report), device_kernels(run.report))
+    t.check("has not loaded lmmeter's layer" in " ".join(run.report["level"]["reasons"]), run.report["level"])
+    t.check(t.phases(run.report)["decode"]["count"] == run.report["steps"]["decode"]["count"] > 0, run.report["steps"])
+
+
 def test_attach():
     """Asleep, then recorded in the middle of a generation: the same text, and kernels of what was seen."""
     whole = [*command(16), "--ignore-eos"]

@@ -4,6 +4,8 @@
  * a command buffer anew.
  */
 #include <errno.h>
+#include <string.h>
+#include <time.h>
 
 #include "probe/devices/vulkan/vulkan.h"
 
@@ -11,44 +13,62 @@
 
 /* ---- stamps ------------------------------------------------------------------------------------- */
 
-/* A stamp beyond its bits: the nearest one to the last that was read. With the device's lock held. */
-static uint64_t unwrapped(struct lmm_vk_device *d, uint64_t raw, uint32_t bits)
-{
-	uint64_t mask = bits < 64 ? ((uint64_t)1 << bits) - 1 : UINT64_MAX;
-	uint64_t on = (raw - d->last_stamp) & mask, v;
-
-	if (bits >= 64) {
-		v = raw;
-	} else if (!d->last_stamp) {
-		v = raw & mask;
-	} else if (on <= mask / 2) {
-		v = d->last_stamp + on;
-	} else {
-		v = d->last_stamp - (mask + 1 - on);
-	}
-	if (v > d->last_stamp)
-		d->last_stamp = v;
-	return v;
-}
-
 static uint32_t bits_of(const struct lmm_vk_queue *q)
 {
 	return q->device->family[q->family].bits;
 }
 
+static uint64_t mask_of(uint32_t bits)
+{
+	return bits < 64 ? ((uint64_t)1 << bits) - 1 : UINT64_MAX;
+}
+
+static uint64_t host_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/*
+ * A stamp beyond its bits: the one that is nearest to what the host's clock says since the last. With the device's lock held.
+ */
+static uint64_t whole_stamp(const struct lmm_vk_device *d, uint64_t raw, uint32_t bits)
+{
+	uint64_t mask = mask_of(bits), expected, on;
+
+	if (bits >= 64)
+		return raw;
+	if (!d->stamp_ns) /* one round on: what lies a little before it is not below 0 */
+		return (raw & mask) + mask + 1;
+	expected = d->stamp + (uint64_t)((double)(host_ns() - d->stamp_ns) / d->period);
+	on = (raw - expected) & mask;
+	return on <= mask / 2 ? expected + on : expected - (mask + 1 - on);
+}
+
+static void stamp_note(struct lmm_vk_device *d, uint64_t stamp)
+{
+	d->stamp = stamp;
+	d->stamp_ns = host_ns();
+}
+
 /* Whether the last stamp of the list is there. An old one of the same slot is not newer than what was read. */
 static bool has_ended(const struct lmm_vk_queue *q, const struct lmm_vk_list *l)
 {
-	const struct lmm_vk_device *d = q->device;
-	uint32_t last = l->n_stamps - 1, bits = bits_of(q);
+	struct lmm_vk_device *d = q->device;
+	uint32_t last = l->n_stamps - 1;
 	const struct lmm_vk_chunk *c = l->chunks[last / LMM_VK_CHUNK];
-	uint64_t raw, mask = bits < 64 ? ((uint64_t)1 << bits) - 1 : UINT64_MAX;
+	uint64_t raw;
+	bool is_new;
 
 	if (d->fn.vkGetQueryPoolResults(d->handle, c->pool, c->first + last % LMM_VK_CHUNK, 1,
 					sizeof(raw), &raw, sizeof(raw), VK_QUERY_64_BIT) != VK_OK)
 		return false;
-	raw = (raw - d->last_stamp) & mask;
-	return raw && raw <= mask / 2;
+	pthread_mutex_lock(&d->lock);
+	is_new = whole_stamp(d, raw, bits_of(q)) > d->newest;
+	pthread_mutex_unlock(&d->lock);
+	return is_new;
 }
 
 /* ---- clocks ------------------------------------------------------------------------------------- */
@@ -82,7 +102,8 @@ static void clock_compare(struct lmm_thread *th, struct lmm_vk_queue *q)
 		t0 = t1;
 	}
 	pthread_mutex_lock(&d->lock);
-	best = unwrapped(d, best, bits_of(q));
+	best = whole_stamp(d, best, bits_of(q));
+	stamp_note(d, best);
 	pthread_mutex_unlock(&d->lock);
 	lmm_device_clock_put(th, &d->clock, q->number, d->number, best_t0, best_t1, best);
 }
@@ -131,39 +152,79 @@ static void clock_from_list(struct lmm_thread *th, struct lmm_vk_queue *q,
 		lmm_device_clock_put(th, &d->clock, q->number, d->number, p->t, lmm_now(), first);
 }
 
-static void stamps_unwrap(const struct lmm_vk_queue *q, uint64_t *stamps, uint32_t n)
+/* How far a stamp of few bits goes on from another; 0: not at all, as it is an older one. */
+static uint64_t distance(uint64_t from, uint64_t to, uint32_t bits)
 {
-	struct lmm_vk_device *d = q->device;
+	uint64_t mask = mask_of(bits), on = (to - from) & mask;
 
-	pthread_mutex_lock(&d->lock);
-	for (uint32_t i = 0; i < n; i++)
-		stamps[i] = unwrapped(d, stamps[i], bits_of(q));
-	pthread_mutex_unlock(&d->lock);
+	return on <= mask / 2 ? on : 0;
 }
 
-/* Piece by piece; a stamp is the end of one command and the start of the next. */
+/* A list's stamps are read piece by piece; its last one is looked at first and says where all of them lie. */
+struct reading {
+	const struct lmm_vk_list *list;
+	uint32_t bits;
+	uint64_t raw, stamp; /* of the last one that was read */
+};
+
+static bool reading_begin(struct reading *r, const struct lmm_vk_queue *q,
+			  const struct lmm_vk_list *l)
+{
+	struct lmm_vk_device *d = q->device;
+	uint32_t last = l->n_stamps - 1;
+	struct lmm_vk_chunk c = *l->chunks[last / LMM_VK_CHUNK];
+	uint64_t end, whole;
+
+	*r = (struct reading){ .list = l, .bits = bits_of(q) };
+	c.first += last % LMM_VK_CHUNK;
+	if (!lmm_vk_chunk_read(d, &c, 1, &end) || !lmm_vk_chunk_read(d, l->chunks[0], 1, &r->raw))
+		return false;
+	pthread_mutex_lock(&d->lock);
+	whole = whole_stamp(d, end, r->bits);
+	stamp_note(d, whole);
+	if (whole > d->newest)
+		d->newest = whole;
+	pthread_mutex_unlock(&d->lock);
+	r->stamp = whole - ((end - r->raw) & mask_of(r->bits));
+	return true;
+}
+
+static void piece_put(struct lmm_thread *th, const struct lmm_vk_queue *q, struct reading *r,
+		      const uint64_t *stamps, uint32_t n, uint32_t *id)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t on = distance(r->raw, stamps[i], r->bits);
+		bool is_ordered = on || stamps[i] == r->raw;
+
+		completion_put(th, q, (*id)++, is_ordered ? r->stamp : 0,
+			       is_ordered ? r->stamp + on : 0);
+		if (is_ordered) {
+			r->raw = stamps[i];
+			r->stamp += on;
+		}
+	}
+}
+
+/* Numbers of those that are told. A stamp is the end of one command and the start of the next. */
 static void list_read(struct lmm_thread *th, struct lmm_vk_queue *q, const struct lmm_vk_pending *p)
 {
 	const struct lmm_vk_list *l = p->list;
-	uint64_t stamps[LMM_VK_CHUNK], before = 0;
+	uint64_t stamps[LMM_VK_CHUNK];
 	uint32_t id = p->id;
+	struct reading r;
 
+	if (!reading_begin(&r, q, l) || !is_current(p)) {
+		without_times(th, q, p, LMM_COMPLETION_UNAVAILABLE);
+		return;
+	}
+	clock_from_list(th, q, p, r.stamp);
 	for (uint32_t at = 0; at < l->n_stamps; at += LMM_VK_CHUNK) {
 		uint32_t n = l->n_stamps - at < LMM_VK_CHUNK ? l->n_stamps - at : LMM_VK_CHUNK;
-		const struct lmm_vk_chunk *c = l->chunks[at / LMM_VK_CHUNK];
-		bool is_read = lmm_vk_chunk_read(l->device, c, n, stamps) && is_current(p);
+		uint32_t begin = at == 0; /* nothing lies before the first */
 
-		if (is_read)
-			stamps_unwrap(q, stamps, n);
-		if (is_read && at == 0)
-			clock_from_list(th, q, p, stamps[0]);
-		for (uint32_t i = 0; i < n; i++) {
-			uint64_t now = is_read ? stamps[i] : 0; /* 0: counts as out of order */
-
-			if (at + i > 0)
-				completion_put(th, q, id++, now ? before : 0, now);
-			before = now;
-		}
+		if (!lmm_vk_chunk_read(l->device, l->chunks[at / LMM_VK_CHUNK], n, stamps))
+			memset(stamps, 0, sizeof(stamps));
+		piece_put(th, q, &r, stamps + begin, n - begin, &id);
 	}
 }
 

@@ -60,7 +60,8 @@ struct lmm_vk_device *lmm_vk_device_add(void *handle)
 	d = device_place();
 	if (d) {
 		d->number = lmm_device_number_next();
-		d->last_stamp = 0;
+		d->stamp_ns = 0;
+		d->newest = 0;
 		d->is_full = false;
 		memset(&d->clock, 0, sizeof(d->clock));
 		atomic_store_explicit(&d->key, *(void **)handle, memory_order_release);

@@ -53,7 +53,9 @@ struct lmm_vk_device {
 	bool is_full; /* the driver makes no more of them */
 	unsigned n_pools;
 	vk_handle pools[64];
-	uint64_t last_stamp; /* newest one that was read, beyond its bits */
+	uint64_t stamp,
+		stamp_ns; /* one that was read last, beyond its bits, and the host's time then; 0: none */
+	uint64_t newest; /* of a command */
 };
 
 /* What a queue was given: a command buffer's list, or an instant that says that all before it has ended. */
