@@ -16,6 +16,7 @@
 void lmm_device_cost_renew(struct lmm_device_cost *c)
 {
 	atomic_store(&c->harvest_mticks, 0);
+	atomic_store(&c->device_mticks, 0);
 	atomic_store(&c->cost_mticks, 0);
 	atomic_store(&c->done_t, 0);
 	atomic_store(&c->owner, NULL);
@@ -127,7 +128,8 @@ double lmm_device_cost_ticks(struct lmm_device_cost *c)
 {
 	uint64_t cost = atomic_load_explicit(&c->cost_mticks, memory_order_relaxed);
 	uint64_t done = atomic_load_explicit(&c->done_t, memory_order_relaxed);
-	uint64_t harvest = atomic_load_explicit(&c->harvest_mticks, memory_order_relaxed);
+	uint64_t later = atomic_load_explicit(&c->harvest_mticks, memory_order_relaxed) +
+			 atomic_load_explicit(&c->device_mticks, memory_order_relaxed);
 
 	if (!cost)
 		return 0;
@@ -135,25 +137,30 @@ double lmm_device_cost_ticks(struct lmm_device_cost *c)
 		atomic_store_explicit(&c->done_t, lmm_now(), memory_order_relaxed);
 		atomic_store_explicit(&c->is_calibrating, 1, memory_order_relaxed);
 	}
-	return (double)cost / 1000 + (double)harvest / 1000;
+	return (double)cost / 1000 + (double)later / 1000;
 }
 
-static void harvest_take(struct lmm_device_cost *c, uint64_t ticks, uint32_t n)
+static void smooth(_Atomic uint64_t *mticks, uint64_t now)
 {
-	uint64_t now = ticks * 1000 / n;
-	uint64_t old = atomic_load_explicit(&c->harvest_mticks, memory_order_relaxed);
+	uint64_t old = atomic_load_explicit(mticks, memory_order_relaxed);
 
-	atomic_store_explicit(&c->harvest_mticks, old ? old + now / 16 - old / 16 : now,
-			      memory_order_relaxed);
+	atomic_store_explicit(mticks, old ? old + now / 16 - old / 16 : now, memory_order_relaxed);
+}
+
+void lmm_device_cost_on_device(struct lmm_device_cost *c, double ticks)
+{
+	if (ticks > 0 && ticks < 1e12)
+		smooth(&c->device_mticks, (uint64_t)(ticks * 1000));
 }
 
 void lmm_device_cost_harvest(struct lmm_device_cost *c, struct lmm_thread *th, uint64_t t0,
 			     uint64_t t1, uint32_t n)
 {
-	uint64_t cost = atomic_load_explicit(&c->cost_mticks, memory_order_relaxed);
+	uint64_t cost = atomic_load_explicit(&c->cost_mticks, memory_order_relaxed) +
+			atomic_load_explicit(&c->device_mticks, memory_order_relaxed);
 	uint64_t every = th->budget.every ? th->budget.every : 1;
 
-	harvest_take(c, t1 - t0, n);
+	smooth(&c->harvest_mticks, (t1 - t0) * 1000 / n);
 	lmm_writer_put_wide(&th->w, t1, lmm_word(LMM_EV_HARVEST, 0, LMM_SEQ_NONE, n), t0,
 			    (cost < UINT32_MAX ? cost : UINT32_MAX) | every << 32);
 }

@@ -19,6 +19,7 @@ struct lmm_device_cost {
 	/* 1: the thread that calibrates, or any if none does yet, asks for each command. Read relaxed. */
 	_Atomic int is_calibrating;
 	_Atomic uint64_t harvest_mticks; /* reading one command's times, smoothed, thousandths */
+	_Atomic uint64_t device_mticks;	 /* what timing costs the device itself, likewise */
 	/* Of the calibrating thread alone, but for owner and cost. */
 	_Atomic(const struct lmm_thread *) owner;
 	_Atomic uint64_t seen_t;      /* the owner's last sample */
@@ -41,6 +42,9 @@ void lmm_device_cost_end(struct lmm_device_cost *c, const struct lmm_thread *th,
 
 /* For an API in which timing is a call of its own: how long one took. */
 void lmm_device_cost_sample(struct lmm_device_cost *c, const struct lmm_thread *th, uint64_t ticks);
+
+/* And what it cost the device. */
+void lmm_device_cost_on_device(struct lmm_device_cost *c, double ticks);
 
 /* Ticks per timed command, more than an untimed one; 0: not known yet. */
 double lmm_device_cost_ticks(struct lmm_device_cost *c);

@@ -158,6 +158,9 @@ def test_nothing_is_added():
     # one stamp at each barrier, one at the beginning
     seen = Play("again", below=(WATCH,)).watched()
     t.check(seen["vkCmdWriteTimestamp"] == 11 and seen["vkCmdPipelineBarrier"] == 10, seen)
+    # one buffer in eight has another one there, which says what a stamp costs
+    seen = Play("once", below=(WATCH,)).watched()
+    t.check(seen["vkCmdWriteTimestamp"] == SUBMITS * 11 + SUBMITS // 8, seen)
 
 
 def test_validation():

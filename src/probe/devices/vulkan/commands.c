@@ -6,6 +6,8 @@
 #include "base/hash.h"
 #include "probe/devices/vulkan/vulkan.h"
 
+/* One list in so many shows what a stamp costs the device. */
+#define DOUBLE_EVERY 8u
 /* Of the timed steps, one in so many tells apart what ran between two barriers, as stamps there might part what overlaps. */
 #define SPLIT_EVERY 8u
 
@@ -115,6 +117,16 @@ static LMM_COLD void stop_timing(struct lmm_vk_buffer *b)
 			   "counted and not timed");
 }
 
+static LMM_NOINLINE void stamps_begin(struct lmm_vk_list *l, void *buffer)
+{
+	uint32_t n = atomic_fetch_add_explicit(&l->device->n_timed_lists, 1, memory_order_relaxed);
+
+	l->is_doubled = n % DOUBLE_EVERY == DOUBLE_EVERY - 1;
+	stamp(l, buffer);
+	if (l->is_doubled)
+		stamp(l, buffer);
+}
+
 static LMM_INLINE bool make_room(struct lmm_vk_buffer *b, void *buffer)
 {
 	struct lmm_vk_list *l = b->list;
@@ -135,7 +147,7 @@ static LMM_INLINE bool make_room(struct lmm_vk_buffer *b, void *buffer)
 		return true;
 	}
 	if (lmm_unlikely(l->n_stamps == 0))
-		stamp(l, buffer);
+		stamps_begin(l, buffer);
 	return true;
 }
 

@@ -23,7 +23,7 @@ static uint64_t mask_of(uint32_t bits)
 	return bits < 64 ? ((uint64_t)1 << bits) - 1 : UINT64_MAX;
 }
 
-static uint64_t host_ns(void)
+uint64_t lmm_vk_host_ns(void)
 {
 	struct timespec t;
 
@@ -42,7 +42,7 @@ static uint64_t whole_stamp(const struct lmm_vk_device *d, uint64_t raw, uint32_
 		return raw;
 	if (!d->stamp_ns) /* one round on: what lies a little before it is not below 0 */
 		return (raw & mask) + mask + 1;
-	expected = d->stamp + (uint64_t)((double)(host_ns() - d->stamp_ns) / d->period);
+	expected = d->stamp + (uint64_t)((double)(lmm_vk_host_ns() - d->stamp_ns) / d->period);
 	on = (raw - expected) & mask;
 	return on <= mask / 2 ? expected + on : expected - (mask + 1 - on);
 }
@@ -50,7 +50,7 @@ static uint64_t whole_stamp(const struct lmm_vk_device *d, uint64_t raw, uint32_
 static void stamp_note(struct lmm_vk_device *d, uint64_t stamp)
 {
 	d->stamp = stamp;
-	d->stamp_ns = host_ns();
+	d->stamp_ns = lmm_vk_host_ns();
 }
 
 /* Whether the last stamp of the list is there. An old one of the same slot is not newer than what was read. */
@@ -189,6 +189,18 @@ static bool reading_begin(struct reading *r, const struct lmm_vk_queue *q,
 	return true;
 }
 
+/* Two stamps with nothing between: what one of them costs the device, in ticks of ours. */
+static void doubled_take(const struct lmm_vk_device *d, const struct reading *r, uint64_t second)
+{
+	double ns = (double)distance(r->raw, second, r->bits) * d->period;
+	uint64_t now_ns = lmm_vk_host_ns(), now_t = lmm_now();
+
+	if (now_ns > d->begun_ns) {
+		lmm_device_cost_on_device(&lmm_vk_api.cost, ns * (double)(now_t - d->begun_t) /
+								    (double)(now_ns - d->begun_ns));
+	}
+}
+
 static void piece_put(struct lmm_thread *th, const struct lmm_vk_queue *q, struct reading *r,
 		      const uint64_t *stamps, uint32_t n, uint32_t *id)
 {
@@ -220,10 +232,17 @@ static void list_read(struct lmm_thread *th, struct lmm_vk_queue *q, const struc
 	clock_from_list(th, q, p, r.stamp);
 	for (uint32_t at = 0; at < l->n_stamps; at += LMM_VK_CHUNK) {
 		uint32_t n = l->n_stamps - at < LMM_VK_CHUNK ? l->n_stamps - at : LMM_VK_CHUNK;
-		uint32_t begin = at == 0; /* nothing lies before the first */
+		uint32_t begin = at ? 0 : 1 + l->is_doubled; /* nothing lies before the first */
 
 		if (!lmm_vk_chunk_read(l->device, l->chunks[at / LMM_VK_CHUNK], n, stamps))
 			memset(stamps, 0, sizeof(stamps));
+		if (begin == 2) {
+			uint64_t on = distance(r.raw, stamps[1], r.bits);
+
+			doubled_take(l->device, &r, stamps[1]);
+			r.raw += on;
+			r.stamp += on;
+		}
 		piece_put(th, q, &r, stamps + begin, n - begin, &id);
 	}
 }

@@ -293,6 +293,7 @@ static void device_made(struct lmm_vk_device *d, const struct instance *x, void 
 	d->has_clock = d->fn.vkGetCalibratedTimestamps != NULL && has_device_domain(x, physical);
 	lmm_device_api_add(&lmm_vk_api);
 	lmm_probe_start();
+	lmm_vk_device_begin(d);
 	if (lmm_session_is_joined()) {
 		lmm_engine_describe_unknown("vulkan");
 		lmm_device_marks_begin("vkGetInstanceProcAddr");

@@ -70,6 +70,12 @@ struct lmm_vk_device *lmm_vk_device_add(void *handle)
 	return d;
 }
 
+void lmm_vk_device_begin(struct lmm_vk_device *d)
+{
+	d->begun_ns = lmm_vk_host_ns();
+	d->begun_t = lmm_now();
+}
+
 void lmm_vk_device_remove(struct lmm_vk_device *d)
 {
 	unsigned n = atomic_load(&n_queues);
@@ -213,6 +219,8 @@ LMM_COLD void lmm_vk_recording_begin(void)
 			if (queues[i]->told != session && atomic_load(&queues[i]->handle))
 				queue_describe(queues[i]);
 		}
+		for (unsigned i = 0; i < atomic_load(&n_devices); i++)
+			lmm_vk_device_begin(devices[i]);
 		lmm_device_cost_renew(&lmm_vk_api.cost);
 		atomic_store(&told, session);
 	}

@@ -55,7 +55,9 @@ struct lmm_vk_device {
 	vk_handle pools[64];
 	uint64_t stamp,
 		stamp_ns; /* one that was read last, beyond its bits, and the host's time then; 0: none */
-	uint64_t newest; /* of a command */
+	uint64_t newest;	    /* of a command */
+	uint64_t begun_t, begun_ns; /* the same instant by both of the host's clocks */
+	_Atomic uint32_t n_timed_lists;
 };
 
 /* What a queue was given: a command buffer's list, or an instant that says that all before it has ended. */
@@ -91,6 +93,8 @@ static inline struct lmm_vk_device *lmm_vk_device_of(void *handle)
 }
 /* NULL: there are too many. */
 struct lmm_vk_device *lmm_vk_device_add(void *handle);
+/* A session begins, whose clock may be another one. */
+void lmm_vk_device_begin(struct lmm_vk_device *d);
 /* The driver is about to take it down; all its work has ended. */
 void lmm_vk_device_remove(struct lmm_vk_device *d);
 struct lmm_vk_queue *lmm_vk_queue_find(void *handle);
@@ -152,6 +156,7 @@ struct lmm_vk_list {
 	bool is_timed;
 	bool is_split;	  /* commands between two barriers are told apart */
 	bool is_one_time; /* submitted once */
+	bool is_doubled;  /* it begins with two stamps, between which there is nothing */
 	/* times it was submitted: a result belongs to the last of them */
 	_Atomic uint32_t serial;
 	struct lmm_vk_list *next; /* of the free ones */
@@ -202,6 +207,9 @@ void lmm_vk_buffer_has_ended(struct lmm_vk_buffer *b);
 
 /* Gives the commands that have no stamp yet one that ends them all (commands.c). */
 void lmm_vk_group_close(struct lmm_vk_buffer *b);
+
+/* CLOCK_MONOTONIC. */
+uint64_t lmm_vk_host_ns(void);
 
 /* ---- harvest.c ---------------------------------------------------------------------------------- */
 
