@@ -158,7 +158,27 @@ enum lmm_event_type {
 	/* A span that the program itself named has ended at t. id: its NAME; a: how long it took; phase: spans of this thread
 	 * that were open around it; b: step that went before (LMM_STEP_NONE: none). */
 	LMM_EV_SPAN = 0x50,
+	/* The recording of kernels in windows, which slows the program while one is open; phase: enum lmm_window. */
+	LMM_EV_WINDOW = 0x51,
+	/* What handing commands to a device cost this thread in step id, which has ended: a: ticks | calls << 32; b: ticks in which
+	 * it waited for the device | waits << 32, saturated; phase: the step's. */
+	LMM_EV_CALLS = 0x52,
 	LMM_EV_TYPE_END
+};
+
+enum lmm_window {
+	LMM_WINDOW_STEP =
+		0, /* step id takes longer than it would: a window is open, or opens or closes in it */
+	LMM_WINDOW_STALL =
+		1, /* lmmeter held the thread up from a to t; b: 0 to open, 1 to close; id: step */
+	LMM_WINDOW_RECORDS =
+		2, /* id: steps; a: records | those that were expected << 32; b: records of no known call */
+	LMM_WINDOW_LOSS =
+		3, /* a: records that found no room; b: those with senseless stamps, dropped */
+	LMM_WINDOW_CHECK =
+		4, /* in the same steps: a: union of the records, b: by events around them; both ns */
+	LMM_WINDOW_END = 5, /* it was open from a to t, for id steps, which took b longer without the stalls */
+	LMM_WINDOW_COUNT
 };
 
 /* What is known of a command's time. */
@@ -183,6 +203,8 @@ enum lmm_kernel_kind {
 		7, /* marker or barrier: it does no work, its time is not the device's */
 	LMM_KERNEL_MIGRATE = 8,
 	LMM_KERNEL_COMMAND_BUFFER = 9, /* a whole submission of recorded kernels */
+	LMM_KERNEL_PASS =
+		10, /* no command of the program: all that a step handed to a queue in one phase, timed as a whole */
 	LMM_KERNEL_KIND_COUNT
 };
 

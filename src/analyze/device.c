@@ -181,20 +181,20 @@ static unsigned kind_of(const struct command *c)
 	return c->name ? c->name->kind : LMM_KERNEL_PROGRAM;
 }
 
-/* Puts it on the host's timeline, if that can be told. */
-static void command_place(struct lmm_analysis *a, const struct flight *f, const struct command *c,
-			  uint64_t ticks)
+/* Puts it on the host's timeline, if that can be told. Returns what of it belongs to no command that was told before. */
+static uint64_t command_place(struct lmm_analysis *a, const struct flight *f,
+			      const struct command *c, uint64_t ticks)
 {
 	const struct device_clock *clock = clock_find(a, f->process, c->queue->device_number);
 	struct busy b = { .step = f->step, .phase = (uint8_t)c->phase };
-	uint64_t error = 0, dispatch;
+	uint64_t error = 0, dispatch, added;
 
 	if (clock) {
 		b.t0 = lmm_device_clock_place(&clock->clock, f->started, device_rate(a, c->queue),
 					      &error);
 	}
 	if (b.t0 == 0)
-		return;
+		return ticks;
 	b.t1 = b.t0 + ticks;
 	/* nothing starts before it is handed over: what the pairs promised does not hold here (QUEUED of some drivers is no
 	 * stamp of the call), and the doubt is larger than they say */
@@ -205,33 +205,63 @@ static void command_place(struct lmm_analysis *a, const struct flight *f, const 
 	lmm_hist_add(&a->device_errors, error);
 	dispatch = lmm__device_gap(c->queue, f, kind_of(c), &b, error, c->ledger);
 	/* a marker's time is that of others */
-	if (kind_of(c) != LMM_KERNEL_MARKER && b.t1 > b.t0) {
-		uint64_t added =
-			lmm__busy_add(a, f->process, &b, dispatch > error ? dispatch : error);
+	if (kind_of(c) == LMM_KERNEL_MARKER || b.t1 <= b.t0)
+		return 0;
+	added = lmm__busy_add(a, f->process, &b, dispatch > error ? dispatch : error);
+	/* it makes room by deciding older things, after which the ledger may be another one */
+	lmm__ledger_now(a, f->context)->device_busy += added;
+	return added;
+}
 
-		/* it makes room by deciding older things, after which the ledger may be another one */
-		lmm__ledger_now(a, f->context)->device_busy += added;
-	}
+/* All that a step handed over in a phase: the device was busy with it, and that is all. */
+static void pass_book(struct lmm_analysis *a, const struct flight *f)
+{
+	struct command c = { .name = kernel_find(a, f->process, f->kernel),
+			     .queue = queue_find(a, f->process, f->queue),
+			     .ledger = lmm__ledger_now(a, f->context),
+			     .phase = f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE };
+	uint64_t added;
+
+	if (!c.queue)
+		return;
+	added = command_place(a, f, &c, device_span(a, c.queue, f->duration));
+	lmm__ledger_now(a, f->context)->phases[c.phase].device += added;
+}
+
+static int is_pass(const struct lmm_analysis *a, const struct flight *f)
+{
+	const struct device_name *name = kernel_find(a, f->process, f->kernel);
+
+	return name && name->kind == LMM_KERNEL_PASS;
 }
 
 static void flight_book(struct lmm_analysis *a, const struct flight *f)
 {
 	struct command c;
-	uint64_t ticks;
+	uint64_t ticks, alone;
 
+	if (is_pass(a, f)) {
+		pass_book(a, f);
+		return;
+	}
 	if (command_look(a, f, &c))
 		return;
 	c.ledger->timed++;
 	ticks = c.queue ? device_span(a, c.queue, f->duration) : f->duration;
 	lmm__split_add(&c.ledger->kernels[c.key].hist, f->duration, f->is_first);
-	if (kind_of(&c) != LMM_KERNEL_MARKER) {
-		c.ledger->phases[c.phase].device += ticks;
-		lmm__layer_add(c.ledger, c.node,
-			       f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE, f->step,
-			       ticks);
+	alone = c.queue ? command_place(a, f, &c, ticks) : ticks;
+	/* to place it may have decided what its context was there for */
+	c.ledger = lmm__ledger_now(a, f->context);
+	if (lmm__ledger_grow_kernels(c.ledger, a->n_keys)) {
+		a->failed = 1;
+		return;
 	}
-	if (c.queue)
-		command_place(a, f, &c, ticks);
+	c.ledger->kernels[c.key].alone += alone;
+	if (kind_of(&c) == LMM_KERNEL_MARKER)
+		return;
+	c.ledger->phases[c.phase].device += alone;
+	lmm__layer_add(c.ledger, c.node, f->phase < LMM_PHASE_COUNT ? f->phase : LMM_PHASE_NONE,
+		       f->step, alone);
 }
 
 /* It ended, and that is all that is known. */
@@ -250,6 +280,8 @@ static void flight_without_times(struct lmm_analysis *a, const struct flight *f)
 	}
 	if (q)
 		q->has_last = 0;
+	if (is_pass(a, f))
+		return;
 	if (command_look(a, f, &c))
 		return;
 	c.ledger->untimed++;
@@ -305,7 +337,7 @@ static void command_take(struct lmm_analysis *a, const struct stream *s, struct 
 	f->graph = s->device_graph;
 	f->step = step;
 	f->amount = (uint32_t)(e->b >> 32);
-	f->context = s->step == step ? s->step_context : 0;
+	f->context = lmm__stream_context(s, step);
 }
 
 static void last_keep(struct stream *s, const struct flight *f, int is_timed)
@@ -316,9 +348,8 @@ static void last_keep(struct stream *s, const struct flight *f, int is_timed)
 	s->commands_since_build += s->commands_since_build < UINT8_MAX;
 }
 
-/* Of the step something is true that makes it another kind of step. */
-static void step_mark(struct lmm_analysis *a, const struct stream *s, uint64_t t, uint32_t step,
-		      unsigned kind, uint64_t ticks)
+void lmm__step_mark(struct lmm_analysis *a, const struct stream *s, uint64_t t, uint32_t step,
+		    unsigned kind, uint64_t ticks)
 {
 	struct fact x = { .t = t,
 			  .a = ticks,
@@ -340,7 +371,11 @@ static void take_command(struct lmm_analysis *a, struct stream *s, const struct 
 		f->is_behind_hole = q->has_hole;
 		q->has_hole = 0;
 	}
-	last_keep(s, f, 1);
+	if (is_pass(a, f)) {
+		s->pass_step = f->step;
+	} else {
+		last_keep(s, f, 1);
+	}
 	flight_add(a, s, f, HAS_COMMAND);
 }
 
@@ -374,9 +409,10 @@ static void take_command_untimed(struct lmm_analysis *a, struct stream *s,
 		return;
 	c.ledger->untimed++;
 	c.ledger->kernels[c.key].untimed++;
-	if (f.step != LMM_STEP_NONE && f.step != s->untimed_step) {
+	/* that it is timed as a whole was said before */
+	if (f.step != LMM_STEP_NONE && f.step != s->untimed_step && f.step != s->pass_step) {
 		s->untimed_step = f.step;
-		step_mark(a, s, e->t, f.step, FACT_UNTIMED, 0);
+		lmm__step_mark(a, s, e->t, f.step, FACT_UNTIMED, 0);
 	}
 }
 
@@ -453,7 +489,7 @@ static void take_first_use(struct lmm_analysis *a, struct stream *s, const struc
 	} else {
 		program_built(s, ticks);
 	}
-	step_mark(a, s, e->t, e->id, FACT_FIRST_USE, ticks);
+	lmm__step_mark(a, s, e->t, e->id, FACT_FIRST_USE, ticks);
 }
 
 void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
@@ -476,6 +512,12 @@ void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lm
 		break;
 	case LMM_EV_DEVICE_GRAPH:
 		s->device_graph = e->id;
+		break;
+	case LMM_EV_WINDOW:
+		lmm__window_take(a, s, e);
+		break;
+	case LMM_EV_CALLS:
+		lmm__calls_take(a, s, e);
 		break;
 	default: /* LMM_EV_HARVEST */
 		take_harvest(a, s, e);

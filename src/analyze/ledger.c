@@ -169,6 +169,7 @@ static int kernels_merge(struct ledger *into, const struct ledger *from)
 		rc = split_merge(&into->kernels[i].hist, &from->kernels[i].hist);
 		into->kernels[i].first_use += from->kernels[i].first_use;
 		into->kernels[i].untimed += from->kernels[i].untimed;
+		into->kernels[i].alone += from->kernels[i].alone;
 		into->kernels[i].bytes += from->kernels[i].bytes;
 		into->kernels[i].flops += from->kernels[i].flops;
 		into->kernels[i].streamed += from->kernels[i].streamed;

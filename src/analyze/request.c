@@ -421,8 +421,10 @@ static void token_take(struct lmm_analysis *a, const struct fact *f)
 	if (r->tokens++ == 0) {
 		r->first_token = f->t;
 	} else {
-		lmm_hist_add(&r->gaps, lmm__minus(f->t, r->last_token));
-		lmm__token_watch(a, r, st, f->t);
+		if (!st->is_slowed) {
+			lmm_hist_add(&r->gaps, lmm__minus(f->t, r->last_token));
+			lmm__token_watch(a, r, st, f->t);
+		}
 	}
 	r->last_token = f->t;
 	lmm__request_set_mark(a, r, MARK_TOKEN, f->t);
@@ -538,7 +540,8 @@ static void mark_take(struct lmm_analysis *a, const struct fact *f)
 	if (!st)
 		return;
 	st->is_untimed |= f->kind == FACT_UNTIMED;
-	st->is_first_use |= f->kind == FACT_FIRST_USE;
+	st->is_first_use |= f->kind == FACT_FIRST_USE || f->kind == FACT_SLOWED;
+	st->is_slowed |= f->kind == FACT_SLOWED;
 }
 
 void lmm__fact_take(struct lmm_analysis *a, const struct fact *f)
@@ -567,6 +570,7 @@ void lmm__fact_take(struct lmm_analysis *a, const struct fact *f)
 		break;
 	case FACT_UNTIMED:
 	case FACT_FIRST_USE:
+	case FACT_SLOWED:
 		mark_take(a, f);
 		break;
 	default:

@@ -402,6 +402,8 @@ static int overhead_build(struct builder *b)
 		to->operator_ns = p->op_cost_ps / 1000.0;
 		to->phase_pair_ns = p->pair_cost_ps / 1000.0;
 	}
+	to->device_ns += builder_ns(b, a->windows.stall_ticks[0] + a->windows.stall_ticks[1] +
+					       a->windows.slowed_ticks);
 	to->total_ns += to->device_ns;
 	if (inside > 0)
 		to->percent = 100 * to->total_ns / inside;

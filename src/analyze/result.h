@@ -150,12 +150,24 @@ struct lmm_result_kernel {
 	uint64_t cache_bytes;  /* part of bytes: KV cache, as far as the graph looked at it */
 	uint64_t
 		cache_positions; /* the same in positions, all runs together; 0: not FLASH_ATTN_EXT */
+	double exclusive_ns; /* of the timed runs: what of them no device command covers that had begun before */
 };
 
 struct lmm_result_gap {
 	uint8_t cause;
 	struct lmm_stats stats;
 	double unsure_ns; /* part of the total where the error of the clocks could make it another cause */
+};
+
+/* Windows in which kernels were recorded one by one, on devices where that slows the program. Their steps are apart from the statistics. */
+struct lmm_result_windows {
+	uint64_t count, steps, openings; /* openings: tried ones among them */
+	double open_ns;
+	uint64_t records, expected; /* of graphs' nodes and of what was handed over */
+	uint64_t unmatched, dropped, invalid;
+	double stall_ns[2], stall_max_ns[2]; /* lmmeter's own, to open and to close */
+	uint64_t check_steps;		     /* 0: none of the steps was timed by events as well */
+	double union_ns, pass_ns; /* of the device's work in them: by records, and by events */
 };
 
 /* All devices together. Gaps are claimed between timed commands of in-order queues, inside steps, and nowhere else. */
@@ -176,6 +188,10 @@ struct lmm_result_device {
 	uint64_t steps_timed, steps_untimed;
 	double steps_percent; /* mean of the former over that of the latter; valid if half >= 0 */
 	double steps_half_percent; /* half of the 95 % interval (Welch's); < 0: fewer than two of either */
+	/* What handing commands over, and waiting for them, cost the program's threads; calls 0: not recorded. */
+	uint64_t calls, waits;
+	double calls_ns, waits_ns;
+	struct lmm_result_windows windows;
 };
 
 /* Spans that programs named themselves, all of one name; sorted by their sum, descending. */

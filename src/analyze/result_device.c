@@ -48,6 +48,33 @@ static void check_build(const struct ledger *l, struct lmm_result_device *d)
 	d->steps_half_percent = 100 * lmm_student_95(freedom) * sqrt(vx + vy) / my;
 }
 
+static void windows_build(const struct builder *b, struct lmm_result_device *d)
+{
+	const struct windows *w = &b->a->windows;
+	struct lmm_result_windows *to = &d->windows;
+
+	d->calls = w->calls;
+	d->waits = w->waits;
+	d->calls_ns = builder_ns(b, w->call_ticks);
+	d->waits_ns = builder_ns(b, w->wait_ticks);
+	to->count = w->n;
+	to->steps = w->steps;
+	to->openings = w->stalls[0];
+	to->open_ns = builder_ns(b, w->open_ticks);
+	to->records = w->records;
+	to->expected = w->expected;
+	to->unmatched = w->unmatched;
+	to->dropped = w->dropped;
+	to->invalid = w->garbage;
+	for (unsigned i = 0; i < 2; i++) {
+		to->stall_ns[i] = builder_ns(b, w->stall_ticks[i]);
+		to->stall_max_ns[i] = builder_ns(b, w->stall_max[i]);
+	}
+	to->check_steps = w->check_steps;
+	to->union_ns = (double)w->union_ns;
+	to->pass_ns = (double)w->pass_ns;
+}
+
 int lmm__device_build(struct builder *b)
 {
 	const struct lmm_analysis *a = b->a;
@@ -66,6 +93,7 @@ int lmm__device_build(struct builder *b)
 	d->clock_error_ns = lmm_hist_quantile(&a->device_errors, 0.95) * b->rate;
 	d->clock_error_max_ns = builder_ns(b, a->device_errors.max);
 	costs_build(b, d);
+	windows_build(b, d);
 	check_build(l, d);
 	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
 		d->gaps[i].cause = (uint8_t)i;

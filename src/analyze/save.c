@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 18
+#define STATE_VERSION 19
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -594,6 +594,7 @@ static void io_ledger(struct io *io, struct ledger *l)
 		io_split(io, &l->kernels[i].hist);
 		io_u64(io, &l->kernels[i].first_use);
 		io_u64(io, &l->kernels[i].untimed);
+		io_u64(io, &l->kernels[i].alone);
 		io_u64(io, &l->kernels[i].bytes);
 		io_u64(io, &l->kernels[i].flops);
 		io_u64(io, &l->kernels[i].streamed);
@@ -693,7 +694,12 @@ static void io_stream(struct io *io, struct lmm_analysis *a, struct stream *s)
 	io_u32(io, &s->step);
 	io_u8(io, &s->step_phase);
 	io_u32(io, &s->step_context);
+	for (unsigned i = 0; i < LMM_I_PASSED; i++) {
+		io_u32(io, &s->passed[i].step);
+		io_u32(io, &s->passed[i].context);
+	}
 	io_u32(io, &s->device_graph);
+	io_u32(io, &s->pass_step);
 	io_u64(io, &s->first_use_end);
 	io_u64(io, &s->build_ticks);
 	io_u8(io, &s->commands_since_build);
@@ -771,6 +777,7 @@ static void io_step(struct io *io, struct step *s)
 	io_u8(io, &s->is_shift);
 	io_u8(io, &s->is_untimed);
 	io_u8(io, &s->is_first_use);
+	io_u8(io, &s->is_slowed);
 	io_u32(io, &s->process);
 	io_u32(io, &s->id);
 	io_u32(io, &s->context);
@@ -886,6 +893,31 @@ static void io_done(struct io *io, struct done *d)
 
 /* ---- all ---------------------------------------------------------------------------------------- */
 
+static void io_windows(struct io *io, struct windows *w)
+{
+	io_u64(io, &w->n);
+	io_u64(io, &w->steps);
+	io_u64(io, &w->open_ticks);
+	io_u64(io, &w->slowed_ticks);
+	io_u64(io, &w->records);
+	io_u64(io, &w->expected);
+	io_u64(io, &w->unmatched);
+	io_u64(io, &w->dropped);
+	io_u64(io, &w->garbage);
+	for (unsigned i = 0; i < 2; i++) {
+		io_u64(io, &w->stalls[i]);
+		io_u64(io, &w->stall_ticks[i]);
+		io_u64(io, &w->stall_max[i]);
+	}
+	io_u64(io, &w->check_steps);
+	io_u64(io, &w->union_ns);
+	io_u64(io, &w->pass_ns);
+	io_u64(io, &w->calls);
+	io_u64(io, &w->call_ticks);
+	io_u64(io, &w->waits);
+	io_u64(io, &w->wait_ticks);
+}
+
 static void io_head(struct io *io, struct lmm_analysis *a)
 {
 	io_session(io, &a->session);
@@ -920,6 +952,7 @@ static void io_head(struct io *io, struct lmm_analysis *a)
 	io_u64(io, &a->device_unavailable);
 	io_u64(io, &a->device_failed);
 	io_u64(io, &a->device_disordered);
+	io_windows(io, &a->windows);
 	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
 		io_u64(io, &a->away_of[i]);
 		for (unsigned k = 0; k < LMM_PHASE_COUNT; k++)

@@ -39,6 +39,7 @@
 #define LMM_I_QUEUES	    256
 #define LMM_I_NAMED	    1024
 #define LMM_I_DEVICES	    64
+#define LMM_I_PASSED	    128	  /* steps of a stream whose context is remembered */
 #define LMM_I_BUSY	    16384 /* intervals of one process in which a device worked */
 #define LMM_I_PARTS	    8
 #define LMM_I_CONTEXTS	    64
@@ -98,6 +99,7 @@ struct kernel_sum {
 	struct split hist;  /* device ticks of each run */
 	uint64_t first_use; /* host ticks of making it ready: compiling, first launches */
 	uint64_t untimed;   /* runs whose time was not asked for */
+	uint64_t alone; /* session ticks of device runs that no command told before them covers */
 	uint64_t bytes;
 	uint64_t flops;
 	uint64_t streamed;  /* part of bytes: weights, or KV cache */
@@ -337,8 +339,13 @@ struct stream {
 	struct pending_op op;
 	uint32_t step;
 	uint8_t step_phase;
-	uint32_t step_context;	/* serial */
+	uint32_t step_context; /* serial */
+	/* of steps that have gone, by number: what is told of them late is their context's */
+	struct {
+		uint32_t step, context;
+	} passed[LMM_I_PASSED];
 	uint32_t device_graph;	/* whose nodes commands are for */
+	uint32_t pass_step;	/* whose commands are timed as a whole */
 	uint32_t untimed_step;	/* told to the second stage already */
 	uint64_t first_use_end; /* of the newest one */
 	uint64_t
@@ -377,6 +384,7 @@ enum fact_kind {
 	FACT_HINT,
 	FACT_UNTIMED,	/* device commands of the step are not timed */
 	FACT_FIRST_USE, /* in the step something was made ready for its first use */
+	FACT_SLOWED,	/* a window of kernel records was open in the step */
 };
 
 enum {
@@ -429,7 +437,8 @@ struct step {
 	uint8_t is_counted; /* as a step */
 	uint8_t is_shift;
 	uint8_t is_untimed; /* its device commands are not (all) timed */
-	uint8_t is_first_use;
+	uint8_t is_first_use; /* or lmmeter itself slowed it down: either way it is no step like others */
+	uint8_t is_slowed;
 	uint32_t process, id, context;
 	uint64_t begin, call, tokens, outputs;
 	uint64_t ticks, whole;
@@ -518,6 +527,16 @@ struct reason {
 	uint32_t text;
 };
 
+/* Of windows in which kernels were recorded one by one, and of calls that hand work to devices. */
+struct windows {
+	uint64_t n, steps, open_ticks;
+	uint64_t slowed_ticks; /* their steps took longer by, without stalls */
+	uint64_t records, expected, unmatched, dropped, garbage;
+	uint64_t stalls[2], stall_ticks[2], stall_max[2]; /* to open, to close */
+	uint64_t check_steps, union_ns, pass_ns;
+	uint64_t calls, call_ticks, waits, wait_ticks;
+};
+
 struct lmm_analysis {
 	struct session session;
 	struct lmm_clock_fit fit;
@@ -570,6 +589,7 @@ struct lmm_analysis {
 	struct lmm_hist device_errors; /* of placing device stamps, session ticks */
 	uint64_t device_early; /* commands that seem to have started before they were handed over */
 	uint64_t device_unavailable, device_failed, device_disordered;
+	struct windows windows;
 	/* in timed steps: ticks of brackets of phase h, and how many of them were the device's for phase d */
 	uint64_t away_of[LMM_PHASE_COUNT];
 	uint64_t away_to[LMM_PHASE_COUNT][LMM_PHASE_COUNT];
@@ -688,6 +708,23 @@ void lmm__flight_use(struct lmm_analysis *a, uint32_t at, int is_used);
 void lmm__device_lost(struct lmm_analysis *a, uint32_t process);
 /* COMMAND, COMMAND_UNTIMED, COMPLETION, DEVICE_CLOCK, DEVICE_GRAPH, HARVEST. */
 void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+/* Of the step something is true that makes it another kind of step. */
+void lmm__step_mark(struct lmm_analysis *a, const struct stream *s, uint64_t t, uint32_t step,
+		    unsigned kind, uint64_t ticks);
+
+/* The context of a step that the stream has begun, not too long ago; 0: not known. */
+static inline uint32_t lmm__stream_context(const struct stream *s, uint32_t step)
+{
+	if (s->step == step)
+		return s->step_context;
+	return step != LMM_STEP_NONE && s->passed[step % LMM_I_PASSED].step == step
+		       ? s->passed[step % LMM_I_PASSED].context
+		       : 0;
+}
+
+/* window.c */
+void lmm__window_take(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
+void lmm__calls_take(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e);
 /* n: NULL for what belongs to no node, and so to no layer. */
 void lmm__layer_add(struct ledger *l, const struct graph_node *n, unsigned phase, uint32_t step,
 		    uint64_t ticks);

@@ -288,6 +288,8 @@ static void step(struct lmm_analysis *a, struct stream *s, const struct lmm_even
 	s->step = e->id;
 	s->step_phase = e->phase;
 	s->step_context = c ? c->serial : 0;
+	s->passed[e->id % LMM_I_PASSED].step = e->id;
+	s->passed[e->id % LMM_I_PASSED].context = s->step_context;
 	if (c && c->begun == 0)
 		c->begun = e->t;
 	f.t0 = s->depth ? s->frames[s->depth - 1].begin : e->t;
@@ -357,14 +359,21 @@ static void lost(struct lmm_analysis *a, struct stream *s, const struct lmm_even
 	lmm__device_lost(a, s->process);
 }
 
+/* A command of a window is told when the window has closed, with the instant at which it was handed over. */
+static int may_be_late(unsigned type)
+{
+	return type == LMM_EV_COMMAND || type == LMM_EV_COMMAND_UNTIMED ||
+	       type == LMM_EV_DEVICE_GRAPH;
+}
+
 void lmm__stream_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	uint64_t t = e->type == LMM_EV_UNACCOUNTED ? e->a : e->t;
 
-	if (t < s->newest && e->type != LMM_EV_COMPLETION) {
-		s->invalid++;
-	} else if (e->type != LMM_EV_COMPLETION) {
+	if (e->type != LMM_EV_COMPLETION && t >= s->newest) {
 		s->newest = t;
+	} else if (e->type != LMM_EV_COMPLETION && !may_be_late(e->type)) {
+		s->invalid++;
 	}
 	switch (e->type) {
 	case LMM_EV_PHASE_BEGIN:
@@ -411,6 +420,8 @@ void lmm__stream_event(struct lmm_analysis *a, struct stream *s, const struct lm
 	case LMM_EV_DEVICE_GRAPH:
 	case LMM_EV_HARVEST:
 	case LMM_EV_FIRST_USE:
+	case LMM_EV_WINDOW:
+	case LMM_EV_CALLS:
 		lmm__device_event(a, s, e);
 		break;
 	case LMM_EV_LOST:

@@ -159,6 +159,8 @@ int lmm__kernels_build(struct builder *b)
 		estimate(to, &l->kernels[i].hist);
 		to->first_use_count = l->kernels[i].hist.first.count;
 		to->first_use_ns = builder_ns(b, l->kernels[i].first_use);
+		to->exclusive_ns = k->device == a->cpu ? to->stats.total_ns
+						       : builder_ns(b, l->kernels[i].alone);
 		to->bytes = l->kernels[i].bytes;
 		to->flops = l->kernels[i].flops;
 		if (reads_cache(to)) {

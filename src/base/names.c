@@ -41,6 +41,7 @@ static const char *const kernel_kind_names[] = {
 	[LMM_KERNEL_FILL] = "fill",	  [LMM_KERNEL_MAP] = "map",
 	[LMM_KERNEL_UNMAP] = "unmap",	  [LMM_KERNEL_MARKER] = "marker",
 	[LMM_KERNEL_MIGRATE] = "migrate", [LMM_KERNEL_COMMAND_BUFFER] = "command buffer",
+	[LMM_KERNEL_PASS] = "pass",
 };
 _Static_assert(LMM_ARRAY_SIZE(kernel_kind_names) == LMM_KERNEL_KIND_COUNT, "every kind has a name");
 

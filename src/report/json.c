@@ -329,6 +329,7 @@ static void put_kernels(struct lmm_json *j, const struct lmm_result *r)
 		lmm_json_string(j, "weight_type", k->weight_type);
 		put_stats_values(j, &k->stats);
 		lmm_json_ns(j, "first_use_ns", k->first_use_ns);
+		lmm_json_ns(j, "exclusive_ns", k->exclusive_ns);
 		lmm_json_u64(j, "first_use_count", k->first_use_count);
 		lmm_json_u64(j, "untimed", k->untimed);
 		lmm_json_ns(j, "estimate_ns", k->estimate_ns);
@@ -430,6 +431,54 @@ static void put_idle(struct lmm_json *j, const struct lmm_result *r)
 	lmm_json_array_end(j);
 }
 
+static void put_stall(struct lmm_json *j, const char *key, const struct lmm_result_windows *w,
+		      unsigned which)
+{
+	lmm_json_row_begin(j, key);
+	lmm_json_ns(j, "total_ns", w->stall_ns[which]);
+	lmm_json_ns(j, "max_ns", w->stall_max_ns[which]);
+	lmm_json_object_end(j);
+}
+
+static void put_windows(struct lmm_json *j, const struct lmm_result_device *d)
+{
+	const struct lmm_result_windows *w = &d->windows;
+
+	if (!w->count && !w->openings) {
+		lmm_json_null(j, "windows");
+		return;
+	}
+	lmm_json_object_begin(j, "windows");
+	lmm_json_u64(j, "count", w->count);
+	lmm_json_u64(j, "steps", w->steps);
+	lmm_json_ns(j, "open_ns", w->open_ns);
+	lmm_json_u64(j, "records", w->records);
+	lmm_json_u64(j, "expected", w->expected);
+	lmm_json_u64(j, "unmatched", w->unmatched);
+	lmm_json_u64(j, "dropped", w->dropped);
+	lmm_json_u64(j, "invalid", w->invalid);
+	put_stall(j, "attach", w, 0);
+	put_stall(j, "detach", w, 1);
+	lmm_json_u64(j, "check_steps", w->check_steps);
+	put_ns_or_null(j, "records_union_ns", w->union_ns, w->check_steps > 0);
+	put_ns_or_null(j, "events_ns", w->pass_ns, w->check_steps > 0);
+	lmm_json_object_end(j);
+}
+
+static void put_calls(struct lmm_json *j, const struct lmm_result_device *d)
+{
+	if (!d->calls && !d->waits) {
+		lmm_json_null(j, "calls");
+		return;
+	}
+	lmm_json_row_begin(j, "calls");
+	lmm_json_u64(j, "count", d->calls);
+	lmm_json_ns(j, "total_ns", d->calls_ns);
+	lmm_json_u64(j, "waits", d->waits);
+	lmm_json_ns(j, "wait_ns", d->waits_ns);
+	lmm_json_object_end(j);
+}
+
 static void put_device(struct lmm_json *j, const struct lmm_result *r)
 {
 	const struct lmm_result_device *d = &r->device;
@@ -464,6 +513,8 @@ static void put_device(struct lmm_json *j, const struct lmm_result *r)
 		lmm_json_null(j, "half_percent");
 	}
 	lmm_json_object_end(j);
+	put_calls(j, d);
+	put_windows(j, d);
 	lmm_json_object_end(j);
 }
 

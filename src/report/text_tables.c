@@ -345,6 +345,43 @@ static void print_first_uses(const struct lmm_text *t)
 	}
 }
 
+static void print_calls(const struct lmm_text *t, const struct lmm_result_device *d)
+{
+	if (!d->calls && !d->waits)
+		return;
+	lmm__text_wrap(t, "  host", 10, "%s calls that handed work over took %s, %s waits %s",
+		       lmm_human_count(d->calls).s, lmm_human_ns(d->calls_ns).s,
+		       lmm_human_count(d->waits).s, lmm_human_ns(d->waits_ns).s);
+}
+
+/* Kernels are the program's only in windows: what these cost, and what they saw. */
+static void print_windows(const struct lmm_text *t, const struct lmm_result_windows *w)
+{
+	char lost[160] = "", check[120] = "";
+
+	if (!w->count)
+		return;
+	if (w->dropped || w->invalid || w->unmatched) {
+		(void)snprintf(lost, sizeof(lost),
+			       "; %s lost, %s with senseless stamps, %s of no known call",
+			       lmm_human_count(w->dropped).s, lmm_human_count(w->invalid).s,
+			       lmm_human_count(w->unmatched).s);
+	}
+	if (w->check_steps && w->pass_ns > 0) {
+		(void)snprintf(check, sizeof(check),
+			       "; their union is %.1f %% of what events around the steps say",
+			       100 * w->union_ns / w->pass_ns);
+	}
+	lmm__text_wrap(
+		t, "  windows", 10,
+		"kernels were recorded in %s of %s steps, %s of %s expected records seen%s%s; "
+		"opening cost %s, closing %s each, and these steps are not in the statistics",
+		lmm_human_count(w->count).s, lmm_human_count(w->steps).s,
+		lmm_human_count(w->records).s, lmm_human_count(w->expected).s, lost, check,
+		lmm_human_ns(w->stall_ns[0] / (double)w->count).s,
+		lmm_human_ns(w->stall_ns[1] / (double)w->count).s);
+}
+
 void lmm__text_device(const struct lmm_text *t)
 {
 	const struct lmm_result_device *d = &t->r->device;
@@ -357,6 +394,8 @@ void lmm__text_device(const struct lmm_text *t)
 	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++)
 		print_gap(t, &d->gaps[i]);
 	print_commands(t, d);
+	print_calls(t, d);
+	print_windows(t, &d->windows);
 	print_first_uses(t);
 	lmm__text_wrap(t, "  clock", 10,
 		       "stamps placed on the host's timeline within %s (95 %%), %s at worst%s%s",

@@ -127,7 +127,8 @@ static struct lmm_result_kernel sample_kernels[] = {
 	  1.5e6,
 	  2900000000,
 	  0,
-	  0 },
+	  0,
+	  1.5e8 },
 	{ SAMPLE_HOSTILE,
 	  "RMS_NORM",
 	  LMM_ROLE_NORM,
@@ -145,7 +146,8 @@ static struct lmm_result_kernel sample_kernels[] = {
 	  0,
 	  0,
 	  0,
-	  0 },
+	  0,
+	  1.5e4 },
 };
 
 static struct lmm_result_thread sample_threads[] = {
