@@ -4,6 +4,7 @@ include(CMakePackageConfigHelpers)
 # the command, and what it loads into engines
 install(TARGETS lmmeter RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS lmm_probe lmm_audit lmm_inject_door lmm_threads lmm_reference LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter)
+install(TARGETS lmm_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter)
 if(TARGET lmm_opencl)
 	install(TARGETS lmm_opencl LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter)
 	install(TARGETS lmm_opencl_shim LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lmmeter/shim)

@@ -38,6 +38,7 @@ static int libs_in(const char *dir, const char *sibling, struct lmm_libs *libs)
 	join(libs->vulkan, sizeof(libs->vulkan), real, "vulkan/VkLayer_lmmeter.json");
 	if (libs->vulkan[0])
 		*strrchr(libs->vulkan, '/') = 0;
+	join(libs->cuda, sizeof(libs->cuda), real, "liblmmeter-cuda.so");
 	return 0;
 }
 
@@ -139,6 +140,8 @@ static int set_doors(const struct lmm_launch *l)
 		rc = append_library(l, "LD_PRELOAD", libs->threads, "liblmmeter-threads.so");
 	if (rc == 0 && l->door == LMM_DOOR_PRELOAD && libs->opencl[0])
 		rc = append_library(l, "LD_PRELOAD", libs->opencl, "liblmmeter-opencl.so");
+	if (rc == 0 && libs->cuda[0])
+		rc = append_library(l, "LD_PRELOAD", libs->cuda, "liblmmeter-cuda.so");
 	if (rc == 0)
 		rc = append_library(l, "LD_PRELOAD", libs->probe, "liblmmeter.so");
 	/* read by the OpenCL loader alone; the last one is the next to the application */

@@ -23,6 +23,7 @@ struct lmm_libs {
 	char audit[4096];   /* "" if it was not built or this system has no LD_AUDIT */
 	char inject[4096];  /* what a process that runs is made to open */
 	char threads[4096]; /* the barrier hook of --threads all */
+	char cuda[4096];    /* CUDA's launches and waits under their own names */
 	char opencl
 		[4096]; /* OpenCL under its own names, for the preload door; "" if it was not built */
 	char vulkan

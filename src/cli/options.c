@@ -185,7 +185,10 @@ static int store_value(const struct lmm_opt *opt, const char *text, void *values
 	switch (opt->kind) {
 	case LMM_OPT_FLAG:
 		*(int *)slot = 1;
-		return 0;
+		rc = text ? parse_choice(opt, text, slot) : 0;
+		if (text && rc == 0)
+			*(int *)slot += 2;
+		return rc;
 	case LMM_OPT_STRING:
 		*(const char **)slot = text;
 		return 0;
@@ -286,11 +289,16 @@ void lmm_options_help(const struct lmm_command *command, FILE *out)
 	fputs("Options:\n", out);
 	for (size_t i = 0; i < command->n_opts; i++) {
 		const struct lmm_opt *opt = &command->opts[i];
-		char choices[64] = "";
+		char choices[64] = "", maybe[72] = "";
 
-		if (opt->kind == LMM_OPT_CHOICE)
+		if (opt->choices)
 			print_choices(opt, choices, sizeof(choices));
-		print_option(opt->letter, opt->name, choices[0] ? choices : opt->value_name,
+		if (opt->kind == LMM_OPT_FLAG && opt->choices)
+			(void)snprintf(maybe, sizeof(maybe), "[%s]", choices);
+		print_option(opt->letter, opt->name,
+			     maybe[0]	  ? maybe
+			     : choices[0] ? choices
+					  : opt->value_name,
 			     opt->help, out);
 	}
 	print_option('h', "help", NULL, "show this", out);
@@ -351,6 +359,9 @@ static enum lmm_parse take_value(struct parser *p, const struct lmm_opt *opt, co
 	char choices[64] = "";
 	int rc;
 
+	if (opt->kind == LMM_OPT_FLAG && opt->choices && !text && p->next < p->argc &&
+	    parse_choice(opt, p->argv[p->next], &(int){ 0 }) == 0)
+		text = p->argv[p->next++];
 	if (opt->kind != LMM_OPT_FLAG && !text) {
 		if (p->next >= p->argc) {
 			lmm_error("--%s needs a value", opt->name);
@@ -361,7 +372,7 @@ static enum lmm_parse take_value(struct parser *p, const struct lmm_opt *opt, co
 	rc = store_value(opt, text, p->values);
 	if (rc == 0)
 		return LMM_PARSE_OK;
-	if (opt->kind == LMM_OPT_CHOICE) {
+	if (opt->choices) {
 		print_choices(opt, choices, sizeof(choices));
 		lmm_error("--%s takes one of %s, not '%s'", opt->name, choices, text);
 	} else {
@@ -386,7 +397,7 @@ static enum lmm_parse parse_long(struct parser *p, const char *name)
 	}
 	if (!opt)
 		return unknown_long(p->command, name, n);
-	if (name[n] == '=' && opt->kind == LMM_OPT_FLAG) {
+	if (name[n] == '=' && opt->kind == LMM_OPT_FLAG && !opt->choices) {
 		lmm_error("--%s takes no value", opt->name);
 		return LMM_PARSE_USAGE;
 	}

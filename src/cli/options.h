@@ -22,7 +22,7 @@
 #include <stdio.h>
 
 enum lmm_opt_kind {
-	LMM_OPT_FLAG,	/* int: 1 when given */
+	LMM_OPT_FLAG,	/* int: 1 when given; with choices one of them may follow: 2 + its index */
 	LMM_OPT_STRING, /* const char *, points into argv */
 	LMM_OPT_U64,	/* uint64_t: decimal */
 	LMM_OPT_SIZE,	/* uint64_t bytes: 4096, 64K, 8M, 1G (powers of 1024; KiB, MiB, GiB too) */

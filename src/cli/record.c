@@ -180,6 +180,7 @@ static int open_session(struct lmm_record *r, const struct lmm_record_opts *opts
 	struct lmm_folder_opts fo = { .memory_bytes = opts->memory_bytes,
 				      .threads_all = opts->threads_all,
 				      .device_budget_ppm = opts->device_budget_ppm,
+				      .kernel_times = opts->kernel_times,
 				      .is_asleep = opts->folder_base != NULL,
 				      .base = opts->folder_base,
 				      .out_path = full };

@@ -19,6 +19,7 @@ struct lmm_record_opts {
 	uint64_t max_size_bytes;
 	uint8_t threads_all;
 	uint32_t device_budget_ppm;
+	uint8_t kernel_times; /* enum lmm_kernel_times */
 	const char
 		*folder_base; /* attach: where the process can see the session's folder; it begins
 				  * to record by itself. NULL: the usual place */

@@ -109,6 +109,7 @@ static void fill_session(struct lmm_shm_session *s, const struct lmm_folder_opts
 	s->clock = (uint8_t)lmm_clock_choose();
 	s->threads_all = opts->threads_all;
 	s->device_budget_ppm = opts->device_budget_ppm;
+	s->kernel_times = opts->kernel_times;
 	s->ring_bytes = opts->ring_bytes ? opts->ring_bytes : DEFAULT_RING_BYTES;
 	s->memory_bytes = opts->memory_bytes ? opts->memory_bytes : DEFAULT_MEMORY_BYTES;
 	s->pid_namespace = lmm_pid_namespace();

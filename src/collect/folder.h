@@ -19,6 +19,7 @@ struct lmm_folder_opts {
 	uint32_t ring_bytes;   /* wanted size of one; 0: 2 MiB */
 	uint8_t threads_all;
 	uint32_t device_budget_ppm; /* what timing device commands may cost; 0: no limit */
+	uint8_t kernel_times;	    /* enum lmm_kernel_times */
 	uint8_t is_asleep;	    /* 1: who joins begins to record, not the session */
 	const char *base;	    /* where to make it; NULL: the first place that will do */
 	const char *out_path;	    /* the .lmt, for a recovery; NULL: none */

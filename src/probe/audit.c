@@ -17,8 +17,8 @@
 
 static const struct link_map *lib;
 static uintptr_t *lib_cookie;
-/* OpenCL's loaders: what they ask of a driver by name is the driver's own, and must stay so. */
-#define LOADERS_MAX 4
+/* OpenCL's loaders, and CUDA's runtime: what they ask of a driver by name is the driver's own, and must stay so. */
+#define LOADERS_MAX 8
 static uintptr_t *loader_cookies[LOADERS_MAX];
 static unsigned n_loaders;
 static const ElfW(Sym) * symbols;
@@ -82,7 +82,9 @@ EXPORT unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie)
 		read_symbols(map);
 		return LA_FLG_BINDTO;
 	}
-	if (base && strncmp(base, "/libOpenCL", 10) == 0 && n_loaders < LOADERS_MAX)
+	if (base &&
+	    (strncmp(base, "/libOpenCL", 10) == 0 || strncmp(base, "/libcudart", 10) == 0) &&
+	    n_loaders < LOADERS_MAX)
 		loader_cookies[n_loaders++] = cookie;
 	return LA_FLG_BINDTO | LA_FLG_BINDFROM;
 }
@@ -99,8 +101,12 @@ static int is_loader(const uintptr_t *cookie)
 /* Names of engines and device APIs only: everything else costs one comparison of a character or two, once per binding. */
 static int is_engine_symbol(const char *name)
 {
+	if (name[0] == 'c' && name[1] == 'u')
+		return (name[2] >= 'A' && name[2] <= 'Z') || (name[2] == 'd' && name[3] == 'a');
 	if (name[0] == 'c')
 		return name[1] == 'l' && name[2] >= 'A' && name[2] <= 'Z';
+	if (name[0] == '_')
+		return strncmp(name, "__cudaLaunch", 12) == 0;
 	if (name[0] == 'T')
 		return strncmp(name, "TVM", 3) == 0;
 	return strncmp(name, "llama_", 6) == 0 || strncmp(name, "ggml_", 5) == 0;

@@ -134,6 +134,18 @@ void lmm_tvm_after_fork(void)
 {
 }
 
+void lmm_device_after_fork(void)
+{
+}
+
+void lmm_cu_after_fork(void)
+{
+}
+
+void lmm_cu_recording_end(void)
+{
+}
+
 static int has_loader(struct dl_phdr_info *program, size_t size, void *arg)
 {
 	(void)size;

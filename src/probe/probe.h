@@ -183,6 +183,10 @@ void lmm_session_count_no_ring(uint64_t n);
 uint32_t lmm_session_op_every(void);
 /* What timing device commands may cost, in millionths of the step time; 0: no limit. */
 uint32_t lmm_session_device_budget_ppm(void);
+/* When kernels are timed where that slows the program. */
+enum lmm_kernel_times lmm_session_kernel_times(void);
+/* LMMETER_CUPTI, or "". */
+const char *lmm_session_cupti_path(void);
 /* Command buffers are to be hidden from this program. */
 bool lmm_session_expands_command_buffers(void);
 /* What an engine's own instruments tell is worth their price. */
@@ -300,6 +304,9 @@ bool lmm_llama_is_under_way(const struct lmm_thread *th);
 void lmm_llama_after_fork(void);
 void lmm_tvm_after_fork(void);
 void lmm_device_after_fork(void);
+/* CUDA's part of fork(), and of the end of a session: a window that is open closes with the program's next wait. */
+void lmm_cu_after_fork(void);
+void lmm_cu_recording_end(void);
 #ifdef LMM_OPENCL
 /* Devices' part of fork(): the parent's queues and events are the parent's. */
 void lmm_cl_after_fork(void);

@@ -49,6 +49,7 @@ static bool has_own_session; /* or file: nobody needs to ask */
 static bool is_prepared;
 static bool expands_command_buffers;
 static bool wants_instrument;
+static char cupti_path[PATH_BYTES];
 
 static int file_path(char *path, const char *suffix, long number)
 {
@@ -291,6 +292,7 @@ void lmm_session_detach(void)
 	/* the process has not ended: its requests go on, unseen */
 	atomic_fetch_and(&session->recording, ~1u);
 	lmm_cl_recording_end();
+	lmm_cu_recording_end();
 }
 
 int lmm_recording_set(int on)
@@ -314,6 +316,18 @@ uint32_t lmm_session_op_every(void)
 uint32_t lmm_session_device_budget_ppm(void)
 {
 	return session ? session->device_budget_ppm : 0;
+}
+
+enum lmm_kernel_times lmm_session_kernel_times(void)
+{
+	unsigned times = session ? session->kernel_times : LMM_KERNEL_TIMES_OFF;
+
+	return times < LMM_KERNEL_TIMES_COUNT ? (enum lmm_kernel_times)times : LMM_KERNEL_TIMES_OFF;
+}
+
+const char *lmm_session_cupti_path(void)
+{
+	return cupti_path;
 }
 
 bool lmm_session_wants_instrument(void)
@@ -517,6 +531,7 @@ static void after_fork_in_child(void)
 	lmm_device_after_fork();
 	lmm_cl_after_fork();
 	lmm_vk_after_fork();
+	lmm_cu_after_fork();
 	atomic_store(&started, UNSTARTED);
 }
 
@@ -540,6 +555,7 @@ __attribute__((constructor)) static void probe_loaded(void)
 	expands_command_buffers = expand[0] == '1';
 	remember(instrument, LMM_ENV_INSTRUMENT);
 	wants_instrument = instrument[0] == '1';
+	remember(cupti_path, LMM_ENV_CUPTI);
 	remember(dormant, LMM_ENV_DORMANT);
 	is_prepared = dormant[0] == '1';
 	has_own_session = session_dir[0] || out_path[0];

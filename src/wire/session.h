@@ -30,9 +30,18 @@
 #define LMM_ENV_INSTRUMENT "LMMETER_INSTRUMENT" /* 1: ask engines for what they tell at a price */
 #define LMM_ENV_EXPAND	   "LMMETER_EXPAND_COMMAND_BUFFERS" /* 1: hide them from the program */
 #define LMM_ENV_REPEAT	   "LMMETER_REPEAT"		    /* wire/repeat.h */
+#define LMM_ENV_CUPTI	   "LMMETER_CUPTI"		    /* the file of CUPTI's library */
 #define LMM_ENV_OUT	   "LMMETER_OUT" /* embedded mode: write this file, with no lmmeter process */
 #define LMM_ENV_DORMANT                                                                            \
 	"LMMETER_DORMANT" /* 1: make devices ready to be timed, for a session to come */
+
+/* When kernels are timed one by one on devices where that slows the program. */
+enum lmm_kernel_times {
+	LMM_KERNEL_TIMES_WINDOWS = 0, /* in short windows, as often as the budget allows */
+	LMM_KERNEL_TIMES_ALWAYS = 1,
+	LMM_KERNEL_TIMES_OFF = 2,
+	LMM_KERNEL_TIMES_COUNT
+};
 
 struct lmm_shm_session {
 	uint64_t magic;
@@ -40,7 +49,8 @@ struct lmm_shm_session {
 	uint32_t bytes; /* sizeof(struct lmm_shm_session) */
 	uint8_t clock;	/* enum lmm_clock_kind */
 	uint8_t threads_all;
-	uint8_t pad0[2];
+	uint8_t kernel_times; /* enum lmm_kernel_times */
+	uint8_t pad0;
 	/* Odd: record; even: hooks pass calls through. Counted up at each switch, so that whoever was told something
 	 * in an earlier recording can see that it must be told again. */
 	_Atomic uint32_t recording;

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a window has seen becomes commands with times, in the order in which the device did them. */
+#include "probe/devices/cuda/window.h"
+
+/* Phase and step of the thread's own words must not be used: the commands are those of steps that have gone. */
+static void command_put(struct lmm_thread *th, const struct lmm_cu_record *r,
+			const struct lmm_cu_entry *e, struct lmm_cu_stream *s, uint32_t id)
+{
+	uint64_t amount = r->amount < UINT32_MAX ? r->amount : UINT32_MAX;
+	uint32_t step = e ? e->step : LMM_STEP_NONE;
+	uint64_t t = e ? e->t : lmm_now();
+
+	if (r->tag_graph && (r->tag_graph != th->graph_said || step != th->graph_said_step)) {
+		th->graph_said = r->tag_graph;
+		th->graph_said_step = step;
+		lmm_writer_put_wide(&th->w, t,
+				    lmm_word(LMM_EV_DEVICE_GRAPH, 0, LMM_SEQ_NONE, r->tag_graph), 0,
+				    step);
+	}
+	lmm_writer_put_wide(
+		&th->w, t, lmm_word(LMM_EV_COMMAND, e ? e->phase : LMM_PHASE_NONE, s->number, id),
+		r->kernel | (uint64_t)(r->tag_graph ? r->tag_node : LMM_NODE_UNKNOWN) << 32,
+		step | amount << 32);
+}
+
+static void clock_put(struct lmm_thread *th, struct lmm_cu_stream *s)
+{
+	uint64_t t0 = lmm_now(), mono = lmm_mono_ns(), t1 = lmm_now();
+
+	lmm_device_clock_put(th, &s->clock, s->number, lmm_cu_device_number(false), t0, t1, mono);
+}
+
+static void record_put(struct lmm_thread *th, const struct lmm_cu_record *r,
+		       const struct lmm_cu_entry *e)
+{
+	struct lmm_device_times x = { .queued = r->start,
+				      .submitted = r->start,
+				      .started = r->start,
+				      .ended = r->end,
+				      .status = LMM_COMPLETION_OK };
+	struct lmm_cu_stream *s = lmm_cu_stream_of_cupti(r->stream);
+
+	if (!s || s->told != lmm_device_session()) {
+		s = lmm_cu_stream_name(e && e->stream ? lmm_cu_stream_find(e->stream) : s,
+				       r->stream);
+		if (!s)
+			return;
+	}
+	clock_put(th, s);
+	x.id = s->next_id++;
+	command_put(th, r, e, s, x.id);
+	lmm_device_completion_put(th, s->number, &x);
+}
+
+/* Handed over, and nothing is known of it: it counts. */
+static void unseen_put(struct lmm_thread *th, const struct lmm_cu_entry *e)
+{
+	const struct lmm_cu_stream *s = e->stream ? lmm_cu_stream_find(e->stream) : NULL;
+	uint64_t amount = e->amount < UINT32_MAX ? e->amount : UINT32_MAX;
+
+	if (!s || !e->kernel)
+		return;
+	lmm_writer_put_wide(&th->w, e->t, lmm_word(LMM_EV_COMMAND_UNTIMED, e->phase, s->number, 0),
+			    e->kernel | (uint64_t)LMM_NODE_UNKNOWN << 32, e->step | amount << 32);
+}
+
+static uint32_t expected_of(const struct lmm_cu_entry *e)
+{
+	if (e->kind != LMM_KERNEL_COMMAND_BUFFER)
+		return 1;
+	return e->list ? e->list->n : e->seen;
+}
+
+struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th)
+{
+	uint32_t n_records, n_entries;
+	struct lmm_cu_record *r = lmm_cu_records(&n_records);
+	struct lmm_cu_entry *e = lmm_cu_log_entries(&n_entries);
+	struct lmm_cu_joined j = { .records = n_records };
+	uint64_t end = 0;
+
+	if (!r || !e)
+		return j;
+	lmm_cu_match(r, n_records, e, n_entries);
+	for (uint32_t i = 0; i < n_records; i++) {
+		uint64_t from = r[i].start > end ? r[i].start : end;
+
+		record_put(th, &r[i], r[i].entry ? &e[r[i].entry - 1] : NULL);
+		j.unmatched += !r[i].entry;
+		if (r[i].end > from)
+			j.union_ns += r[i].end - from;
+		end = r[i].end > end ? r[i].end : end;
+	}
+	for (uint32_t i = 0; i < n_entries; i++) {
+		if (e[i].state != LMM_CU_HANDED)
+			continue;
+		j.expected += expected_of(&e[i]);
+		if (!e[i].seen)
+			unseen_put(th, &e[i]);
+	}
+	return j;
+}

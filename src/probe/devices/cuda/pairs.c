@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Device time of a step without a profiler: events on its stream where it begins, where its phase changes, and where the program is
+ * about to wait. All of them have passed when it has waited. An event tells no time of day, only how long after another it was: the
+ * chain lies between the first call and the end of the wait, and is placed in the middle of what that leaves.
+ */
+#include <stdlib.h>
+
+#include "probe/devices/cuda/cuda.h"
+#include "probe/devices/cuda/window.h"
+
+#define STEPS	   32u	 /* of either kind, whose medians are compared */
+#define FIRST_COST 40e-6 /* seconds, until it is known */
+
+struct lmm_cu_marks {
+	uint32_t n; /* of the chain that is not read yet */
+	cuda_stream stream;
+	uint64_t cost_ticks; /* spent on it by this thread */
+	bool is_refused;     /* the driver makes no events here */
+	struct lmm_cu_mark at[LMM_CU_MARKS];
+};
+
+static struct {
+	_Atomic uint64_t host_ticks; /* of a chain, smoothed */
+	_Atomic uint64_t more_ticks; /* a timed step takes longer by; never below 0 */
+	_Atomic uint64_t step_ticks; /* median of the others */
+	/* of whichever thread has the flag */
+	atomic_flag is_taken;
+	uint32_t n[2];
+	uint64_t ticks[2][STEPS];
+} cost = { .is_taken = ATOMIC_FLAG_INIT };
+
+/* ---- what it costs ------------------------------------------------------------------------------ */
+
+void lmm_cu_pairs_renew(void)
+{
+	atomic_store(&cost.host_ticks, 0);
+	atomic_store(&cost.more_ticks, 0);
+	cost.n[0] = cost.n[1] = 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void compare_kinds(void)
+{
+	uint64_t median[2];
+
+	for (unsigned k = 0; k < 2; k++) {
+		qsort(cost.ticks[k], STEPS, sizeof(cost.ticks[k][0]), compare);
+		median[k] = cost.ticks[k][STEPS / 2];
+		cost.n[k] = 0;
+	}
+	atomic_store(&cost.step_ticks, median[0]);
+	atomic_store(&cost.more_ticks, median[1] > median[0] ? median[1] - median[0] : 0);
+}
+
+void lmm_cu_pair_cost_take(uint64_t step_ticks, bool is_timed, bool is_in_window)
+{
+	if (is_in_window) {
+		lmm_cu_window_step_took(step_ticks);
+		return;
+	}
+	if (atomic_flag_test_and_set_explicit(&cost.is_taken, memory_order_acquire))
+		return;
+	/* the newest ones: those that are not timed are many */
+	cost.ticks[is_timed][cost.n[is_timed] % STEPS] = step_ticks;
+	cost.n[is_timed]++;
+	if (!is_timed && cost.n[0] == STEPS && !atomic_load(&cost.step_ticks)) {
+		uint64_t sorted[STEPS];
+
+		for (unsigned i = 0; i < STEPS; i++)
+			sorted[i] = cost.ticks[0][i];
+		qsort(sorted, STEPS, sizeof(sorted[0]), compare);
+		atomic_store(&cost.step_ticks, sorted[STEPS / 2]);
+	}
+	if (cost.n[1] >= STEPS && cost.n[0] >= STEPS)
+		compare_kinds();
+	atomic_flag_clear_explicit(&cost.is_taken, memory_order_release);
+}
+
+uint64_t lmm_cu_pair_step_ticks(void)
+{
+	return atomic_load_explicit(&cost.step_ticks, memory_order_relaxed);
+}
+
+double lmm_cu_pair_cost(void)
+{
+	uint64_t host = atomic_load_explicit(&cost.host_ticks, memory_order_relaxed);
+	uint64_t more = atomic_load_explicit(&cost.more_ticks, memory_order_relaxed);
+
+	if (!host)
+		return FIRST_COST * 1e9 * lmm_cu_ticks_per_ns();
+	return (double)(host > more ? host : more);
+}
+
+static void host_cost_take(uint64_t ticks)
+{
+	uint64_t old = atomic_load_explicit(&cost.host_ticks, memory_order_relaxed);
+
+	atomic_store_explicit(&cost.host_ticks, old ? old + ticks / 8 - old / 8 : ticks + 1,
+			      memory_order_relaxed);
+}
+
+/* ---- recording events --------------------------------------------------------------------------- */
+
+static struct lmm_cu_marks *marks_of_thread(void)
+{
+	if (!lmm_cu_self.marks)
+		lmm_cu_self.marks = calloc(1, sizeof(*lmm_cu_self.marks));
+	return lmm_cu_self.marks;
+}
+
+static bool is_possible(struct lmm_cu_marks *m, cuda_stream stream)
+{
+	int is_captured = 0;
+
+	if (!m || m->is_refused || lmm_cu_is_capturing() || !lmm_cu.cuEventRecord ||
+	    !lmm_cu.cuEventElapsedTime || !lmm_cu.cuEventQuery || !lmm_cu.cuEventCreate)
+		return false;
+	if (m->n && m->stream != stream)
+		return false;
+	if (m->n)
+		return true;
+	/* at the first one: by another thread, unseen */
+	return lmm_cu.cuStreamIsCapturing &&
+	       lmm_cu.cuStreamIsCapturing(stream, &is_captured) == 0 && !is_captured;
+}
+
+static void refuse(struct lmm_cu_marks *m)
+{
+	m->is_refused = true;
+	m->n = 0;
+	lmm_session_reason(LMM_LEVEL_PHASES, "the CUDA driver refuses to record an event: "
+					     "steps are not timed on the device");
+}
+
+/* Its place in the chain; NULL: none. */
+static struct lmm_cu_mark *mark_put(struct lmm_cu_marks *m, cuda_stream stream)
+{
+	struct lmm_cu_mark *x = m->n < LMM_CU_MARKS ? &m->at[m->n] : NULL;
+
+	if (!x)
+		return NULL;
+	if (!x->event && lmm_cu.cuEventCreate(&x->event, CUDA_EVENT_DEFAULT)) {
+		x->event = NULL;
+		if (lmm_cu_is_ready()) /* else: the program's first call makes a context */
+			refuse(m);
+		return NULL;
+	}
+	x->mono_ns = lmm_mono_ns();
+	if (lmm_cu.cuEventRecord(x->event, stream)) {
+		refuse(m);
+		return NULL;
+	}
+	m->stream = stream;
+	m->n++;
+	return x;
+}
+
+void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
+{
+	struct lmm_cu_marks *m = marks_of_thread();
+	unsigned phase = lmm_device_phase(th);
+	struct lmm_cu_stream *s;
+	struct lmm_cu_mark *x;
+
+	if (!is_possible(m, stream))
+		return;
+	x = m->n ? &m->at[m->n - 1] : NULL;
+	if (x && !x->is_end && x->step == th->step && x->phase == phase)
+		return;
+	/* an end is kept free for */
+	if (m->n + 1 >= LMM_CU_MARKS)
+		return;
+	s = lmm_cu_stream_find(stream);
+	x = s ? mark_put(m, stream) : NULL;
+	if (!x)
+		return;
+	x->step = th->step;
+	x->phase = (uint8_t)phase;
+	x->is_end = false;
+	x->is_in_window = lmm_cu_window_is_mine(th);
+	if (!x->is_in_window) {
+		lmm_cu_stream_pass_tell(s);
+		x->id = s->next_pass++;
+		lmm_writer_put_wide(
+			&th->w, t, lmm_word(LMM_EV_COMMAND, phase, s->pass_number, x->id),
+			lmm_device_kind_number(LMM_KERNEL_PASS) | (uint64_t)LMM_NODE_UNKNOWN << 32,
+			th->step);
+	}
+	m->cost_ticks += lmm_now() - t;
+}
+
+void lmm_cu_pair_close(void)
+{
+	struct lmm_cu_marks *m = lmm_cu_self.marks;
+	uint64_t t = lmm_now();
+	struct lmm_cu_mark *x;
+
+	if (lmm_likely(!m || !m->n || m->at[m->n - 1].is_end))
+		return;
+	x = mark_put(m, m->stream);
+	if (x) {
+		x->is_end = true;
+		x->step = m->at[m->n - 2].step;
+	}
+	m->cost_ticks += lmm_now() - t;
+}
+
+/* ---- reading them ------------------------------------------------------------------------------- */
+
+struct chain {
+	uint64_t after[LMM_CU_MARKS]; /* the first one, ns */
+	uint64_t from,
+		slack; /* where it lies, ns of CLOCK_MONOTONIC, and how far off that may be */
+};
+
+static bool chain_read(const struct lmm_cu_marks *m, struct chain *c)
+{
+	uint64_t now = lmm_mono_ns(), total;
+
+	c->after[0] = 0;
+	for (uint32_t i = 1; i < m->n; i++) {
+		float ms = -1;
+
+		if (lmm_cu.cuEventElapsedTime(&ms, m->at[i - 1].event, m->at[i].event) ||
+		    !(ms >= 0 && ms < 1e9f))
+			return false;
+		c->after[i] = c->after[i - 1] + (uint64_t)((double)ms * 1e6 + 0.5);
+	}
+	total = c->after[m->n - 1];
+	/* none was passed before it was handed over */
+	c->from = m->at[0].mono_ns;
+	for (uint32_t i = 1; i < m->n; i++) {
+		if (m->at[i].mono_ns > c->from + c->after[i])
+			c->from = m->at[i].mono_ns - c->after[i];
+	}
+	c->slack = now > c->from + total ? now - c->from - total : 0;
+	c->from += c->slack / 2;
+	return true;
+}
+
+static void pass_put(struct lmm_thread *th, struct lmm_cu_stream *s, const struct lmm_cu_mark *x,
+		     uint64_t from, uint64_t to)
+{
+	struct lmm_device_times t = { .queued = from,
+				      .submitted = from,
+				      .started = from,
+				      .ended = to,
+				      .id = x->id,
+				      .status =
+					      to ? LMM_COMPLETION_OK : LMM_COMPLETION_UNAVAILABLE };
+
+	lmm_device_completion_put(th, s->pass_number, &t);
+}
+
+static void chain_put(struct lmm_thread *th, struct lmm_cu_marks *m, const struct chain *c)
+{
+	struct lmm_cu_stream *s = lmm_cu_stream_find(m->stream);
+
+	if (!s)
+		return;
+	if (c && !m->at[0].is_in_window) {
+		uint64_t t = lmm_now(), mono = lmm_mono_ns();
+		uint64_t half = (uint64_t)((double)(c->slack / 2) * lmm_cu_ticks_per_ns()) + 1;
+
+		lmm_device_clock_put(th, &s->pass_clock, s->pass_number, lmm_cu_device_number(true),
+				     t - 2 * half, t, mono - c->slack / 2);
+	}
+	for (uint32_t i = 0; i + 1 < m->n; i++) {
+		uint64_t from = c ? c->from + c->after[i] : 0;
+		uint64_t to = c ? c->from + c->after[i + 1] : 0;
+
+		if (m->at[i].is_end)
+			continue;
+		if (m->at[i].is_in_window) {
+			lmm_cu_window_check(to - from);
+		} else {
+			pass_put(th, s, &m->at[i], from, to);
+		}
+	}
+}
+
+void lmm_cu_pair_harvest(struct lmm_thread *th)
+{
+	struct lmm_cu_marks *m = lmm_cu_self.marks;
+	uint64_t t = lmm_now();
+	struct chain c;
+
+	if (lmm_likely(!m || !m->n) || !m->at[m->n - 1].is_end)
+		return;
+	/* the program may have waited for another stream; asked, never waited for */
+	if (lmm_cu.cuEventQuery(m->at[m->n - 1].event)) {
+		if (m->n + 2 < LMM_CU_MARKS)
+			return;
+		m->n = 0;
+		return;
+	}
+	chain_put(th, m, chain_read(m, &c) ? &c : NULL);
+	m->n = 0;
+	host_cost_take(m->cost_ticks + lmm_now() - t);
+	m->cost_ticks = 0;
+}
+
+void lmm_cu_pairs_after_fork(void)
+{
+	lmm_cu_self.marks = NULL;
+	atomic_flag_clear(&cost.is_taken);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams as queues: one for commands, which CUPTI times, and one for what pairs of events time. Entries are made under a lock and never
+ * freed, so that the hot path finds them without one; a handle that is given out again is the same queue.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe/devices/cuda/cuda.h"
+
+#define STREAMS_MAX 64u
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lmm_cu_stream *streams[STREAMS_MAX];
+static _Atomic unsigned n_streams;
+static _Atomic(struct lmm_cu_stream *) last_found;
+
+uint16_t lmm_cu_device_number(bool is_pass)
+{
+	static uint16_t numbers[2];
+	static bool is_made;
+
+	/* one clock each: what events tell is placed less exactly */
+	if (!is_made) {
+		numbers[0] = lmm_device_number_next();
+		numbers[1] = lmm_device_number_next();
+		is_made = true;
+	}
+	return numbers[is_pass];
+}
+
+static void device_name(char *name, int bytes)
+{
+	int device = 0;
+
+	name[0] = 0;
+	if (!lmm_cu_is_ready() || !lmm_cu.cuCtxGetDevice || !lmm_cu.cuDeviceGetName ||
+	    lmm_cu.cuCtxGetDevice(&device) || lmm_cu.cuDeviceGetName(name, bytes, device))
+		name[0] = 0;
+	if (!name[0])
+		(void)strncpy(name, "CUDA device", (size_t)bytes);
+	name[bytes - 1] = 0;
+}
+
+static void describe(uint16_t number, bool is_pass)
+{
+	char name[128];
+	struct lmm_device_queue q = { .device = name,
+				      .ticks_per_second = 1000000000u,
+				      .number = number,
+				      .device_number = lmm_cu_device_number(is_pass),
+				      .is_ordered = true };
+
+	device_name(name, sizeof(name));
+	lmm_device_queue_describe(&q);
+}
+
+static struct lmm_cu_stream *find(cuda_stream handle)
+{
+	unsigned n = atomic_load_explicit(&n_streams, memory_order_acquire);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (atomic_load_explicit(&streams[i]->handle, memory_order_relaxed) == handle)
+			return streams[i];
+	}
+	return NULL;
+}
+
+/* With the lock held. */
+static struct lmm_cu_stream *make(cuda_stream handle)
+{
+	unsigned n = atomic_load(&n_streams);
+	struct lmm_cu_stream *s = n < STREAMS_MAX ? calloc(1, sizeof(*s)) : NULL;
+
+	if (!s)
+		return NULL;
+	atomic_store(&s->handle, handle);
+	s->number = lmm_device_queue_next();
+	s->pass_number = lmm_device_queue_next();
+	streams[n] = s;
+	/* pairs with the acquire in find() */
+	atomic_store_explicit(&n_streams, n + 1, memory_order_release);
+	return s;
+}
+
+static LMM_COLD struct lmm_cu_stream *learn(cuda_stream handle)
+{
+	struct lmm_cu_stream *s;
+
+	pthread_mutex_lock(&lock);
+	s = handle ? find(handle) : NULL;
+	if (!s)
+		s = make(handle);
+	if (s && s->told != lmm_device_session()) {
+		s->told = lmm_device_session();
+		describe(s->number, false);
+	}
+	pthread_mutex_unlock(&lock);
+	if (!s) {
+		lmm_session_reason(
+			LMM_LEVEL_KERNELS,
+			"more than %u CUDA streams: commands of further ones are not seen",
+			STREAMS_MAX);
+	}
+	return s;
+}
+
+struct lmm_cu_stream *lmm_cu_stream_find(cuda_stream handle)
+{
+	struct lmm_cu_stream *s = atomic_load_explicit(&last_found, memory_order_acquire);
+
+	if (!handle)
+		handle = CUDA_STREAM_LEGACY;
+	if (lmm_unlikely(!s || atomic_load_explicit(&s->handle, memory_order_relaxed) != handle))
+		s = find(handle);
+	if (lmm_unlikely(!s || s->told != lmm_device_session()))
+		s = learn(handle);
+	if (s)
+		atomic_store_explicit(&last_found, s, memory_order_release);
+	return s;
+}
+
+void lmm_cu_stream_pass_tell(struct lmm_cu_stream *s)
+{
+	pthread_mutex_lock(&lock);
+	if (s->pass_told != lmm_device_session()) {
+		s->pass_told = lmm_device_session();
+		describe(s->pass_number, true);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- as CUPTI calls them ------------------------------------------------------------------------ */
+
+struct lmm_cu_stream *lmm_cu_stream_of_cupti(uint32_t id)
+{
+	unsigned n = atomic_load_explicit(&n_streams, memory_order_acquire);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (atomic_load_explicit(&streams[i]->cupti, memory_order_relaxed) == id + 1)
+			return streams[i];
+	}
+	return NULL;
+}
+
+struct lmm_cu_stream *lmm_cu_stream_name(struct lmm_cu_stream *s, uint32_t id)
+{
+	struct lmm_cu_stream *known = lmm_cu_stream_of_cupti(id);
+
+	if (known)
+		return known->told == lmm_device_session() ? known
+							   : learn(atomic_load(&known->handle));
+	if (!s || atomic_load(&s->cupti))
+		s = learn(NULL);
+	if (s)
+		atomic_store(&s->cupti, id + 1);
+	return s;
+}
+
+void lmm_cu_streams_after_fork(void)
+{
+	unsigned n = atomic_load(&n_streams);
+
+	pthread_mutex_init(&lock, NULL);
+	for (unsigned i = 0; i < n; i++) {
+		streams[i]->told = streams[i]->pass_told = 0;
+		streams[i]->next_id = streams[i]->next_pass = 0;
+		atomic_store(&streams[i]->cupti, 0);
+	}
+}

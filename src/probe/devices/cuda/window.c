@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When CUPTI is attached and detached, and what that costs. */
+#include "probe/devices/cuda/window.h"
+
+#include <stdlib.h>
+
+#define STEPS		16u	  /* of a window */
+#define LONG_NS		50000000u /* or so long, and two steps */
+#define FLUSH_STEPS	64u	  /* of one that stays open */
+#define WAITS_MAX	256u	  /* in which it did not close */
+#define FIRST_COST_NS	30000000u /* of a window, until one was seen */
+#define SHARE_OF_BUDGET 0.75	  /* the rest is for events around steps */
+
+_Atomic int lmm_cu_window_is_open;
+
+enum { IDLE = 0, OPEN, CLOSING, CLOSED };
+
+/* The owner's but for what is atomic. */
+static struct {
+	_Atomic int state;
+	_Atomic(const struct lmm_thread *) owner;
+	_Atomic int is_dead;	 /* no windows in this recording */
+	_Atomic uint64_t next_t; /* not before; 0: nothing has begun */
+	bool is_bound, is_always, has_left_behind;
+	void *subscriber;
+	uint32_t steps, waits, n, number_of_steps;
+	uint32_t first_step;
+	uint64_t begin_t, begin_ns, close_t;
+	uint64_t attach_ticks, detach_ticks, join_ticks, slowed_ticks;
+	uint64_t cost_ticks; /* smoothed; 0: not known */
+	uint64_t union_ns, pass_ns;
+	int rc; /* of the detaching calls */
+} w;
+
+static _Atomic int is_at_exit;
+
+/* A pair of instants to tell the rate of the session's clock by. */
+static _Atomic uint64_t rate_ticks, rate_ns;
+
+double lmm_cu_ticks_per_ns(void)
+{
+	uint64_t t = lmm_now(), ns = lmm_mono_ns(), t0 = atomic_load(&rate_ticks);
+	uint64_t ns0 = atomic_load(&rate_ns);
+
+	if (lmm_probe_clock == LMM_CLOCK_MONOTONIC)
+		return 1;
+	if (!ns0 || ns - ns0 < 1000000)
+		return lmm_probe_clock == LMM_CLOCK_TSC ? 2.5 : 0.1;
+	return (double)(t - t0) / (double)(ns - ns0);
+}
+
+bool lmm_cu_window_is_mine(const struct lmm_thread *th)
+{
+	return atomic_load_explicit(&lmm_cu_window_is_open, memory_order_relaxed) &&
+	       atomic_load_explicit(&w.owner, memory_order_relaxed) == th;
+}
+
+/* ---- what is told ------------------------------------------------------------------------------- */
+
+static void window_put(struct lmm_thread *th, enum lmm_window what, uint32_t id, uint64_t a,
+		       uint64_t b)
+{
+	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_WINDOW, what, LMM_SEQ_NONE, id), a,
+			    b);
+}
+
+static void give_up(const char *what, int rc)
+{
+	atomic_store(&w.is_dead, 1);
+	if (rc == CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED ||
+	    rc == CUPTI_ERROR_MAX_LIMIT_REACHED) {
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "another profiler uses CUPTI (%s: %s): kernels are counted and "
+				   "not timed",
+				   what, lmm_cupti_text(rc));
+	} else if (rc == CUPTI_ERROR_INSUFFICIENT_PRIVILEGES) {
+		lmm_session_reason(
+			LMM_LEVEL_PHASES,
+			"this user may not profile the GPU (%s: %s): kernels are counted "
+			"and not timed; the driver's option "
+			"NVreg_RestrictProfilingToAdminUsers=0 allows it",
+			what, lmm_cupti_text(rc));
+	} else {
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "CUPTI refuses (%s: %s, %d): kernels are counted and not timed",
+				   what, lmm_cupti_text(rc), rc);
+	}
+}
+
+/* ---- attach ------------------------------------------------------------------------------------- */
+
+static void callback(void *user, int domain, uint32_t cbid, const void *data);
+
+static int callbacks_enable(void)
+{
+	static const uint16_t waits[] = { CUPTI_CBID_CTX_SYNCHRONIZE, CUPTI_CBID_EVENT_SYNCHRONIZE,
+					  CUPTI_CBID_STREAM_SYNCHRONIZE,
+					  CUPTI_CBID_STREAM_SYNCHRONIZE_PTSZ,
+					  CUPTI_CBID_CTX_GET_DEVICE };
+	int rc = CUPTI_OK;
+
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(waits); i++)
+		rc |= lmm_cupti.cuptiEnableCallback(1, w.subscriber, CUPTI_DOMAIN_DRIVER, waits[i]);
+	/* newer ones of these an older driver does not know */
+	for (unsigned i = 0; i < lmm_cu_log_n_cbids; i++)
+		(void)lmm_cupti.cuptiEnableCallback(1, w.subscriber, CUPTI_DOMAIN_DRIVER,
+						    lmm_cu_log_cbids[i]);
+	return rc;
+}
+
+static const int kinds[] = { CUPTI_KIND_CONCURRENT_KERNEL, CUPTI_KIND_MEMCPY, CUPTI_KIND_MEMSET };
+
+static void kinds_disable(void)
+{
+	for (size_t i = 0; i < LMM_ARRAY_SIZE(kinds); i++)
+		(void)lmm_cupti.cuptiActivityDisable(kinds[i]);
+}
+
+/* The subscription first: whoever has another one must not find its clock and its buffers changed. */
+static int attach(const char **what)
+{
+	int rc;
+
+	*what = "cuptiSubscribe";
+	rc = lmm_cupti.cuptiSubscribe(&w.subscriber, callback, NULL);
+	if (rc)
+		return rc;
+	*what = "cuptiEnableCallback";
+	rc = callbacks_enable();
+	if (rc == CUPTI_OK) {
+		*what = "cuptiActivityRegisterTimestampCallback";
+		rc = lmm_cupti.cuptiActivityRegisterTimestampCallback(lmm_mono_ns);
+	}
+	if (rc == CUPTI_OK) {
+		*what = "cuptiActivityRegisterCallbacks";
+		rc = lmm_cupti.cuptiActivityRegisterCallbacks(lmm_cu_records_request,
+							      lmm_cu_records_complete);
+	}
+	for (size_t i = 0; rc == CUPTI_OK && i < LMM_ARRAY_SIZE(kinds); i++) {
+		*what = "cuptiActivityEnable";
+		rc = lmm_cupti.cuptiActivityEnable(kinds[i]);
+	}
+	return rc;
+}
+
+static int window_prepare(void)
+{
+	char why[320];
+
+	if (!w.is_bound) {
+		if (lmm_cupti_open(why, sizeof(why))) {
+			atomic_store(&w.is_dead, 1);
+			lmm_session_reason(LMM_LEVEL_PHASES,
+					   "kernels are counted and not timed: %s", why);
+			return -1;
+		}
+		w.is_bound = true;
+	}
+	if (lmm_cu_log_open() || lmm_cu_records_open(lmm_mono_ns())) {
+		atomic_store(&w.is_dead, 1);
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "no memory for kernel records: they are counted and not timed");
+		return -1;
+	}
+	return 0;
+}
+
+static void close_at_exit(void);
+
+static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
+{
+	static bool is_registered;
+	const char *what;
+	uint64_t t1;
+	int rc;
+
+	if (window_prepare())
+		return;
+	atomic_store(&w.owner, th);
+	w.steps = w.waits = 0;
+	w.slowed_ticks = w.join_ticks = 0;
+	w.union_ns = w.pass_ns = 0;
+	w.first_step = th->step;
+	w.rc = 0;
+	rc = attach(&what);
+	t1 = lmm_now();
+	w.begin_t = t;
+	w.attach_ticks = t1 - t;
+	window_put(th, LMM_WINDOW_STALL, th->step, t, 0);
+	if (rc) {
+		give_up(what, rc);
+		if (!w.subscriber)
+			return;
+		/* it is in the process now: taken out where that is safe */
+		kinds_disable();
+		atomic_store(&w.state, CLOSING);
+		return;
+	}
+	if (!is_registered) {
+		is_registered = true;
+		(void)atexit(close_at_exit);
+	}
+	atomic_store(&w.state, OPEN);
+	atomic_store_explicit(&lmm_cu_window_is_open, 1, memory_order_release);
+}
+
+/* ---- detach ------------------------------------------------------------------------------------- */
+
+/* Inside the exit callback of a call in which the owner has waited. */
+static LMM_COLD void detach(void)
+{
+	uint64_t t = lmm_now();
+	int rc;
+
+	atomic_store_explicit(&lmm_cu_window_is_open, 0, memory_order_relaxed);
+	kinds_disable();
+	w.rc = lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
+	rc = lmm_cupti.cuptiFinalize();
+	if (rc) {
+		w.has_left_behind = true;
+		(void)lmm_cupti.cuptiUnsubscribe(w.subscriber);
+		give_up("cuptiFinalize", rc);
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "CUPTI could not be taken out of the process, which goes on "
+				   "paying for it (10 to 16%% of decode speed were seen)");
+	}
+	w.subscriber = NULL;
+	w.close_t = lmm_now();
+	w.detach_ticks = w.close_t - t;
+	atomic_store_explicit(&w.state, CLOSED, memory_order_release);
+}
+
+static void callback(void *user, int domain, uint32_t cbid, const void *data)
+{
+	const struct cupti_callback *x = data;
+	int closing = CLOSING;
+
+	(void)user;
+	if (domain != CUPTI_DOMAIN_DRIVER || !x)
+		return;
+	if (cbid == CUPTI_CBID_CTX_GET_DEVICE && !atomic_load(&is_at_exit))
+		return;
+	if (cbid == CUPTI_CBID_CTX_SYNCHRONIZE || cbid == CUPTI_CBID_EVENT_SYNCHRONIZE ||
+	    cbid == CUPTI_CBID_STREAM_SYNCHRONIZE || cbid == CUPTI_CBID_STREAM_SYNCHRONIZE_PTSZ ||
+	    cbid == CUPTI_CBID_CTX_GET_DEVICE) {
+		if (x->site == CUPTI_SITE_EXIT &&
+		    lmm_thread_known() == atomic_load_explicit(&w.owner, memory_order_relaxed) &&
+		    atomic_compare_exchange_strong(&w.state, &closing, CLOSED + 1))
+			detach();
+		return;
+	}
+	if (x->site == CUPTI_SITE_ENTER &&
+	    atomic_load_explicit(&lmm_cu_window_is_open, memory_order_relaxed))
+		lmm_cu_log_correlate(cbid, x->correlation);
+}
+
+/* ---- what it has seen --------------------------------------------------------------------------- */
+
+static void harvest(struct lmm_thread *th)
+{
+	struct lmm_cu_losses lost = lmm_cu_records_losses();
+	struct lmm_cu_joined j;
+	uint64_t t = lmm_now();
+
+	j = lmm_cu_join(th);
+	w.union_ns += j.union_ns;
+	w.join_ticks = lmm_now() - t;
+	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HARVEST, 0, LMM_SEQ_NONE, j.records),
+			    t, 1ull << 32);
+	window_put(th, LMM_WINDOW_RECORDS, w.steps, j.records | (uint64_t)j.expected << 32,
+		   j.unmatched);
+	lost.dropped += lmm_cu_log_lost();
+	if (lost.dropped || lost.garbage)
+		window_put(th, LMM_WINDOW_LOSS, 0, lost.dropped, lost.garbage);
+	if (w.pass_ns)
+		window_put(th, LMM_WINDOW_CHECK, w.steps, w.union_ns, w.pass_ns);
+	w.union_ns = w.pass_ns = 0;
+}
+
+static void cost_take(uint64_t now)
+{
+	uint64_t cost = w.attach_ticks + w.detach_ticks + w.join_ticks + w.slowed_ticks;
+	double share = lmm_session_device_budget_ppm() * SHARE_OF_BUDGET / 1e6;
+
+	w.cost_ticks = w.cost_ticks ? w.cost_ticks + cost / 4 - w.cost_ticks / 4 : cost;
+	/* this one is paid for before the next begins, whatever the mean */
+	if (cost < w.cost_ticks)
+		cost = w.cost_ticks;
+	atomic_store(&w.next_t, now + (uint64_t)((double)cost / share));
+}
+
+/* Back outside of CUPTI's callback. */
+static LMM_COLD void window_closed(struct lmm_thread *th)
+{
+	w.n++;
+	window_put(th, LMM_WINDOW_STALL, th->step, w.close_t - w.detach_ticks, 1);
+	if (!atomic_load(&w.is_dead) || w.steps) {
+		harvest(th);
+		window_put(th, LMM_WINDOW_END, w.steps, w.begin_t, w.slowed_ticks);
+	}
+	cost_take(lmm_now());
+	atomic_store(&w.owner, NULL);
+	atomic_store(&w.state, IDLE);
+}
+
+/*
+ * At the end of the process a window may be open: its records are in CUPTI's buffers, and a process that ends with CUPTI in it may crash.
+ * It is detached as always, in the exit callback of a call; one that asks for the thread's device waits for nothing.
+ */
+static LMM_COLD void close_at_exit(void)
+{
+	struct lmm_thread *th = lmm_recording() ? lmm_thread_self() : lmm_thread_known();
+	int open = OPEN, device;
+
+	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
+	if (!th || atomic_load(&w.state) != CLOSING)
+		return;
+	atomic_store(&w.owner, th);
+	atomic_store(&is_at_exit, 1);
+	if (lmm_cu.cuCtxGetDevice)
+		(void)lmm_cu.cuCtxGetDevice(&device);
+	if (atomic_load(&w.state) == CLOSED)
+		window_closed(th);
+}
+
+/* ---- when --------------------------------------------------------------------------------------- */
+
+static bool is_due(uint64_t t)
+{
+	uint64_t next = atomic_load_explicit(&w.next_t, memory_order_relaxed);
+	double share = lmm_session_device_budget_ppm() * SHARE_OF_BUDGET / 1e6;
+
+	if (w.is_always)
+		return true;
+	if (lmm_unlikely(!next)) {
+		double first = FIRST_COST_NS * lmm_cu_ticks_per_ns();
+
+		atomic_store(&w.next_t, t + (uint64_t)(first / share));
+		return false;
+	}
+	return t >= next;
+}
+
+void lmm_cu_window_step(struct lmm_thread *th, uint64_t t)
+{
+	int state = atomic_load_explicit(&w.state, memory_order_acquire);
+
+	if (lmm_unlikely(state == OPEN && lmm_cu_window_is_mine(th))) {
+		w.steps++;
+		/* with all of them like that there is nothing to hold them against */
+		if (!w.is_always)
+			window_put(th, LMM_WINDOW_STEP, th->step, 0, 0);
+		if (w.is_always && w.steps % FLUSH_STEPS == 0) {
+			(void)lmm_cupti.cuptiActivityFlushAll(0);
+			harvest(th);
+			lmm_cu_log_open();
+			lmm_cu_records_open(w.begin_ns);
+		}
+		return;
+	}
+	if (state != IDLE || atomic_load_explicit(&w.is_dead, memory_order_relaxed) || !is_due(t) ||
+	    lmm_cu_is_capturing() || !lmm_cu_is_ready())
+		return;
+	window_open(th, t);
+	if (atomic_load(&w.state) != OPEN)
+		return;
+	w.begin_ns = lmm_mono_ns();
+	w.steps = 1;
+}
+
+void lmm_cu_window_step_took(uint64_t ticks)
+{
+	uint64_t usual = lmm_cu_pair_step_ticks();
+
+	if (w.steps == 1)
+		ticks = ticks > w.attach_ticks ? ticks - w.attach_ticks : 0;
+	if (usual && ticks > usual)
+		w.slowed_ticks += ticks - usual;
+}
+
+void lmm_cu_window_check(uint64_t pass_ns)
+{
+	w.pass_ns += pass_ns;
+}
+
+static bool is_enough(void)
+{
+	if (w.is_always)
+		return false;
+	return w.steps >= STEPS || (w.steps >= 2 && lmm_mono_ns() - w.begin_ns >= LONG_NS);
+}
+
+void lmm_cu_window_wait_begin(const struct lmm_thread *th)
+{
+	int open = OPEN;
+
+	if (lmm_likely(atomic_load_explicit(&w.state, memory_order_relaxed) != OPEN) ||
+	    !lmm_cu_window_is_mine(th) || !is_enough())
+		return;
+	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
+}
+
+void lmm_cu_window_wait_end(struct lmm_thread *th)
+{
+	int state = atomic_load_explicit(&w.state, memory_order_acquire);
+	int closing = CLOSING;
+
+	if (lmm_likely(state != CLOSING && state != CLOSED) || atomic_load(&w.owner) != th)
+		return;
+	if (state == CLOSED) {
+		window_closed(th);
+		return;
+	}
+	/* waits of a kind that CUPTI does not tell us of: it stays in the process, but records nothing */
+	if (++w.waits >= WAITS_MAX &&
+	    atomic_compare_exchange_strong(&w.state, &closing, CLOSED + 1)) {
+		atomic_store(&lmm_cu_window_is_open, 0);
+		kinds_disable();
+		(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
+		w.close_t = lmm_now();
+		w.detach_ticks = 0;
+		atomic_store(&w.is_dead, 1);
+		lmm_session_reason(LMM_LEVEL_PHASES, "CUPTI told of no call in which it could be "
+						     "detached: no more kernels are timed");
+		window_closed(th);
+	}
+}
+
+/* ---- sessions ----------------------------------------------------------------------------------- */
+
+void lmm_cu_window_renew(void)
+{
+	enum lmm_kernel_times times = lmm_session_kernel_times();
+
+	if (atomic_load(&w.state) != IDLE)
+		return; /* that of the session before closes with the next wait */
+	atomic_store(&rate_ticks, lmm_now());
+	atomic_store(&rate_ns, lmm_mono_ns());
+	w.is_always = times == LMM_KERNEL_TIMES_ALWAYS ||
+		      (times == LMM_KERNEL_TIMES_WINDOWS && !lmm_session_device_budget_ppm());
+	atomic_store(&w.is_dead, times == LMM_KERNEL_TIMES_OFF);
+	atomic_store(&w.next_t, 0);
+	w.cost_ticks = 0;
+	w.n = 0;
+}
+
+void lmm_cu_window_after_fork(void)
+{
+	/* the parent's CUPTI is not the child's, which has no CUDA either */
+	atomic_store(&lmm_cu_window_is_open, 0);
+	atomic_store(&w.owner, NULL);
+	atomic_store(&w.state, IDLE);
+}
+
+void lmm_cu_recording_end(void)
+{
+	int open = OPEN;
+
+	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CUPTI in windows. It is attached at the begin of a step, on the program's own thread, and detached some steps later, inside the
+ * exit callback of a call in which that thread waits for the device: elsewhere cuptiFinalize() is not safe, and without it the
+ * program goes on paying. While a window is open each launch is noted with its tag (log.c), CUPTI's records are copied as its buffers
+ * come back (records.c), and both are joined by the correlation id when the window has closed (join.c).
+ */
+#ifndef LMM_PROBE_DEVICES_CUDA_WINDOW_H
+#define LMM_PROBE_DEVICES_CUDA_WINDOW_H
+
+#include "probe/devices/cuda/cuda.h"
+
+/* ---- CUPTI's functions (cupti.c) ---------------------------------------------------------------- */
+
+struct lmm_cupti {
+	int (*cuptiGetVersion)(uint32_t *version);
+	int (*cuptiGetResultString)(int rc, const char **text);
+	int (*cuptiSubscribe)(void **subscriber, cupti_callback_fn *fn, void *user);
+	int (*cuptiUnsubscribe)(void *subscriber);
+	int (*cuptiEnableCallback)(uint32_t on, void *subscriber, int domain, uint32_t cbid);
+	int (*cuptiActivityRegisterTimestampCallback)(uint64_t (*fn)(void));
+	int (*cuptiActivityRegisterCallbacks)(cupti_request_fn *request,
+					      cupti_complete_fn *complete);
+	int (*cuptiActivityEnable)(int kind);
+	int (*cuptiActivityDisable)(int kind);
+	int (*cuptiActivityFlushAll)(uint32_t flag);
+	int (*cuptiActivityGetNextRecord)(uint8_t *buffer, size_t valid, void **record);
+	int (*cuptiActivityGetNumDroppedRecords)(void *context, uint32_t stream, size_t *n);
+	int (*cuptiFinalize)(void);
+};
+extern struct lmm_cupti lmm_cupti;
+
+/* Opens the library that belongs to the program's CUDA. 0, or -1 with the reason in why. Calls none of its functions but the version's. */
+int lmm_cupti_open(char *why, size_t bytes);
+const char *lmm_cupti_text(int rc);
+
+/* ---- the window (window.c) ---------------------------------------------------------------------- */
+
+/* 1: CUPTI records. Read relaxed. */
+extern _Atomic int lmm_cu_window_is_open;
+
+/* This thread's steps open and close the window that is open. */
+bool lmm_cu_window_is_mine(const struct lmm_thread *th);
+/* A step begins on this thread: opens a window if it is time. */
+void lmm_cu_window_step(struct lmm_thread *th, uint64_t t);
+/* The thread is about to wait, and has waited: the window may close in between. */
+void lmm_cu_window_wait_begin(const struct lmm_thread *th);
+void lmm_cu_window_wait_end(struct lmm_thread *th);
+/* A step that took so long has ended in it. */
+void lmm_cu_window_step_took(uint64_t ticks);
+/* Events say that the device worked for so long in steps of the window. */
+void lmm_cu_window_check(uint64_t pass_ns);
+void lmm_cu_window_renew(void);
+void lmm_cu_window_after_fork(void);
+
+/* Ticks of the session's clock per ns, as far as known. */
+double lmm_cu_ticks_per_ns(void);
+
+/* ---- what the program hands over meanwhile (log.c) ---------------------------------------------- */
+
+enum { LMM_CU_BEGUN = 1, LMM_CU_HANDED = 2, LMM_CU_CANCELLED = 3 };
+
+struct lmm_cu_entry {
+	_Atomic uint32_t state;
+	uint32_t correlation
+		[2]; /* 0: none; of a runtime's call that makes several of the driver's, the last two */
+	uint64_t t, amount;
+	cuda_stream stream;
+	struct lmm_cu_graph *list; /* what a graph consists of; NULL: not known, or no graph */
+	uint32_t step, graph, node, kernel;
+	uint32_t seen; /* records */
+	uint8_t phase, kind;
+};
+
+/* Makes room, empties it. 0 or -1. */
+int lmm_cu_log_open(void);
+/* Number + 1; 0: there is no room. */
+uint32_t lmm_cu_log_begin(struct lmm_thread *th, uint64_t t, cuda_stream stream);
+void lmm_cu_log_end(uint32_t entry, uint32_t kernel, unsigned kind, uint64_t amount,
+		    struct lmm_cu_graph *graph);
+void lmm_cu_log_cancel(uint32_t entry);
+/* CUPTI says which number the call has that this thread makes. */
+void lmm_cu_log_correlate(uint32_t cbid, uint32_t correlation);
+struct lmm_cu_entry *lmm_cu_log_entries(uint32_t *n);
+/* Calls that found no room. */
+uint32_t lmm_cu_log_lost(void);
+
+/* Numbers of the driver's calls that hand something over. */
+extern const uint16_t lmm_cu_log_cbids[];
+extern const unsigned lmm_cu_log_n_cbids;
+
+/* ---- what the device did (records.c) ------------------------------------------------------------ */
+
+struct lmm_cu_record {
+	uint64_t start, end; /* ns of CLOCK_MONOTONIC */
+	uint64_t node, amount;
+	uint32_t correlation, stream, kernel;
+	uint32_t entry;		      /* of the log, + 1; 0: none */
+	uint32_t tag_graph, tag_node; /* of the engine's graph */
+	uint8_t kind;		      /* enum lmm_kernel_kind */
+};
+
+int lmm_cu_records_open(uint64_t from_ns);
+void lmm_cu_records_request(uint8_t **buffer, size_t *bytes, size_t *records_max);
+void lmm_cu_records_complete(void *context, uint32_t stream, uint8_t *buffer, size_t bytes,
+			     size_t valid);
+struct lmm_cu_record *lmm_cu_records(uint32_t *n);
+/* What was lost and what made no sense, since the window opened. */
+struct lmm_cu_losses {
+	uint64_t dropped; /* CUPTI had no room, or we */
+	uint64_t garbage; /* without or with senseless stamps */
+};
+struct lmm_cu_losses lmm_cu_records_losses(void);
+
+/* ---- joined (join.c) ---------------------------------------------------------------------------- */
+
+struct lmm_cu_joined {
+	uint32_t records, expected, unmatched;
+	uint64_t union_ns;
+};
+
+/* Gives records their entries and tags and tells all of them, in order of time. Empties log and records. */
+struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th);
+/* The pure part: entries for records, and tags for those of graphs. Sorts both by time and number. */
+void lmm_cu_match(struct lmm_cu_record *r, uint32_t n_records, struct lmm_cu_entry *e,
+		  uint32_t n_entries);
+
+#endif
