@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A program that hands work to CUDA as llama.cpp's backend does, and says its steps by marks. Its scenes:
+ *
+ *	decode N	a prompt of two eager passes, then a token eagerly, one with capture and instantiation, and N by one graph
+ *			launch each; every step ends with a synchronising call and the copy of the logits
+ *	eager N		N tokens, kernel by kernel
+ *	streams N	N tokens whose kernels go to two streams
+ *	driver N	N tokens by the driver's own functions
+ *	bare N		N rounds without marks
+ *	update N	as decode, and the graph is captured and updated anew every 16 tokens
+ *	threads N	as eager, on two threads
+ *	fork N		as decode, by a child too
+ *	noexit N	as decode, and it leaves by _exit()
+ *	killed N	as decode, and it kills itself
+ *
+ * It prints a checksum of what was computed and "done", or what failed.
+ */
+#include <lmmeter/mark.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LAYERS 6
+#define LOGITS 512
+
+struct dim3 {
+	unsigned x, y, z;
+};
+
+struct config {
+	struct dim3 grid, block;
+	size_t shared;
+	void *stream;
+	void *attributes;
+	unsigned n_attributes;
+};
+
+extern void **__cudaRegisterFatBinary(void *binary);
+extern void __cudaRegisterFatBinaryEnd(void **handle);
+extern void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name,
+				   int limit, void *tid, void *bid, void *block, void *grid,
+				   int *size);
+extern int cudaLaunchKernel(const void *f, struct dim3 grid, struct dim3 block, void **args,
+			    size_t shared, void *s);
+extern int __cudaLaunchKernel(const void *f, struct dim3 grid, struct dim3 block, void **args,
+			      size_t shared, void *s);
+extern int cudaLaunchKernelExC(const struct config *c, const void *f, void **args);
+extern int cudaMemcpyAsync(void *to, const void *from, size_t bytes, int kind, void *s);
+extern int cudaMemcpy(void *to, const void *from, size_t bytes, int kind);
+extern int cudaMemsetAsync(void *to, int value, size_t bytes, void *s);
+extern int cudaStreamCreateWithFlags(void **s, unsigned flags);
+extern int cudaStreamSynchronize(void *s);
+extern int cudaDeviceSynchronize(void);
+extern int cudaStreamBeginCapture(void *s, int mode);
+extern int cudaStreamEndCapture(void *s, void **g);
+extern int cudaGraphInstantiate(void **e, void *g, unsigned long long flags);
+extern int cudaGraphExecUpdate(void *e, void *g, void *info);
+extern int cudaGraphLaunch(void *e, void *s);
+extern int cudaGraphDestroy(void *g);
+extern int cudaGraphExecDestroy(void *e);
+extern int cudaGetLastError(void);
+extern int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+			  unsigned bz, unsigned shared, void *s, void **args, void **extra);
+extern int cuStreamSynchronize(void *s);
+
+/* What nvcc makes of a kernel: a function of the host, whose address stands for it. */
+static char stub_norm, stub_matmul, stub_attention, stub_add;
+static void *stream, *side;
+static float logits[LOGITS], device_logits[LOGITS];
+static unsigned long sum;
+
+static void kernels_register(void)
+{
+	static int binary;
+	void **handle = __cudaRegisterFatBinary(&binary);
+	static const struct {
+		const char *host, *name;
+	} all[] = {
+		{ &stub_norm, "_Z12rms_norm_f32ILi1024EEvPKfPfi" },
+		{ &stub_matmul, "_ZN4ggml9mul_mat_qIL9ggml_type2ELi8EEEvPKvS3_Pf" },
+		{ &stub_attention, "_Z14flash_attn_extILi64EEvPKf" },
+		{ &stub_add, "k_bin_bcast" },
+	};
+
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		__cudaRegisterFunction(handle, all[i].host, (char *)(size_t)all[i].name,
+				       all[i].name, -1, NULL, NULL, NULL, NULL, NULL);
+	__cudaRegisterFatBinaryEnd(handle);
+}
+
+static int launch(const void *f, void *s)
+{
+	struct dim3 grid = { 12, 2, 1 }, block = { 32, 4, 1 };
+	void *args[] = { &sum };
+
+	return __cudaLaunchKernel(f, grid, block, args, 0, s);
+}
+
+static int launch_overlapping(const void *f, void *s)
+{
+	struct config c = { { 8, 1, 1 }, { 64, 1, 1 }, 0, s, NULL, 0 };
+
+	return cudaLaunchKernelExC(&c, f, NULL);
+}
+
+/* A forward pass: 4 kernels per layer, and a memset. */
+static int forward(void *s)
+{
+	int rc = cudaMemsetAsync(NULL, 0, 4096, s);
+
+	for (int i = 0; i < LAYERS; i++) {
+		rc |= launch(&stub_norm, s);
+		rc |= launch(&stub_matmul, s);
+		rc |= launch_overlapping(&stub_attention, s);
+		rc |= launch(&stub_add, side ? side : s);
+	}
+	return rc;
+}
+
+static int forward_driver(void *s)
+{
+	int rc = 0;
+
+	for (int i = 0; i < LAYERS; i++)
+		rc |= cuLaunchKernel((void *)(size_t) "driver_kernel", 4, 1, 1, 32, 1, 1, 0, s,
+				     NULL, NULL);
+	return rc | cuStreamSynchronize(s);
+}
+
+static int read_back(void *s)
+{
+	int rc = cudaMemcpyAsync(logits, device_logits, sizeof(logits), 2, s);
+
+	rc |= cudaStreamSynchronize(s);
+	for (int i = 0; i < LOGITS; i++)
+		sum = sum * 31 + (unsigned long)(logits[i] * 16);
+	if (side)
+		rc |= cudaDeviceSynchronize();
+	return rc;
+}
+
+static void compute(unsigned at)
+{
+	for (int i = 0; i < LOGITS; i++)
+		device_logits[i] = (float)((at + (unsigned)i) % 97);
+}
+
+static int ask(unsigned tokens, unsigned at, int (*pass)(void *s), void *s)
+{
+	struct lmm_mark_part part = { 1, tokens, 1, at };
+	int rc;
+
+	lmm_mark_step_begin(LMM_MARK_AUTO, &part, 1);
+	compute(at);
+	rc = pass(s);
+	lmm_mark_phase_begin(LMM_MARK_COPY_TO_CPU, 1);
+	rc |= read_back(s);
+	lmm_mark_phase_end(LMM_MARK_COPY_TO_CPU);
+	lmm_mark_step_end();
+	lmm_mark_token(1);
+	return rc;
+}
+
+/* ---- with a graph ------------------------------------------------------------------------------- */
+
+static void *exec;
+
+static int capture(void *s)
+{
+	void *graph = NULL;
+	int rc = cudaStreamBeginCapture(s, 2);
+
+	rc |= forward(s);
+	rc |= cudaStreamEndCapture(s, &graph);
+	if (exec) {
+		rc |= cudaGraphExecUpdate(exec, graph, NULL);
+	} else {
+		rc |= cudaGraphInstantiate(&exec, graph, 0);
+	}
+	rc |= cudaGraphDestroy(graph);
+	return rc | cudaGraphLaunch(exec, s);
+}
+
+static int replay(void *s)
+{
+	return cudaGraphLaunch(exec, s);
+}
+
+static int decode(unsigned n, unsigned every)
+{
+	int rc = ask(8, 0, forward, stream);
+
+	rc |= ask(1, 8, forward, stream);
+	for (unsigned i = 0; i < n; i++)
+		rc |= ask(1, 9 + i, !exec || (every && i % every == 0) ? capture : replay, stream);
+	return rc;
+}
+
+/* ---- scenes ------------------------------------------------------------------------------------- */
+
+static int eager(unsigned n)
+{
+	int rc = ask(8, 0, forward, stream);
+
+	for (unsigned i = 0; i < n; i++)
+		rc |= ask(1, 8 + i, forward, stream);
+	return rc;
+}
+
+static int driver(unsigned n)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		rc |= ask(1, 8 + i, forward_driver, stream);
+	return rc;
+}
+
+static int bare(unsigned n)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		rc |= forward(stream) | read_back(stream);
+	return rc;
+}
+
+static void *worker(void *arg)
+{
+	void *s = NULL;
+	int rc = cudaStreamCreateWithFlags(&s, 1);
+
+	for (unsigned i = 0; i < *(unsigned *)arg; i++)
+		rc |= forward(s) | cudaStreamSynchronize(s);
+	return rc ? arg : NULL;
+}
+
+static int threads(unsigned n)
+{
+	pthread_t other;
+	void *failed;
+	int rc = pthread_create(&other, NULL, worker, &n);
+
+	rc |= eager(n);
+	pthread_join(other, &failed);
+	return rc | (failed != NULL);
+}
+
+static int forked(unsigned n)
+{
+	pid_t child;
+	int status = 0, rc = decode(n, 0);
+
+	child = fork();
+	if (child == 0)
+		exit(decode(n, 0) ? 1 : 0);
+	waitpid(child, &status, 0);
+	return rc | status;
+}
+
+static int play(const char *scene, unsigned n)
+{
+	if (strcmp(scene, "eager") == 0)
+		return eager(n);
+	if (strcmp(scene, "streams") == 0) {
+		cudaStreamCreateWithFlags(&side, 1);
+		return eager(n);
+	}
+	if (strcmp(scene, "driver") == 0)
+		return driver(n);
+	if (strcmp(scene, "bare") == 0)
+		return bare(n);
+	if (strcmp(scene, "update") == 0)
+		return decode(n, 16);
+	if (strcmp(scene, "threads") == 0)
+		return threads(n);
+	if (strcmp(scene, "fork") == 0)
+		return forked(n);
+	return decode(n, 0);
+}
+
+int main(int argc, char **argv)
+{
+	const char *scene = argc > 1 ? argv[1] : "decode";
+	unsigned n = argc > 2 ? (unsigned)atoi(argv[2]) : 8;
+	int rc;
+
+	kernels_register();
+	rc = cudaStreamCreateWithFlags(&stream, 1);
+	rc |= cudaMemcpy(device_logits, logits, sizeof(logits), 1);
+	rc |= play(scene, n);
+	printf("sum %lu last error %d\n%s\n", sum, cudaGetLastError(), rc ? "failed" : "done");
+	fflush(stdout);
+	if (strcmp(scene, "noexit") == 0)
+		_exit(rc != 0);
+	if (strcmp(scene, "killed") == 0)
+		kill(getpid(), SIGKILL);
+	if (exec)
+		rc |= cudaGraphExecDestroy(exec);
+	return rc != 0;
+}
