@@ -145,7 +145,8 @@ enum lmm_event_type {
 	/* A device command was handed over whose time is not asked for, to stay inside the budget (or because nothing
 	 * can tell it): as COMMAND, but id is 0 and no COMPLETION follows. */
 	LMM_EV_COMMAND_UNTIMED = 0x4b,
-	/* Commands of this stream that follow work for nodes of graph id. b: step. */
+	/* Commands of this stream that follow work for nodes of graph id. b: step. With phase 1: they were handed over within a command
+	 * buffer, which is kernel id (0: they were not); a: 1 with the first of each time it was. */
 	LMM_EV_DEVICE_GRAPH = 0x4c,
 	/* One instant on both clocks: t - (b >> 32) on the session's, a on that of device id, in its own ticks; the former
 	 * may be off by b & 0xffffffff ticks to either side. Stands before the COMPLETIONs that it helps to place. */
@@ -177,7 +178,8 @@ enum lmm_window {
 		3, /* a: records that found no room; b: those with senseless stamps, dropped */
 	LMM_WINDOW_CHECK =
 		4, /* in the same steps: a: union of the records, b: by events around them; both ns */
-	LMM_WINDOW_END = 5, /* it was open from a to t, for id steps, which took b longer without the stalls */
+	LMM_WINDOW_END =
+		5, /* it was open from a to t, for id steps, which took b longer without the stalls */
 	LMM_WINDOW_COUNT
 };
 

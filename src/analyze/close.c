@@ -220,6 +220,7 @@ static void request_book(struct lmm_analysis *a, struct request *r)
 	done_tokens(a, r, &d);
 	start_claim(a, r, &d);
 	done_count(a, &d);
+	a->gaps_apart += r->gaps_apart;
 	if (lmm_hist_merge(&a->itl, &r->gaps) ||
 	    lmm_hist_merge(&a->main->phases[LMM_PHASE_UNACCOUNTED].hist.steady, &r->idle))
 		a->failed = 1;

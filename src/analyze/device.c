@@ -257,6 +257,7 @@ static void flight_book(struct lmm_analysis *a, const struct flight *f)
 		return;
 	}
 	c.ledger->kernels[c.key].alone += alone;
+	c.ledger->kernels[c.key].in_buffer += f->is_in_buffer;
 	if (kind_of(&c) == LMM_KERNEL_MARKER)
 		return;
 	c.ledger->phases[c.phase].device += alone;
@@ -361,6 +362,21 @@ void lmm__step_mark(struct lmm_analysis *a, const struct stream *s, uint64_t t, 
 	lmm__fact_push(a, &x);
 }
 
+/* What the buffer consists of is told this time: its row stands for the other times. */
+static void buffer_open(struct lmm_analysis *a, struct stream *s, const struct flight *f)
+{
+	struct flight buffer = *f;
+	struct command c;
+
+	s->buffer_begins = 0;
+	buffer.kernel = s->buffer;
+	buffer.node = LMM_NODE_UNKNOWN;
+	if (command_name(a, &buffer, &c))
+		return;
+	c.ledger->kernels[c.key].opened++;
+	c.ledger->kernels[c.key].is_buffer = 1;
+}
+
 static void take_command(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	struct flight *f = flight_open(a, s, e);
@@ -374,6 +390,9 @@ static void take_command(struct lmm_analysis *a, struct stream *s, const struct 
 	if (is_pass(a, f)) {
 		s->pass_step = f->step;
 	} else {
+		f->is_in_buffer = s->buffer != 0;
+		if (s->buffer && s->buffer_begins)
+			buffer_open(a, s, f);
 		last_keep(s, f, 1);
 	}
 	flight_add(a, s, f, HAS_COMMAND);
@@ -409,6 +428,7 @@ static void take_command_untimed(struct lmm_analysis *a, struct stream *s,
 		return;
 	c.ledger->untimed++;
 	c.ledger->kernels[c.key].untimed++;
+	c.ledger->kernels[c.key].is_buffer |= kind_of(&c) == LMM_KERNEL_COMMAND_BUFFER;
 	/* that it is timed as a whole was said before */
 	if (f.step != LMM_STEP_NONE && f.step != s->untimed_step && f.step != s->pass_step) {
 		s->untimed_step = f.step;
@@ -492,6 +512,18 @@ static void take_first_use(struct lmm_analysis *a, struct stream *s, const struc
 	lmm__step_mark(a, s, e->t, e->id, FACT_FIRST_USE, ticks);
 }
 
+static void take_graph(struct stream *s, const struct lmm_event *e)
+{
+	if (e->phase == 0) {
+		s->device_graph = e->id;
+	} else if (e->phase == 1) {
+		s->buffer = e->id;
+		s->buffer_begins = e->a == 1;
+	} else {
+		s->invalid++;
+	}
+}
+
 void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
 	switch (e->type) {
@@ -511,7 +543,7 @@ void lmm__device_event(struct lmm_analysis *a, struct stream *s, const struct lm
 		take_first_use(a, s, e);
 		break;
 	case LMM_EV_DEVICE_GRAPH:
-		s->device_graph = e->id;
+		take_graph(s, e);
 		break;
 	case LMM_EV_WINDOW:
 		lmm__window_take(a, s, e);

@@ -170,6 +170,9 @@ static int kernels_merge(struct ledger *into, const struct ledger *from)
 		into->kernels[i].first_use += from->kernels[i].first_use;
 		into->kernels[i].untimed += from->kernels[i].untimed;
 		into->kernels[i].alone += from->kernels[i].alone;
+		into->kernels[i].opened += from->kernels[i].opened;
+		into->kernels[i].in_buffer += from->kernels[i].in_buffer;
+		into->kernels[i].is_buffer |= from->kernels[i].is_buffer;
 		into->kernels[i].bytes += from->kernels[i].bytes;
 		into->kernels[i].flops += from->kernels[i].flops;
 		into->kernels[i].streamed += from->kernels[i].streamed;

@@ -421,10 +421,9 @@ static void token_take(struct lmm_analysis *a, const struct fact *f)
 	if (r->tokens++ == 0) {
 		r->first_token = f->t;
 	} else {
-		if (!st->is_slowed) {
-			lmm_hist_add(&r->gaps, lmm__minus(f->t, r->last_token));
+		lmm__request_gap(r, st, lmm__minus(f->t, r->last_token));
+		if (!st->is_slowed)
 			lmm__token_watch(a, r, st, f->t);
-		}
 	}
 	r->last_token = f->t;
 	lmm__request_set_mark(a, r, MARK_TOKEN, f->t);

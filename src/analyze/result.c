@@ -292,6 +292,7 @@ static void request_totals(struct builder *b)
 	r->ttft = lmm__stats_make(&a->ttft, b->rate);
 	r->tpot = lmm__stats_make(&a->tpot, b->rate);
 	r->itl = lmm__stats_make(&a->itl, b->rate);
+	r->itl_apart = a->gaps_apart;
 	if (ran)
 		r->output_tokens_per_second = (double)a->output_tokens / builder_ns(b, ran) * 1e9;
 	if (lmm__split_sum(&a->main->prefill)) {

@@ -255,8 +255,10 @@ struct lmm_result {
 	uint64_t requests_total; /* all, warm-ups not counted */
 	uint64_t warmup_requests;
 	struct lmm_stats ttft;
-	struct lmm_stats tpot;		 /* one value per request */
-	struct lmm_stats itl;		 /* one value per token after a request's first */
+	struct lmm_stats tpot; /* one value per request */
+	struct lmm_stats itl;  /* one value per token after a request's first */
+	uint64_t
+		itl_apart; /* such tokens that are left out, as lmmeter itself slowed their steps down */
 	double output_tokens_per_second; /* while requests ran */
 	double prompt_tokens_per_second; /* tokens computed in prefill ÷ prefill + embedding + copy time */
 

@@ -470,6 +470,7 @@ static void io_flight(struct io *io, struct flight *f)
 	io_u8(io, &f->status);
 	f->is_behind_hole = (uint8_t)io_max(io, f->is_behind_hole, 1);
 	f->is_first = (uint8_t)io_max(io, f->is_first, 1);
+	f->is_in_buffer = (uint8_t)io_max(io, f->is_in_buffer, 1);
 	io_u16(io, &f->queue);
 	io_u32(io, &f->process);
 	io_u32(io, &f->id);
@@ -595,6 +596,9 @@ static void io_ledger(struct io *io, struct ledger *l)
 		io_u64(io, &l->kernels[i].first_use);
 		io_u64(io, &l->kernels[i].untimed);
 		io_u64(io, &l->kernels[i].alone);
+		io_u64(io, &l->kernels[i].opened);
+		io_u64(io, &l->kernels[i].in_buffer);
+		io_u8(io, &l->kernels[i].is_buffer);
 		io_u64(io, &l->kernels[i].bytes);
 		io_u64(io, &l->kernels[i].flops);
 		io_u64(io, &l->kernels[i].streamed);
@@ -700,6 +704,8 @@ static void io_stream(struct io *io, struct lmm_analysis *a, struct stream *s)
 	}
 	io_u32(io, &s->device_graph);
 	io_u32(io, &s->pass_step);
+	io_u32(io, &s->buffer);
+	s->buffer_begins = (uint8_t)io_max(io, s->buffer_begins, 1);
 	io_u64(io, &s->first_use_end);
 	io_u64(io, &s->build_ticks);
 	io_u8(io, &s->commands_since_build);
@@ -843,6 +849,8 @@ static void io_request(struct io *io, struct request *r)
 	io_u64(io, &r->call);
 	io_u64(io, &r->call_end);
 	io_u64(io, &r->call_outputs);
+	io_u32(io, &r->call_step);
+	io_u64(io, &r->gaps_apart);
 	io_u64(io, &r->draft_call);
 	io_u32(io, &r->draft_context);
 	io_u64(io, &r->holds);
@@ -953,6 +961,7 @@ static void io_head(struct io *io, struct lmm_analysis *a)
 	io_u64(io, &a->device_failed);
 	io_u64(io, &a->device_disordered);
 	io_windows(io, &a->windows);
+	io_u64(io, &a->gaps_apart);
 	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
 		io_u64(io, &a->away_of[i]);
 		for (unsigned k = 0; k < LMM_PHASE_COUNT; k++)

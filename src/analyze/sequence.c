@@ -149,17 +149,29 @@ void lmm__request_end_last(struct lmm_analysis *a, struct request *r)
 
 /* ---- tokens ------------------------------------------------------------------------------------- */
 
+/* Between two tokens: those of steps that lmmeter slowed down say nothing of the engine. */
+void lmm__request_gap(struct request *r, const struct step *st, uint64_t ticks)
+{
+	if (st && st->is_slowed) {
+		r->gaps_apart++;
+	} else {
+		lmm_hist_add(&r->gaps, ticks);
+	}
+}
+
 /* In a context where no token is ever seen, a call with outputs stands for one. */
 void lmm__request_guess(struct lmm_analysis *a, struct request *r)
 {
 	const struct context *c = lmm__context(a, r->context);
+	const struct step *st;
 
 	if (r->call_outputs == 0 || r->call_end == 0 || !c || c->tokens)
 		return;
+	st = lmm__step_find(a, r->process, r->call_step);
 	if (r->guessed++ == 0) {
 		r->first_guess = r->call_end;
 	} else {
-		lmm_hist_add(&r->gaps, lmm__minus(r->call_end, r->last_guess));
+		lmm__request_gap(r, st, lmm__minus(r->call_end, r->last_guess));
 	}
 	r->last_guess = r->call_end;
 	r->call_outputs = 0;
@@ -173,8 +185,10 @@ void lmm__guesses_forget(struct lmm_analysis *a, uint32_t context)
 		if (r->context != context)
 			continue;
 		r->guessed = 0;
-		if (r->tokens == 0)
+		if (r->tokens == 0) {
 			lmm_hist_free(&r->gaps);
+			r->gaps_apart = 0;
+		}
 	}
 }
 
@@ -373,6 +387,7 @@ static void sequence_take(struct lmm_analysis *a, struct step *st, const struct 
 	r->call = st->call;
 	r->call_end = 0;
 	r->call_outputs = seq->a >> 32;
+	r->call_step = st->id;
 	r->has_outputs |= r->call_outputs > 0;
 	st->position = st->n_seq++ ? LMM_POS_ABSENT : first;
 }

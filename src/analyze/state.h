@@ -99,6 +99,9 @@ struct kernel_sum {
 	struct split hist;  /* device ticks of each run */
 	uint64_t first_use; /* host ticks of making it ready: compiling, first launches */
 	uint64_t untimed;   /* runs whose time was not asked for */
+	/* of a command buffer: how often what it consists of was told; of others: runs that were told so */
+	uint64_t opened, in_buffer;
+	uint8_t is_buffer;
 	uint64_t alone; /* session ticks of device runs that no command told before them covers */
 	uint64_t bytes;
 	uint64_t flops;
@@ -283,6 +286,7 @@ struct flight {
 	uint8_t status; /* enum lmm_completion */
 	uint8_t is_behind_hole;
 	uint8_t is_first; /* run of its kernel */
+	uint8_t is_in_buffer;
 	uint16_t queue;
 	uint32_t process, id;
 	uint32_t kernel, node, graph, step, context;
@@ -344,7 +348,9 @@ struct stream {
 	struct {
 		uint32_t step, context;
 	} passed[LMM_I_PASSED];
-	uint32_t device_graph;	/* whose nodes commands are for */
+	uint32_t device_graph; /* whose nodes commands are for */
+	uint32_t buffer;       /* kernel of the command buffer that they are in; 0: none */
+	uint8_t buffer_begins;
 	uint32_t pass_step;	/* whose commands are timed as a whole */
 	uint32_t untimed_step;	/* told to the second stage already */
 	uint64_t first_use_end; /* of the newest one */
@@ -484,6 +490,7 @@ struct request {
 	uint32_t stream, first_stream;
 	uint64_t on_stream; /* since when it is on `stream` */
 	uint64_t call, call_end, call_outputs;
+	uint32_t call_step;
 	uint64_t draft_call;
 	uint32_t draft_context;
 	uint64_t holds;	     /* positions of its sequence in memory */
@@ -502,6 +509,7 @@ struct request {
 	struct span leads[LMM_I_LEADS]; /* unaccounted intervals before its first step */
 	struct recent recent;		/* the newest of them */
 	struct lmm_hist gaps;		/* between tokens */
+	uint64_t gaps_apart;		/* those of steps that lmmeter slowed down */
 	struct lmm_hist idle;
 };
 
@@ -590,6 +598,7 @@ struct lmm_analysis {
 	uint64_t device_early; /* commands that seem to have started before they were handed over */
 	uint64_t device_unavailable, device_failed, device_disordered;
 	struct windows windows;
+	uint64_t gaps_apart; /* of requests that are done */
 	/* in timed steps: ticks of brackets of phase h, and how many of them were the device's for phase d */
 	uint64_t away_of[LMM_PHASE_COUNT];
 	uint64_t away_to[LMM_PHASE_COUNT][LMM_PHASE_COUNT];
@@ -770,6 +779,7 @@ void lmm__step_flush(struct lmm_analysis *a, struct step *st);
 void lmm__steps_flush(struct lmm_analysis *a, const struct context *c);
 void lmm__step_take(struct lmm_analysis *a, const struct fact *f);
 void lmm__seq_take(struct lmm_analysis *a, const struct fact *f);
+void lmm__request_gap(struct request *r, const struct step *st, uint64_t ticks);
 void lmm__request_guess(struct lmm_analysis *a, struct request *r);
 /* Where the request ends as far as is known; NULL: nothing of it has ended yet. */
 const struct mark *lmm__request_mark(const struct request *r);

@@ -129,21 +129,64 @@ static int reads_cache(const struct lmm_result_kernel *k)
 	       (strcmp(k->op, "MUL_MAT") == 0 && !k->weight_type[0]);
 }
 
+/* Times that command buffers were handed over without being told what they consist of, for each time that was told; by phase. */
+static void buffers_scale(const struct lmm_analysis *a, const struct ledger *l, double *scale)
+{
+	uint64_t closed[LMM_PHASE_COUNT] = { 0 }, opened[LMM_PHASE_COUNT] = { 0 };
+
+	for (uint32_t i = 0; i < l->n_kernels && i < a->n_keys; i++) {
+		if (!l->kernels[i].is_buffer)
+			continue;
+		closed[a->keys[i].phase] += l->kernels[i].untimed;
+		opened[a->keys[i].phase] += l->kernels[i].opened;
+	}
+	for (unsigned p = 0; p < LMM_PHASE_COUNT; p++)
+		scale[p] = opened[p] ? (double)closed[p] / (double)opened[p] : 0;
+}
+
+static uint64_t scaled(uint64_t value, double by)
+{
+	double v = (double)value * by;
+
+	return v < 1.8e19 ? (uint64_t)(v + 0.5) : UINT64_MAX;
+}
+
+/* Runs inside of command buffers are as many for each that was not looked into. */
+static void buffers_add(struct lmm_result_kernel *k, const struct kernel_sum *sum, double scale)
+{
+	uint64_t more = scaled(sum->in_buffer, scale), seen = k->stats.count + k->untimed;
+	double by = seen ? (double)(seen + more) / (double)seen : 1;
+
+	if (!more)
+		return;
+	k->untimed += more;
+	k->bytes = scaled(k->bytes, by);
+	k->flops = scaled(k->flops, by);
+	k->weight_bytes = scaled(k->weight_bytes, by);
+	k->cache_bytes = scaled(k->cache_bytes, by);
+	k->cache_positions = scaled(k->cache_positions, by);
+}
+
 int lmm__kernels_build(struct builder *b)
 {
 	const struct lmm_analysis *a = b->a;
 	const struct ledger *l = a->main;
 	struct lmm_result *r = b->r;
+	double scale[LMM_PHASE_COUNT];
 
 	r->kernels = lmm__array_new(l->n_kernels, sizeof(*r->kernels));
 	if (!r->kernels)
 		return -ENOMEM;
+	buffers_scale(a, l, scale);
 	for (uint32_t i = 0; i < l->n_kernels && i < a->n_keys; i++) {
 		const struct key *k = &a->keys[i];
 		const struct base *base = &a->bases[k->base];
 		struct lmm_result_kernel *to = &r->kernels[r->n_kernels];
 
 		if (lmm__split_count(&l->kernels[i].hist) + l->kernels[i].untimed == 0)
+			continue;
+		/* its kernels' rows have it */
+		if (l->kernels[i].is_buffer && scale[k->phase] > 0)
 			continue;
 		to->name = builder_text(b, base->name);
 		to->op = builder_text(b, base->op);
@@ -156,7 +199,6 @@ int lmm__kernels_build(struct builder *b)
 					     k->ticks_per_second ? 1e9 / (double)k->ticks_per_second
 								 : b->rate);
 		to->untimed = l->kernels[i].untimed;
-		estimate(to, &l->kernels[i].hist);
 		to->first_use_count = l->kernels[i].hist.first.count;
 		to->first_use_ns = builder_ns(b, l->kernels[i].first_use);
 		to->exclusive_ns = k->device == a->cpu ? to->stats.total_ns
@@ -169,6 +211,8 @@ int lmm__kernels_build(struct builder *b)
 			to->weight_bytes = l->kernels[i].streamed;
 		}
 		to->cache_positions = l->kernels[i].positions;
+		buffers_add(to, &l->kernels[i], scale[k->phase]);
+		estimate(to, &l->kernels[i].hist);
 		r->n_kernels++;
 	}
 	qsort(r->kernels, r->n_kernels, sizeof(*r->kernels), kernel_compare);

@@ -283,7 +283,7 @@ static void print_tokens(const struct lmm_text *t)
 		lmm_human_rate(r->prompt_tokens_per_second).s,
 		lmm_human_count(r->steps.prefill_tokens).s,
 		lmm_human_rate(r->output_tokens_per_second).s,
-		lmm_human_count(r->ttft.count + r->itl.count).s);
+		lmm_human_count(r->ttft.count + r->itl.count + r->itl_apart).s);
 }
 
 /* ---- what stands apart -------------------------------------------------------------------------- */

@@ -107,7 +107,7 @@ static void tokens_update(struct lmm_top *t, double elapsed_ns)
 {
 	uint64_t before = t->tokens;
 
-	t->tokens = t->result->ttft.count + t->result->itl.count;
+	t->tokens = t->result->ttft.count + t->result->itl.count + t->result->itl_apart;
 	t->tokens_per_second_now = -1;
 	if (!(elapsed_ns > 0))
 		return;

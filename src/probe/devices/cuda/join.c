@@ -23,6 +23,22 @@ static void command_put(struct lmm_thread *th, const struct lmm_cu_record *r,
 		step | amount << 32);
 }
 
+/* Whether this and what follows came with the launch of a graph, and which. */
+static void buffer_put(struct lmm_thread *th, const struct lmm_cu_entry *e, uint32_t *last,
+		       uint32_t entry, uint8_t *is_told)
+{
+	uint32_t buffer = e && e->kind == LMM_KERNEL_COMMAND_BUFFER ? entry : 0;
+
+	if (buffer == *last)
+		return;
+	*last = buffer;
+	lmm_writer_put_wide(&th->w, e ? e->t : lmm_now(),
+			    lmm_word(LMM_EV_DEVICE_GRAPH, 1, LMM_SEQ_NONE, buffer ? e->kernel : 0),
+			    buffer && !*is_told, e ? e->step : LMM_STEP_NONE);
+	if (buffer)
+		*is_told = 1;
+}
+
 static void clock_put(struct lmm_thread *th, struct lmm_cu_stream *s)
 {
 	uint64_t t0 = lmm_now(), mono = lmm_mono_ns(), t1 = lmm_now();
@@ -77,6 +93,7 @@ struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th)
 	struct lmm_cu_record *r = lmm_cu_records(&n_records);
 	struct lmm_cu_entry *e = lmm_cu_log_entries(&n_entries);
 	struct lmm_cu_joined j = { .records = n_records };
+	uint32_t buffer = 0;
 	uint64_t end = 0;
 
 	if (!r || !e)
@@ -84,13 +101,16 @@ struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th)
 	lmm_cu_match(r, n_records, e, n_entries);
 	for (uint32_t i = 0; i < n_records; i++) {
 		uint64_t from = r[i].start > end ? r[i].start : end;
+		struct lmm_cu_entry *x = r[i].entry ? &e[r[i].entry - 1] : NULL;
 
-		record_put(th, &r[i], r[i].entry ? &e[r[i].entry - 1] : NULL);
+		buffer_put(th, x, &buffer, r[i].entry, x ? &x->is_told : &(uint8_t){ 0 });
+		record_put(th, &r[i], x);
 		j.unmatched += !r[i].entry;
 		if (r[i].end > from)
 			j.union_ns += r[i].end - from;
 		end = r[i].end > end ? r[i].end : end;
 	}
+	buffer_put(th, NULL, &buffer, 0, &(uint8_t){ 0 });
 	for (uint32_t i = 0; i < n_entries; i++) {
 		if (e[i].state != LMM_CU_HANDED)
 			continue;

@@ -266,7 +266,7 @@ static void harvest(struct lmm_thread *th)
 	w.union_ns += j.union_ns;
 	w.join_ticks = lmm_now() - t;
 	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HARVEST, 0, LMM_SEQ_NONE, j.records),
-			    t, 1ull << 32);
+			    t, (uint64_t)lmm_cu_self.budget.every << 32);
 	window_put(th, LMM_WINDOW_RECORDS, w.steps, j.records | (uint64_t)j.expected << 32,
 		   j.unmatched);
 	lost.dropped += lmm_cu_log_lost();

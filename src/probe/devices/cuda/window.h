@@ -70,6 +70,7 @@ struct lmm_cu_entry {
 	uint32_t step, graph, node, kernel;
 	uint32_t seen; /* records */
 	uint8_t phase, kind;
+	uint8_t is_told; /* as a graph whose nodes are told */
 };
 
 /* Makes room, empties it. 0 or -1. */
