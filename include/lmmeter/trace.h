@@ -161,7 +161,7 @@ enum lmm_event_type {
 	LMM_EV_SPAN = 0x50,
 	/* The recording of kernels in windows, which slows the program while one is open; phase: enum lmm_window. */
 	LMM_EV_WINDOW = 0x51,
-	/* What handing commands to a device cost this thread in step id, which has ended: a: ticks | calls << 32; b: ticks in which
+	/* What handing commands to a device cost this thread in step id, since the last such event: a: ticks | calls << 32; b: ticks in which
 	 * it waited for the device | waits << 32, saturated; phase: the step's. */
 	LMM_EV_CALLS = 0x52,
 	LMM_EV_TYPE_END

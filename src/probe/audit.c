@@ -16,7 +16,10 @@
 #define EXPORT __attribute__((visibility("default")))
 
 static const struct link_map *lib;
-static uintptr_t *lib_cookie;
+/* Our own: the library, and those that have symbols under others' names and lead to it. */
+#define OWN_MAX 4
+static uintptr_t *own_cookies[OWN_MAX];
+static unsigned n_own;
 /* OpenCL's loaders, and CUDA's runtime: what they ask of a driver by name is the driver's own, and must stay so. */
 #define LOADERS_MAX 8
 static uintptr_t *loader_cookies[LOADERS_MAX];
@@ -76,9 +79,10 @@ EXPORT unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie)
 
 	if (lmid != LM_ID_BASE)
 		return 0;
+	if (base && strncmp(base, "/liblmmeter", 11) == 0 && n_own < OWN_MAX)
+		own_cookies[n_own++] = cookie;
 	if (!lib && base && strcmp(base, "/liblmmeter.so") == 0) {
 		lib = map;
-		lib_cookie = cookie;
 		read_symbols(map);
 		return LA_FLG_BINDTO;
 	}
@@ -87,6 +91,15 @@ EXPORT unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie)
 	    n_loaders < LOADERS_MAX)
 		loader_cookies[n_loaders++] = cookie;
 	return LA_FLG_BINDTO | LA_FLG_BINDFROM;
+}
+
+static int is_own(const uintptr_t *cookie)
+{
+	for (unsigned i = 0; i < n_own; i++) {
+		if (own_cookies[i] == cookie)
+			return 1;
+	}
+	return 0;
 }
 
 static int is_loader(const uintptr_t *cookie)
@@ -124,7 +137,7 @@ static __attribute__((used)) uintptr_t symbind(Elf64_Sym *sym, unsigned index, u
 	 * the user's stands before it and must stay there. */
 	if (!(*flags & LA_SYMB_DLSYM))
 		return sym->st_value;
-	if (!lib || !is_engine_symbol(name) || refcook == lib_cookie || defcook == lib_cookie ||
+	if (!lib || !is_engine_symbol(name) || is_own(refcook) || is_own(defcook) ||
 	    is_loader(refcook))
 		return sym->st_value;
 	hook = find("lmm_hook_", 9, name);

@@ -33,8 +33,7 @@ static uint64_t saturated(uint64_t v)
 	return v < UINT32_MAX ? v : UINT32_MAX;
 }
 
-/* What handing over and waiting cost this thread in the step that has ended. */
-static void sums_put(struct lmm_thread *th, uint64_t t)
+void lmm_cu_sums_put(struct lmm_thread *th, uint64_t t)
 {
 	struct lmm_cu_sums *s = &lmm_cu_self.sums;
 
@@ -56,7 +55,7 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 	uint16_t kind = (uint16_t)(1u << (th->call_phase & 15u));
 
 	if (x->session == lmm_device_session()) {
-		sums_put(th, t);
+		lmm_cu_sums_put(th, t);
 		if (x->has_step && x->step_phase == LMM_PHASE_DECODE)
 			lmm_cu_pair_cost_take(took, x->was_timed, x->was_in_window);
 	} else {

@@ -164,6 +164,8 @@ void lmm_cu_end(struct lmm_cu_command *c, cuda_result rc, uint32_t kernel, unsig
 		uint64_t amount, struct lmm_cu_graph *graph);
 /* The program has waited for the device, and the call has answered rc. */
 void lmm_cu_waited(struct lmm_thread *th, cuda_result rc);
+/* Tells what handing over and waiting cost this thread in its step, since that was told last. */
+void lmm_cu_sums_put(struct lmm_thread *th, uint64_t t);
 /* A step begins, or what takes a step's place where none is known. */
 void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t);
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counts what a program hands to CUDA, without any of lmmeter's code: preloaded, it writes "name count" lines to GPU_COUNT_OUT. What is
+ * handed over while a stream is captured is no work yet and counts apart.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct dim3 {
+	unsigned x, y, z;
+};
+
+enum { KERNELS, GRAPHS, COPIES, SETS, CAPTURED, KINDS };
+static const char *const names[] = { "kernels", "graphs", "copies", "sets", "captured" };
+static _Atomic unsigned long counts[KINDS];
+static _Atomic int capturing;
+
+/* The next one, or, for a caller that was opened for itself alone, what its own scope has. */
+static void *real(const char *name, const void *caller)
+{
+	void *fn = dlsym(RTLD_NEXT, name), *h;
+	Dl_info i;
+
+	if (!fn && dladdr(caller, &i) && (h = dlopen(i.dli_fname, RTLD_LAZY | RTLD_NOLOAD)))
+		fn = dlsym(h, name);
+	if (!fn)
+		abort();
+	return fn;
+}
+
+static void count(int kind, int rc)
+{
+	if (rc == 0)
+		atomic_fetch_add(&counts[capturing && kind != GRAPHS ? CAPTURED : kind], 1);
+}
+
+#define CALL(kind, symbol, params, args)                                                           \
+	int symbol params;                                                                         \
+	int symbol params                                                                          \
+	{                                                                                          \
+		static int(*fn) params;                                                            \
+		int rc;                                                                            \
+                                                                                                   \
+		if (!fn)                                                                           \
+			*(void **)&fn = real(#symbol, __builtin_return_address(0));                \
+		rc = fn args;                                                                      \
+		count(kind, rc);                                                                   \
+		return rc;                                                                         \
+	}
+CALL(KERNELS, cudaLaunchKernel,
+     (const void *f, struct dim3 g, struct dim3 b, void **a, size_t shared, void *s),
+     (f, g, b, a, shared, s))
+CALL(KERNELS, __cudaLaunchKernel,
+     (const void *f, struct dim3 g, struct dim3 b, void **a, size_t shared, void *s),
+     (f, g, b, a, shared, s))
+CALL(KERNELS, cudaLaunchKernelExC, (const void *c, const void *f, void **a), (c, f, a))
+CALL(GRAPHS, cudaGraphLaunch, (void *e, void *s), (e, s))
+CALL(COPIES, cudaMemcpyAsync, (void *d, const void *q, size_t n, int k, void *s), (d, q, n, k, s))
+CALL(COPIES, cudaMemcpy, (void *d, const void *q, size_t n, int k), (d, q, n, k))
+CALL(COPIES, cudaMemcpy2DAsync,
+     (void *d, size_t dp, const void *q, size_t qp, size_t w, size_t h, int k, void *s),
+     (d, dp, q, qp, w, h, k, s))
+CALL(COPIES, cudaMemcpyPeerAsync, (void *d, int dd, const void *q, int qd, size_t n, void *s),
+     (d, dd, q, qd, n, s))
+CALL(SETS, cudaMemsetAsync, (void *d, int v, size_t n, void *s), (d, v, n, s))
+CALL(SETS, cudaMemset, (void *d, int v, size_t n), (d, v, n))
+
+int cudaStreamBeginCapture(void *s, int mode);
+int cudaStreamBeginCapture(void *s, int mode)
+{
+	static int (*fn)(void *, int);
+	int rc;
+
+	if (!fn)
+		*(void **)&fn = real("cudaStreamBeginCapture", __builtin_return_address(0));
+	rc = fn(s, mode);
+	capturing += rc == 0;
+	return rc;
+}
+
+int cudaStreamEndCapture(void *s, void **g);
+int cudaStreamEndCapture(void *s, void **g)
+{
+	static int (*fn)(void *, void **);
+
+	if (!fn)
+		*(void **)&fn = real("cudaStreamEndCapture", __builtin_return_address(0));
+	capturing -= capturing > 0;
+	return fn(s, g);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	const char *path = getenv("GPU_COUNT_OUT");
+	unsigned long all = 0;
+	FILE *f;
+
+	for (int i = 0; i < KINDS; i++)
+		all += counts[i];
+	f = path && all ? fopen(path, "w") : NULL;
+	if (!f)
+		return;
+	for (int i = 0; i < KINDS; i++)
+		fprintf(f, "%s %lu\n", names[i], (unsigned long)counts[i]);
+	fclose(f);
+}
