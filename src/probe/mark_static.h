@@ -146,6 +146,10 @@ void lmm_cu_recording_end(void)
 {
 }
 
+void lmm_cu_process_end(void)
+{
+}
+
 static int has_loader(struct dl_phdr_info *program, size_t size, void *arg)
 {
 	(void)size;

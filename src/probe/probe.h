@@ -307,6 +307,8 @@ void lmm_device_after_fork(void);
 /* CUDA's part of fork(), and of the end of a session: a window that is open closes with the program's next wait. */
 void lmm_cu_after_fork(void);
 void lmm_cu_recording_end(void);
+/* The process leaves in good order: says why no kernel was timed, if none was. */
+void lmm_cu_process_end(void);
 #ifdef LMM_OPENCL
 /* Devices' part of fork(): the parent's queues and events are the parent's. */
 void lmm_cl_after_fork(void);

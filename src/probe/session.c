@@ -570,6 +570,7 @@ __attribute__((constructor)) static void probe_loaded(void)
 
 __attribute__((destructor)) static void probe_unloaded(void)
 {
+	lmm_cu_process_end();
 	if (process)
 		atomic_store_explicit(&process->state, LMM_SHM_PROCESS_ENDED, memory_order_release);
 	lmm_embed_stop();

@@ -194,7 +194,7 @@ static void attach(void)
 /* The real one crashes the process that ends with it inside. */
 __attribute__((destructor)) static void end(void)
 {
-	if (is_attached) {
+	if (is_attached && strcmp(fake_script("crash", 0), "no") != 0) {
 		fprintf(stderr, "CUPTI is attached at exit\n");
 		abort();
 	}

@@ -52,7 +52,8 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 	struct lmm_cu_thread *x = &lmm_cu_self;
 	uint32_t number = th->step == LMM_STEP_NONE ? (uint32_t)t : th->step;
 	uint64_t took = t - x->step_t;
-	uint16_t kind = (uint16_t)(1u << (th->call_phase & 15u));
+	unsigned phase = lmm_device_phase(th);
+	uint16_t kind = (uint16_t)(1u << (phase & 15u));
 
 	if (x->session == lmm_device_session()) {
 		lmm_cu_sums_put(th, t);
@@ -68,7 +69,7 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 	x->has_step = true;
 	x->step = th->step;
 	x->step_t = t;
-	x->step_phase = th->call_phase;
+	x->step_phase = (uint8_t)phase;
 	lmm_cu_window_step(th, t);
 	x->budget.commands = 1;
 	x->is_timed = (uint8_t)lmm_budget_step(&x->budget, t, number, lmm_cu_pair_cost(),

@@ -169,6 +169,8 @@ void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
 	struct lmm_cu_stream *s;
 	struct lmm_cu_mark *x;
 
+	if (m && m->n && m->stream != stream && m->at[m->n - 1].is_end)
+		lmm_cu_pair_harvest(th);
 	if (!is_possible(m, stream))
 		return;
 	x = m->n ? &m->at[m->n - 1] : NULL;

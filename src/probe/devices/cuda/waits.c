@@ -8,6 +8,7 @@ void lmm_cu_waited(struct lmm_thread *th, cuda_result rc)
 {
 	struct lmm_cu_thread *x = &lmm_cu_self;
 
+	lmm_cu_pair_close(); /* a copy that waits has no end yet */
 	if (rc == 0)
 		lmm_cu_pair_harvest(th);
 	lmm_cu_window_wait_end(th);

@@ -1,0 +1,340 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What lmmeter records of CUDA against the truth of the scripted driver: its log, its counters, its script.
+
+Nothing expected here comes from lmmeter's own code. Run by hand: LMM_BUILD=<build folder> tests/fake/test_cuda.py
+"""
+
+import collections
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import lmmtest as t  # noqa: E402
+
+HERE = os.path.join(t.FAKE, "cuda")
+PLAY = os.path.join(HERE, "cudaplay")
+CUPTI = os.path.join(HERE, "cupti", "libcupti.so.13")
+OFF = ("--kernels", "off")
+ALWAYS = ("--kernels", "always")
+# Windows come early and often: a window of a few ms is earned in about as many.
+WINDOWS = ("--budget", "60%")
+NAMES = {"_Z12rms_norm_f32ILi1024EEvPKfPfi": "rms_norm_f32<1024>", "_ZN4ggml9mul_mat_qIL9ggml_type2ELi8EEEvPKvS3_Pf": "ggml::mul_mat_q<2, 8>",
+         "_Z14flash_attn_extILi64EEvPKf": "flash_attn_ext<64>", "k_bin_bcast": "k_bin_bcast", "driver_kernel": "driver_kernel"}
+KINDS = {"1": "copy", "2": "fill"}
+
+Run = collections.namedtuple("Run", "kind name start end stream correlation node graph bytes")
+
+
+class Log:
+    """What the driver wrote."""
+
+    def __init__(self, path):
+        self.runs, self.graphs, self.other, self.calls = [], [], [], collections.Counter()
+        with open(path, encoding="utf-8") as f:
+            lines = [line.split() for line in f if line.endswith("\n")]  # a signal cuts it
+        for words in lines:
+            if words[0] == "run":
+                name = NAMES.get(words[2], words[2]) if words[1] == "0" else KINDS[words[1]]
+                self.runs.append(Run(int(words[1]), name, *(int(w) for w in words[3:])))
+            elif words[0] == "graph":
+                self.graphs.append([int(w) for w in words[1:]])
+            elif words[0] == "calls":
+                self.calls.update({k: int(v) for k, v in (w.split("=") for w in words[1:])})
+            else:
+                self.other.append(words)
+
+    def said(self, word):
+        return [words for words in self.other if words[0] == word]
+
+    @property
+    def names(self):
+        return collections.Counter(r.name for r in self.runs)
+
+    @property
+    def sums(self):
+        sums = collections.Counter()
+        for r in self.runs:
+            sums[r.name] += r.end - r.start
+        return sums
+
+
+class Play:
+    """cudaplay, under lmmeter if options are given."""
+
+    def __init__(self, scene, n=40, script="", options=None, env=None, status=0):
+        self.path = os.path.join(t.scratch(), "log")
+        env = {"FAKECUDA": f"{script} log={self.path}", "LMMETER_CUPTI": CUPTI, **(env or {})}
+        if options is None:
+            run = t.plain([PLAY, scene, str(n)], env=env, timeout=60)
+        else:
+            run = t.record([PLAY, scene, str(n)], options=["-q", *options], env=env, timeout=120)
+            self.report = run.report
+            t.check_counts(self.report)
+            t.check(self.report["records"]["lost"] == 0 and self.report["records"]["invalid"] == 0, scene, self.report["records"])
+        t.check(run.status == status, scene, options, "exit", run.status, run.out, run.err)
+        self.out, self.err = run.out, run.err
+        self.log = Log(self.path)
+
+    @property
+    def device(self):
+        t.check(self.report["device"] is not None, "no device in the report", self.report["level"])
+        return self.report["device"]
+
+    @property
+    def windows(self):
+        t.check(self.device["windows"] is not None, "no window", self.report["level"])
+        return self.device["windows"]
+
+    def reported(self, of=lambda k: k["count"] + k["untimed"]):
+        """By name; copies of all directions together, as the log has them."""
+        sums = collections.Counter()
+        for k in self.report["kernels"]:
+            sums["copy" if k["name"] in ("read", "write", "copy") else k["name"]] += of(k)
+        return +sums
+
+    @property
+    def reasons(self):
+        return "; ".join(self.report["level"]["reasons"])
+
+
+def union(runs):
+    total = end = 0
+    for r in sorted(runs, key=lambda r: r.start):
+        total += max(0, r.end - max(r.start, end))
+        end = max(end, r.end)
+    return total
+
+
+# ---- the program is not disturbed ------------------------------------------------------------------
+
+def test_transparent():
+    """Output, arguments and the calls that wait are those of a plain run, at every level and in every scene."""
+    for scene in ("decode", "eager", "streams", "driver", "bare", "update", "threads"):
+        plain = Play(scene)
+        for options in (OFF, WINDOWS, ALWAYS):
+            play = Play(scene, options=options)
+            t.check(play.out == plain.out, scene, options, play.out, plain.out)
+            t.check(sorted(w[1:8] for w in play.log.said("args")) == sorted(w[1:8] for w in plain.log.said("args")), scene, "arguments")
+            for call in ("launch", "copy", "set", "graph", "sync"):
+                t.check(play.log.calls[call] == plain.log.calls[call], scene, options, call, play.log.calls, plain.log.calls)
+            t.check("last error 0" in play.out.decode(), scene, play.out)
+
+
+def test_nothing_of_cupti():
+    """Before a window is earned, and without any, CUPTI is not called; nor is an event recorded in steps that are not timed."""
+    play = Play("decode", 300, options=OFF)
+    t.check(not play.log.said("attach") and not play.log.said("subscribe"), play.log.other[:3])
+    t.check(play.device["windows"] is None, play.device["windows"])
+    short = Play("decode", 30, options=())
+    t.check(not short.log.said("attach"), "attached in a run of some ms")
+    t.check("too short" in short.reasons and short.report["level"]["reached"] == "phases", short.report["level"])
+
+
+# ---- counts ----------------------------------------------------------------------------------------
+
+def test_counts():
+    """Without CUPTI each call that the driver took is counted, by kernel; what is captured is not work."""
+    for scene in ("decode", "eager", "streams", "bare", "update", "threads", "driver"):
+        play = Play(scene, options=OFF)
+        truth = collections.Counter(r.name for r in play.log.runs if r.graph == 0)
+        graphs = len(play.log.graphs)
+        got = play.reported()
+        in_graphs = sum(n for name, n in got.items() if name.startswith("CUDA graph"))
+        t.check(in_graphs == graphs, scene, in_graphs, graphs)
+        got = collections.Counter({name: n for name, n in got.items() if not name.startswith("CUDA graph")})
+        t.check(got == truth, scene, got, truth)
+        t.check(play.device["untimed"] == sum(truth.values()) + graphs and play.device["timed"] == 0, scene, play.device)
+
+
+def test_calls():
+    play = Play("decode", 25, options=OFF)
+    calls = sum(play.log.calls[k] for k in ("launch", "copy", "set", "graph"))
+    t.check(play.device["calls"]["count"] == calls, play.device["calls"], play.log.calls)
+    # the first copy waits before there is a step of anything
+    t.check(play.device["calls"]["waits"] == play.log.calls["sync"] - 1, play.device["calls"], play.log.calls)
+
+
+def test_pass():
+    """Steps that are timed by events: the device's time of each phase, in a recording that times all of them."""
+    play = Play("decode", 60, options=("--kernels", "off", "--budget", "off"))
+    copies = [r for r in play.log.runs if r.name == "copy"]
+    rest = [r for r in play.log.runs if r.name != "copy"]
+    device = {p["phase"]: p["device_ns"] for p in play.report["phases"]}
+    # the copy of the logits is a phase of its own; the first copy of all is in none
+    t.check(t.close(device["copy_to_cpu"], sum(r.end - r.start for r in copies[1:]), 0.02), device, "copies")
+    t.check(device["decode"] + device["prefill"] >= sum(r.end - r.start for r in rest) * 0.99, device, "the rest")
+    t.check(play.log.calls["event"] > 0 and not play.log.said("attach"), play.log.calls)
+
+
+# ---- every kernel ----------------------------------------------------------------------------------
+
+def check_all(play, scene):
+    """Each run of the device is there, with its very time."""
+    names, sums = play.log.names, play.log.sums
+    t.check(play.reported(lambda k: k["count"]) == names, scene, play.reported(lambda k: k["count"]), names)
+    got = play.reported(lambda k: round(k["total_ns"]))
+    t.check(all(abs(got[name] - sums[name]) <= 2 * names[name] for name in names), scene, got, sums)
+    w = play.windows
+    t.check(w["records"] == w["expected"] == len(play.log.runs), scene, w, len(play.log.runs))
+    t.check(w["unmatched"] == w["dropped"] == w["invalid"] == 0, scene, w)
+
+
+def test_always():
+    script = "ns=k_bin_bcast:2500 ns=_Z14flash_attn_extILi64EEvPKf:31000 copy_ns=1700"
+    for scene in ("decode", "eager", "update", "bare", "driver", "streams", "threads"):
+        play = Play(scene, 60, script, options=ALWAYS)
+        check_all(play, scene)
+        t.check(len(play.log.said("finalize")) == 1, scene, "was not taken out", play.log.said("finalize"))
+        copies = {k["name"]: k["bytes"] for k in play.report["kernels"] if k["name"] in ("read", "write")}
+        truth = sum(r.bytes for r in play.log.runs if r.name == "copy")
+        t.check(sum(copies.values()) == truth, scene, copies, truth)
+
+
+def test_runtime_numbers():
+    """Records that bear the number of the runtime's call, and not of the driver's."""
+    check_all(Play("decode", 30, "cupti_only=1", options=ALWAYS), "cupti_only")
+
+
+def test_overlap():
+    """Kernels that begin before those ahead of them have ended: exclusive times add up to the union, durations do not."""
+    play = Play("eager", 40, "overlap=_Z14flash_attn_extILi64EEvPKf:6000 overlap=k_bin_bcast:3000", options=ALWAYS)
+    check_all(play, "overlap")
+    truth = union(play.log.runs)
+    exclusive = sum(k["exclusive_ns"] for k in play.report["kernels"])
+    total = sum(k["total_ns"] for k in play.report["kernels"])
+    t.check(abs(exclusive - truth) <= 0.001 * truth, exclusive, truth)
+    t.check(total > 1.2 * truth, total, truth)
+    t.check(abs(play.device["busy_ns"] - truth) <= 0.001 * truth, play.device["busy_ns"], truth)
+    device = sum(p["device_ns"] for p in play.report["phases"])
+    t.check(device <= 1.001 * truth, "phases have more device time than there was", device, truth)
+
+
+def test_streams():
+    """Two streams: their kernels are of two queues, whose work at the same time counts once."""
+    play = Play("streams", 40, options=ALWAYS)
+    check_all(play, "streams")
+    t.check(len({r.stream for r in play.log.runs}) == 3, "the script has other streams")
+    truth = union(play.log.runs)
+    t.check(abs(play.device["busy_ns"] - truth) <= 0.002 * truth, play.device["busy_ns"], truth)
+
+
+# ---- windows ---------------------------------------------------------------------------------------
+
+def test_windows():
+    """Every node of every step inside a window; what lies between is estimated, and comes to what the driver did."""
+    play = Play("decode", 1200, "attach_us=2000 detach_us=500", options=WINDOWS)
+    w, finalized = play.windows, play.log.said("finalize")
+    t.check(w["count"] == len(finalized) >= 2, w, finalized)
+    seen = int(finalized[-1][3].split("=")[1])
+    t.check(w["records"] == w["expected"] == seen, w, seen)
+    t.check(w["records"] < len(play.log.runs), "a window over all of it")
+    t.check(w["attach"]["total_ns"] >= w["count"] * 2e6 and w["detach"]["total_ns"] >= w["count"] * 5e5, w)
+    t.check(play.report["overhead"]["device_ns"] >= w["attach"]["total_ns"] + w["detach"]["total_ns"], play.report["overhead"], w)
+    got, truth = play.reported(), play.log.names
+    for name in truth:
+        t.check(abs(got[name] - truth[name]) <= 1 + 0.01 * truth[name], name, got, truth)
+    # their steps are not among the others
+    t.check(play.report["tokens"]["itl"]["count"] == 1201 - w["steps"], play.report["tokens"]["itl"], w)
+    t.check(t.close(w["records_union_ns"], w["events_ns"], 0.1), w)
+
+
+def test_update():
+    """A graph that is captured anew every 16 tokens."""
+    play = Play("update", 600, options=WINDOWS)
+    t.check(play.windows["records"] == play.windows["expected"] > 0, play.windows)
+
+
+# ---- bad luck --------------------------------------------------------------------------------------
+
+def test_losses():
+    for script, key in (("drop=7", "dropped"), ("zero=9", "invalid"), ("garbage=11", "invalid"), ("skip=5", None)):
+        play = Play("decode", 100, script, options=ALWAYS)
+        w, every = play.windows, int(script.split("=")[1])
+        lost = len(play.log.runs) // every
+        if key:
+            t.check(w[key] == lost, script, w, lost)
+        t.check(w["expected"] == len(play.log.runs) and w["records"] == w["expected"] - lost, script, w, len(play.log.runs))
+        got, truth = play.reported(lambda k: k["count"]), play.log.names
+        t.check(sum(got.values()) == w["records"] and all(got[n] <= truth[n] for n in got), script, got, truth)
+        t.check(all(k["max_ns"] <= 11000 for k in play.report["kernels"] if k["count"]), script, "a senseless time")
+
+
+def check_refused(script, *words, env=None, options=WINDOWS, attached=0):
+    plain = Play("decode", 300)
+    play = Play("decode", 300, script, options=options, env=env)
+    t.check(play.out == plain.out, script, "the output changed")
+    t.check(all(w in play.reasons for w in words), script, play.reasons)
+    t.check(play.report["level"]["reached"] == "phases", script, play.report["level"])
+    t.check(len(play.log.graphs) == 300 and not play.log.said("meddled"), script, play.log.other)
+    t.check(len(play.log.said("attach")) == attached, script, play.log.said("attach"))
+    return play
+
+
+def test_another_profiler():
+    """One that was there first, and one that comes between two windows: it keeps its clock and its buffers."""
+    check_refused("subscribe=39", "another profiler", "MULTIPLE_SUBSCRIBERS")
+    plain = Play("decode", 900)
+    play = Play("decode", 900, "other=2", options=WINDOWS)
+    t.check(play.out == plain.out and "another profiler" in play.reasons and not play.log.said("meddled"), play.reasons)
+    t.check(play.windows["count"] == 1 and play.windows["records"] == play.windows["expected"] > 0, play.windows)
+
+
+def test_no_rights():
+    """Refused when CUPTI is in already: it is taken out again, once, and not tried anew."""
+    play = check_refused("enable=35", "may not profile", attached=1)
+    t.check(len(play.log.said("finalize")) == 1, play.log.other)
+
+
+def test_partition():
+    check_refused("enable=43", "CUPTI refuses", "43", attached=1)
+
+
+def test_old_or_absent():
+    check_refused("version=15", "too old")
+    check_refused("", "LMMETER_CUPTI", env={"LMMETER_CUPTI": "/nowhere/libcupti.so"})
+    # whatever else this machine has does not know this driver
+    check_refused("", "counted and not timed", env={"LMMETER_CUPTI": ""})
+
+
+def test_finalize_refused():
+    """CUPTI stays in the process: said, and no further window."""
+    plain = Play("decode", 300)
+    play = Play("decode", 300, "finalize=999 crash=no", options=WINDOWS)
+    t.check(play.out == plain.out and "could not be taken out" in play.reasons, play.reasons)
+    t.check(len(play.log.said("attach")) == 1 and play.windows["records"] > 0, play.log.other, play.windows)
+
+
+def test_context_destroyed():
+    """Every call fails from some launch on, in a window: the program sees the same as without lmmeter."""
+    for options in (OFF, ALWAYS, ("--kernels", "off", "--budget", "off")):
+        plain = Play("eager", 30, "lost_after=300", status=1)
+        play = Play("eager", 30, "lost_after=300", options=options, status=1)
+        t.check(play.out == plain.out, options, play.out, plain.out)
+
+
+def test_ends():
+    """Left by _exit() and by a signal while a window is open: what is in the file can be read, and says what was handed over."""
+    for scene, status in (("noexit", 0), ("killed", -9)):
+        play = Play(scene, 200, options=ALWAYS, status=status)
+        t.check(play.report["tokens"]["output_tokens_per_second"] > 0, scene, play.report["tokens"])
+
+
+def test_fork():
+    play = Play("fork", 40, options=WINDOWS)
+    t.check(len(play.report["session"]["processes"]) == 2, play.report["session"])
+
+
+def test_asleep():
+    """Preloaded without a session: nothing is recorded, nothing changes."""
+    plain = Play("decode", 50)
+    folder = os.path.join(t.BUILD, "src", "probe")
+    preload = [os.path.join(folder, "liblmmeter-cuda.so"), os.path.join(folder, "liblmmeter.so")]
+    path = os.path.join(t.scratch(), "log")
+    run = t.plain([PLAY, "decode", "50"], env={"FAKECUDA": f"log={path}"}, preload=preload)
+    t.check(run.status == 0 and run.out == plain.out, run.status, run.err)
+    t.check(Log(path).calls == plain.log.calls, Log(path).calls, plain.log.calls)
+
+
+if __name__ == "__main__":
+    t.main()
