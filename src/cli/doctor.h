@@ -45,6 +45,10 @@ struct lmm_doctor_machine {
 	uint8_t opencl_has_layers;  /* it lets lmmeter in as a layer */
 	char vulkan[4096];	    /* Vulkan's loader; "": there is none */
 	uint8_t vulkan_finds_layer; /* it will load lmmeter's layer in `lmmeter run` */
+	char cuda[4096];	   /* CUDA's driver; "": there is none */
+	int cuda_version;	   /* 13000: 13.0 */
+	char cupti[4096];	   /* "": none was found where toolkits have it */
+	uint32_t cupti_version;
 	char sensors_readable[400]; /* "cpu frequency (8), …"; "": none */
 	struct lmm_doctor_absent sensor_absent[LMM_DOCTOR_ABSENT];
 	unsigned n_sensors_absent;
@@ -114,6 +118,7 @@ struct lmm_doctor {
 
 void lmm_doctor_machine(struct lmm_doctor *d);
 void lmm_doctor_sensors(struct lmm_doctor_machine *m);
+void lmm_doctor_cuda(struct lmm_doctor *d);
 /* Fills command, and level where an engine can be ruled out. */
 void lmm_doctor_command(struct lmm_doctor *d, const char *argument);
 /* Fills engine, sights and level from the command's libraries. */

@@ -261,14 +261,19 @@ static void see_threads(struct lmm_doctor *d, int operators)
 
 static void note_devices(struct lmm_doctor *d)
 {
-	static const char *const devices[] = { "libggml-cuda", "libggml-hip",  "libggml-metal",
-					       "libggml-sycl", "libggml-cann", "libggml-musa",
-					       "libggml-rpc" };
+	static const char *const devices[] = { "libggml-hip",  "libggml-metal", "libggml-sycl",
+					       "libggml-cann", "libggml-musa",	"libggml-rpc" };
 	const struct lmm_doctor_command *c = &d->command;
 
 	for (unsigned i = 0; i < c->n_objects; i++) {
 		const char *name = lmm_base_name(c->object[i].path);
 
+		if (strncmp(name, "libggml-cuda", 12) == 0) {
+			lmm_doctor_note(d,
+					"kernels of %s are counted, and timed in short windows "
+					"with CUPTI, as often as --budget allows (docs/gpu.md)",
+					name);
+		}
 		for (size_t k = 0; k < LMM_ARRAY_SIZE(devices); k++) {
 			if (strncmp(name, devices[k], strlen(devices[k])) == 0) {
 				lmm_doctor_note(

@@ -246,6 +246,7 @@ void lmm_doctor_machine(struct lmm_doctor *d)
 	find_folder(d);
 	find_c_library(m);
 	find_opencl(d);
+	lmm_doctor_cuda(d);
 	lmm_doctor_sensors(m);
 	m->libs_error = lmm_libs_find(&m->libs);
 	find_vulkan(d);

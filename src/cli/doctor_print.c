@@ -146,6 +146,11 @@ static void print_machine(const struct page *p, const struct lmm_doctor_machine 
 	    !m->vulkan[0]	    ? ""
 	    : m->vulkan_finds_layer ? ", finds lmmeter's layer"
 				    : ", does not find lmmeter's layer");
+	if (m->cuda[0]) {
+		row(p, "CUDA", "%s (%d.%d)", m->cuda, m->cuda_version / 1000,
+		    m->cuda_version % 1000 / 10);
+		row(p, "CUPTI", "%s", m->cupti[0] ? m->cupti : "none where toolkits have it");
+	}
 	print_sensors(p, m);
 	row(p, "liblmmeter.so", "%s", m->libs_error ? "not found" : m->libs.probe);
 }
@@ -313,12 +318,19 @@ static void json_machine(struct lmm_json *j, const struct lmm_doctor_machine *m)
 	string_or_null(j, "loader", m->vulkan);
 	lmm_json_bool(j, "finds_layer", m->vulkan_finds_layer);
 	lmm_json_object_end(j);
+	lmm_json_object_begin(j, "cuda");
+	string_or_null(j, "driver", m->cuda);
+	lmm_json_u64(j, "version", (uint64_t)(m->cuda_version > 0 ? m->cuda_version : 0));
+	string_or_null(j, "cupti", m->cupti);
+	lmm_json_u64(j, "cupti_version", m->cupti_version);
+	lmm_json_object_end(j);
 	json_sensors(j, m);
 	lmm_json_row_begin(j, "library");
 	string_or_null(j, "preload", m->libs.probe);
 	string_or_null(j, "audit", m->libs.audit);
 	string_or_null(j, "opencl", m->libs.opencl);
 	string_or_null(j, "vulkan", m->libs.vulkan);
+	string_or_null(j, "cuda", m->libs.cuda);
 	string_or_null(j, "threads", m->libs.threads);
 	lmm_json_object_end(j);
 	lmm_json_object_end(j);

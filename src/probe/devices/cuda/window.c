@@ -464,8 +464,9 @@ void lmm_cu_process_end(void)
 	if (!lmm_recording() || !atomic_load(&w.next_t) || w.n || w.is_always ||
 	    atomic_load(&w.is_dead))
 		return;
-	lmm_session_reason(LMM_LEVEL_PHASES,
-			   "CUDA kernels were counted and not timed: the run was too short for the "
-			   "budget to earn a window of kernel records; --budget 20%% has one earlier, "
-			   "--kernels always times all of them");
+	lmm_session_reason(
+		LMM_LEVEL_PHASES,
+		"CUDA kernels were counted and not timed: the run was too short for the "
+		"budget to earn a window of kernel records; --budget 20%% has one earlier, "
+		"--kernels always times all of them");
 }
