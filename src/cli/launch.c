@@ -154,6 +154,13 @@ static int set_doors(const struct lmm_launch *l)
 	return rc;
 }
 
+/* NVTX looks for whom to tell of ranges in a variable alone; a tool that the user has named there stays. */
+static int set_nvtx(const struct lmm_launch *l)
+{
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
+	return setenv("NVTX_INJECTION64_PATH", l->libs->probe, 0);
+}
+
 static int set_environment(const struct lmm_launch *l)
 {
 	/* NOLINTBEGIN(concurrency-mt-unsafe): lmmeter has one thread */
@@ -175,6 +182,8 @@ static int set_environment(const struct lmm_launch *l)
 		/* NOLINTNEXTLINE(concurrency-mt-unsafe): lmmeter has one thread */
 		rc = setenv(LMM_ENV_EXPAND, "1", 1);
 	}
+	if (rc == 0)
+		rc = set_nvtx(l);
 	return rc ? rc : set_doors(l);
 }
 

@@ -134,6 +134,10 @@ void lmm_tvm_after_fork(void)
 {
 }
 
+void lmm_nvtx_after_fork(void)
+{
+}
+
 void lmm_device_after_fork(void)
 {
 }

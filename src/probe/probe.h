@@ -303,6 +303,7 @@ void lmm_llama_describe_engine(const void *ra);
 bool lmm_llama_is_under_way(const struct lmm_thread *th);
 void lmm_llama_after_fork(void);
 void lmm_tvm_after_fork(void);
+void lmm_nvtx_after_fork(void);
 void lmm_device_after_fork(void);
 /* CUDA's part of fork(), and of the end of a session: a window that is open closes with the program's next wait. */
 void lmm_cu_after_fork(void);

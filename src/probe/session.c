@@ -528,6 +528,7 @@ static void after_fork_in_child(void)
 	lmm_llama_after_fork();
 	lmm_tvm_after_fork();
 	lmm_mark_after_fork();
+	lmm_nvtx_after_fork();
 	lmm_device_after_fork();
 	lmm_cl_after_fork();
 	lmm_vk_after_fork();

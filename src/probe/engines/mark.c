@@ -425,6 +425,30 @@ static void mark_span_end(void)
 				   t - now.span[i].t, th->step);
 }
 
+void lmm_span_begin(struct lmm_mark_site *site)
+{
+	mark_span_begin(site);
+}
+
+void lmm_span_end(void)
+{
+	mark_span_end();
+}
+
+void lmm_span_put(struct lmm_mark_site *site, uint64_t from)
+{
+	struct lmm_entry at;
+	struct lmm_thread *th = mark_enter(&at, 1);
+
+	if (!th || at.t < from)
+		return;
+	if (__atomic_load_n(&site->told, __ATOMIC_ACQUIRE) != now.key)
+		site_tell(site, now.key);
+	lmm_writer_put_wide(&th->w, at.t,
+			    lmm_word(LMM_EV_SPAN, now.n_spans, LMM_SEQ_NONE, site->number),
+			    at.t - from, th->step);
+}
+
 /* ---- the door ----------------------------------------------------------------------------------- */
 
 static struct lmm_mark_door door = {

@@ -4,7 +4,9 @@
 #define LMM_PROBE_ENGINES_MARK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
+struct lmm_mark_site;
 struct lmm_mark_table;
 
 /* From now on the marks of the object whose table this is come to us; false: it is of a version that is not known here. */
@@ -12,6 +14,11 @@ bool lmm_mark_open(struct lmm_mark_table *table);
 
 /* Opens the tables of all objects that are loaded: where their notes say they are (mark_find.c). */
 void lmm_mark_find(void);
+
+/* Spans of this thread, for others who learn of them (nvtx.c); the last one: a span that began at `from`, on whichever thread. */
+void lmm_span_begin(struct lmm_mark_site *site);
+void lmm_span_end(void);
+void lmm_span_put(struct lmm_mark_site *site, uint64_t from);
 
 /* The recording word may be another one now: a session was joined, or there is none. */
 void lmm_mark_started(void);

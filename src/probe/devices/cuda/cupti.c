@@ -109,7 +109,7 @@ static void *open_any(char *why, size_t bytes)
 	if (path[0]) {
 		h = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 		if (!h)
-			(void)snprintf(why, bytes, "LMMETER_CUPTI: %.200s", dlerror());
+			(void)snprintf(why, bytes, "LMMETER_CUPTI=%.200s cannot be opened", path);
 		return h;
 	}
 	dl_iterate_phdr(visit, &r);

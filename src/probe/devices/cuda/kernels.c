@@ -95,12 +95,12 @@ uint32_t lmm_cu_kernel_number(const void *function, bool is_driver)
 		const void *key = atomic_load_explicit(&handles[k].key, memory_order_acquire);
 
 		if (lmm_likely(key == function)) {
-			if (lmm_likely(atomic_load_explicit(&handles[k].recording,
-							    memory_order_relaxed) ==
-				       lmm_recording()))
-				return atomic_load_explicit(&handles[k].number,
-							    memory_order_relaxed);
-			return learn(k, function, is_driver);
+			uint32_t told =
+				atomic_load_explicit(&handles[k].recording, memory_order_relaxed);
+
+			if (lmm_unlikely(told != lmm_recording()))
+				return learn(k, function, is_driver);
+			return atomic_load_explicit(&handles[k].number, memory_order_relaxed);
 		}
 		if (!key)
 			return learn(k, function, is_driver);

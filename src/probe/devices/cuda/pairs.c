@@ -269,7 +269,8 @@ static void chain_put(struct lmm_thread *th, struct lmm_cu_marks *m, const struc
 		return;
 	if (c && !m->at[0].is_in_window) {
 		uint64_t t = lmm_now(), mono = lmm_mono_ns();
-		uint64_t half = (uint64_t)((double)(c->slack / 2) * lmm_cu_ticks_per_ns()) + 1;
+		double slack = (double)c->slack * lmm_cu_ticks_per_ns();
+		uint64_t half = (uint64_t)(slack / 2) + 1;
 
 		lmm_device_clock_put(th, &s->pass_clock, s->pass_number, lmm_cu_device_number(true),
 				     t - 2 * half, t, mono - c->slack / 2);

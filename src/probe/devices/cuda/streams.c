@@ -148,9 +148,10 @@ struct lmm_cu_stream *lmm_cu_stream_name(struct lmm_cu_stream *s, uint32_t id)
 {
 	struct lmm_cu_stream *known = lmm_cu_stream_of_cupti(id);
 
+	if (known && known->told == lmm_device_session())
+		return known;
 	if (known)
-		return known->told == lmm_device_session() ? known
-							   : learn(atomic_load(&known->handle));
+		return learn(atomic_load(&known->handle));
 	if (!s || atomic_load(&s->cupti))
 		s = learn(NULL);
 	if (s)

@@ -102,9 +102,10 @@ static int callbacks_enable(void)
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(waits); i++)
 		rc |= lmm_cupti.cuptiEnableCallback(1, w.subscriber, CUPTI_DOMAIN_DRIVER, waits[i]);
 	/* newer ones of these an older driver does not know */
-	for (unsigned i = 0; i < lmm_cu_log_n_cbids; i++)
+	for (unsigned i = 0; i < lmm_cu_log_n_cbids; i++) {
 		(void)lmm_cupti.cuptiEnableCallback(1, w.subscriber, CUPTI_DOMAIN_DRIVER,
 						    lmm_cu_log_cbids[i]);
+	}
 	return rc;
 }
 
