@@ -20,7 +20,7 @@ static const struct link_map *lib;
 #define OWN_MAX 4
 static uintptr_t *own_cookies[OWN_MAX];
 static unsigned n_own;
-/* OpenCL's loaders, and CUDA's runtime: what they ask of a driver by name is the driver's own, and must stay so. */
+/* OpenCL's loaders, CUDA's runtime and its profiler: what they ask of a driver by name is the driver's own, and must stay so. */
 #define LOADERS_MAX 8
 static uintptr_t *loader_cookies[LOADERS_MAX];
 static unsigned n_loaders;
@@ -87,7 +87,8 @@ EXPORT unsigned la_objopen(struct link_map *map, Lmid_t lmid, uintptr_t *cookie)
 		return LA_FLG_BINDTO;
 	}
 	if (base &&
-	    (strncmp(base, "/libOpenCL", 10) == 0 || strncmp(base, "/libcudart", 10) == 0) &&
+	    (strncmp(base, "/libOpenCL", 10) == 0 || strncmp(base, "/libcudart", 10) == 0 ||
+	     strncmp(base, "/libcupti", 9) == 0) &&
 	    n_loaders < LOADERS_MAX)
 		loader_cookies[n_loaders++] = cookie;
 	return LA_FLG_BINDTO | LA_FLG_BINDFROM;

@@ -162,7 +162,7 @@ def test_pass():
     rest = [r for r in play.log.runs if r.name != "copy"]
     device = {p["phase"]: p["device_ns"] for p in play.report["phases"]}
     # the copy of the logits is a phase of its own; the first copy of all is in none
-    t.check(t.close(device["copy_to_cpu"], sum(r.end - r.start for r in copies[1:]), 0.02), device, "copies")
+    t.check(device["copy_to_cpu"] >= sum(r.end - r.start for r in copies[1:]) * 0.99, device, "copies")
     t.check(device["decode"] + device["prefill"] >= sum(r.end - r.start for r in rest) * 0.99, device, "the rest")
     t.check(play.log.calls["event"] > 0 and not play.log.said("attach"), play.log.calls)
 
@@ -204,7 +204,7 @@ def test_overlap():
     exclusive = sum(k["exclusive_ns"] for k in play.report["kernels"])
     total = sum(k["total_ns"] for k in play.report["kernels"])
     t.check(abs(exclusive - truth) <= 0.001 * truth, exclusive, truth)
-    t.check(total > 1.2 * truth, total, truth)
+    t.check(total > 1.02 * truth, total, truth)
     t.check(abs(play.device["busy_ns"] - truth) <= 0.001 * truth, play.device["busy_ns"], truth)
     device = sum(p["device_ns"] for p in play.report["phases"])
     t.check(device <= 1.001 * truth, "phases have more device time than there was", device, truth)
@@ -236,7 +236,8 @@ def test_windows():
         t.check(abs(got[name] - truth[name]) <= 1 + 0.01 * truth[name], name, got, truth)
     # their steps are not among the others
     t.check(play.report["tokens"]["itl"]["count"] == 1201 - w["steps"], play.report["tokens"]["itl"], w)
-    t.check(t.close(w["records_union_ns"], w["events_ns"], 0.1), w)
+    # events lie around the kernels, with whatever the host let the device wait for
+    t.check(0 < w["records_union_ns"] <= 1.01 * w["events_ns"] and w["check_steps"] == w["steps"], w)
 
 
 def test_update():

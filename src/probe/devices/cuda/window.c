@@ -23,8 +23,7 @@ static struct {
 	_Atomic uint64_t next_t; /* not before; 0: nothing has begun */
 	bool is_bound, is_always, has_left_behind;
 	void *subscriber;
-	uint32_t steps, waits, n, number_of_steps;
-	uint32_t first_step;
+	uint32_t steps, told_steps, waits, n;
 	uint64_t begin_t, begin_ns, close_t;
 	uint64_t attach_ticks, detach_ticks, join_ticks, slowed_ticks;
 	uint64_t cost_ticks; /* smoothed; 0: not known */
@@ -178,10 +177,10 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 	if (window_prepare())
 		return;
 	atomic_store(&w.owner, th);
-	w.steps = w.waits = 0;
+	w.steps = w.told_steps = w.waits = 0;
+	w.subscriber = NULL;
 	w.slowed_ticks = w.join_ticks = 0;
 	w.union_ns = w.pass_ns = 0;
-	w.first_step = th->step;
 	w.rc = 0;
 	rc = attach(&what);
 	t1 = lmm_now();
@@ -268,13 +267,14 @@ static void harvest(struct lmm_thread *th)
 	w.join_ticks = lmm_now() - t;
 	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HARVEST, 0, LMM_SEQ_NONE, j.records),
 			    t, (uint64_t)lmm_cu_self.budget.every << 32);
-	window_put(th, LMM_WINDOW_RECORDS, w.steps, j.records | (uint64_t)j.expected << 32,
-		   j.unmatched);
+	window_put(th, LMM_WINDOW_RECORDS, w.steps - w.told_steps,
+		   j.records | (uint64_t)j.expected << 32, j.unmatched);
 	lost.dropped += lmm_cu_log_lost();
 	if (lost.dropped || lost.garbage)
 		window_put(th, LMM_WINDOW_LOSS, 0, lost.dropped, lost.garbage);
 	if (w.pass_ns)
-		window_put(th, LMM_WINDOW_CHECK, w.steps, w.union_ns, w.pass_ns);
+		window_put(th, LMM_WINDOW_CHECK, w.steps - w.told_steps, w.union_ns, w.pass_ns);
+	w.told_steps = w.steps;
 	w.union_ns = w.pass_ns = 0;
 }
 
@@ -351,12 +351,6 @@ void lmm_cu_window_step(struct lmm_thread *th, uint64_t t)
 		/* with all of them like that there is nothing to hold them against */
 		if (!w.is_always)
 			window_put(th, LMM_WINDOW_STEP, th->step, 0, 0);
-		if (w.is_always && w.steps % FLUSH_STEPS == 0) {
-			(void)lmm_cupti.cuptiActivityFlushAll(0);
-			harvest(th);
-			lmm_cu_log_open();
-			lmm_cu_records_open(w.begin_ns);
-		}
 		return;
 	}
 	if (state != IDLE || atomic_load_explicit(&w.is_dead, memory_order_relaxed) || !is_due(t) ||
@@ -401,11 +395,23 @@ void lmm_cu_window_wait_begin(const struct lmm_thread *th)
 	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
 }
 
+/* Of a window that stays open, when the thread's work has ended: what is handed over has all its records. */
+static LMM_COLD void window_empty(struct lmm_thread *th)
+{
+	(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
+	harvest(th);
+	(void)lmm_cu_log_open();
+	(void)lmm_cu_records_open(w.begin_ns);
+}
+
 void lmm_cu_window_wait_end(struct lmm_thread *th)
 {
 	int state = atomic_load_explicit(&w.state, memory_order_acquire);
 	int closing = CLOSING;
 
+	if (lmm_unlikely(state == OPEN && w.is_always && lmm_cu_window_is_mine(th) &&
+			 w.steps - w.told_steps >= FLUSH_STEPS))
+		window_empty(th);
 	if (lmm_likely(state != CLOSING && state != CLOSED) || atomic_load(&w.owner) != th)
 		return;
 	if (state == CLOSED) {
