@@ -166,8 +166,8 @@ void lmm_device_kernels_after_fork(void);
 
 /*
  * Makes the node of ggml's graph that is being computed known to commands, for backends that import `other` as well; again when
- * further objects may have come.
+ * further objects may have come. is_asked_again: such a backend asks of nodes alone, and goes through them more than once.
  */
-void lmm_device_marks_begin(const char *other);
+void lmm_device_marks_begin(const char *other, bool is_asked_again);
 
 #endif

@@ -10,8 +10,8 @@ static void recording_begin(void)
 	lmm_cu_pairs_renew();
 	lmm_cu_window_renew();
 	/* the backend's nodes, whichever of its launches it imports */
-	lmm_device_marks_begin("cudaGraphLaunch");
-	lmm_device_marks_begin("cudaLaunchKernel");
+	lmm_device_marks_begin("cudaGraphLaunch", true);
+	lmm_device_marks_begin("cudaLaunchKernel", true);
 }
 
 struct lmm_device_api lmm_cu_api = { .recording_begin = recording_begin };
