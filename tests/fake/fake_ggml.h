@@ -160,6 +160,8 @@ void ggml_backend_tensor_set(struct ggml_tensor *t, const void *data, size_t off
 void ggml_backend_synchronize(void *backend);
 /* What a backend module is registered through. */
 void fake_backend_register(fake_graph_compute_fn fn);
+/* Of a device: how data is got back, and how its work is waited for. */
+void fake_backend_register_device(void (*get)(void *data, size_t bytes), void (*synchronize)(void));
 void fake_backend_set_n_threads(int n);
 int fake_backend_n_threads(void);
 

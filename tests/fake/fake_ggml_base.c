@@ -330,6 +330,15 @@ void fake_backend_register(fake_graph_compute_fn fn)
 	backend_compute = fn;
 }
 
+static void (*device_get)(void *data, size_t bytes);
+static void (*device_synchronize)(void);
+
+void fake_backend_register_device(void (*get)(void *data, size_t bytes), void (*synchronize)(void))
+{
+	device_get = get;
+	device_synchronize = synchronize;
+}
+
 void fake_backend_set_n_threads(int n)
 {
 	backend_threads = n;
@@ -370,6 +379,10 @@ void ggml_backend_tensor_get_async(void *backend, const struct ggml_tensor *t, v
 	(void)backend;
 	(void)t;
 	(void)offset;
+	if (device_get) {
+		device_get(data, bytes);
+		return;
+	}
 	fake_spin_ns(fake_duration("FAKE_COPY_NS", 20000));
 	memset(data, 0, bytes);
 }
@@ -385,4 +398,6 @@ void ggml_backend_tensor_set(struct ggml_tensor *t, const void *data, size_t off
 void ggml_backend_synchronize(void *backend)
 {
 	(void)backend;
+	if (device_synchronize)
+		device_synchronize();
 }

@@ -584,4 +584,9 @@ __attribute__((constructor)) static void backend_load(void)
 		fprintf(stderr, "fake llama: %s\n", dlerror());
 		abort();
 	}
+	/* one for a device takes its place */
+	if (getenv("FAKE_BACKEND") && !dlopen(getenv("FAKE_BACKEND"), RTLD_NOW | RTLD_LOCAL)) {
+		fprintf(stderr, "fake llama: %s\n", dlerror());
+		abort();
+	}
 }

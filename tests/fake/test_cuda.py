@@ -337,6 +337,54 @@ def test_asleep():
     t.check(Log(path).calls == plain.log.calls, Log(path).calls, plain.log.calls)
 
 
+# ---- an engine with nodes --------------------------------------------------------------------------
+
+LAYER = collections.Counter(MUL_MAT=7, ADD=2, RMS_NORM=2, ROPE=1, SOFT_MAX=1, GLU=1)  # kernels of one, as the fake engine builds it
+
+
+def engine(tokens, options):
+    path = os.path.join(t.scratch(), "log")
+    env = {"FAKECUDA": f"log={path}", "LMMETER_CUPTI": CUPTI, "FAKE_BACKEND": os.path.join(HERE, "libggml-cuda.so")}
+    command = t.fake("prompt=8", f"tokens={tokens}", "sampler=greedy")
+    plain = t.plain(command, env=env)
+    os.unlink(path)
+    run = t.record(command, options=["-q", *options], env=env)
+    t.check(run.status == plain.status == 0 and run.out == plain.out, run.status, run.err, plain.err)
+    t.check(run.report["records"]["invalid"] == 0, run.report["records"])
+    return run.report, Log(path)
+
+
+def test_nodes():
+    """Each kernel of the graph, launched or replayed, is that of its node, with its layer."""
+    report, log = engine(40, ALWAYS)
+    t.check(len(log.graphs) > 30, "the engine launched no graph", log.calls)
+    kernels = [k for k in report["kernels"] if k["name"].startswith("k_")]
+    t.check(sum(k["count"] for k in kernels) == sum(n for name, n in log.names.items() if name.startswith("k_")), kernels)
+    wrong = [(k["name"], k["op"], k["count"]) for k in kernels if k["name"] != "k_" + k["op"]]
+    t.check(not wrong, "of another node", wrong)
+    # all of them last as long, so a layer's time is the number of its kernels
+    passes = log.names["k_SOFT_MAX"] // (len(report["layers"]) - 1)
+    for layer in report["layers"]:
+        if layer["layer"] is None or layer["layer"] < 0:
+            continue
+        truth = passes * sum(LAYER.values()) * 10000
+        t.check(abs(layer["total_ns"] - truth) <= 0.001 * truth, layer, truth)
+
+
+def test_nodes_in_windows():
+    report, log = engine(1500, WINDOWS)
+    w = report["device"]["windows"]
+    t.check(w and w["records"] == w["expected"] > 0, w, report["level"])
+    kernels = [k for k in report["kernels"] if k["name"].startswith("k_") and k["phase"] == "decode" and k["count"]]
+    wrong = [(k["name"], k["op"], k["count"]) for k in kernels if k["name"] != "k_" + k["op"]]
+    t.check(kernels and not wrong, "of another node", wrong)
+    got = collections.Counter()
+    for k in kernels:
+        got[k["name"]] += k["count"] + k["untimed"]
+    steps = len(log.graphs)
+    t.check(all(abs(got["k_" + op] / got["k_SOFT_MAX"] - n) < 0.2 for op, n in LAYER.items() if op not in ("RMS_NORM", "MUL_MAT")), got, steps)
+
+
 # ---- NVTX ------------------------------------------------------------------------------------------
 
 def test_nvtx():
