@@ -286,7 +286,7 @@ static int put_slice(void *ctx, const struct lmm_slice *slice)
 	case LMM_TRACK_PHASES:
 		return counts(s, track->lane, slice) ? put_piece(s, track->lane, slice) : 0;
 	case LMM_TRACK_QUEUE:
-		return put_command(s, track->lane, slice);
+		return strcmp(slice->category, "pass") ? put_command(s, track->lane, slice) : 0;
 	default:
 		return 0;
 	}

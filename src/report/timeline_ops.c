@@ -264,7 +264,9 @@ int lmm__tl_command(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm
 
 void lmm__tl_device_graph(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
-	s->device_graph = lmm_idmap_get(&tl->graphs, lmm_idmap_key(s->process->process, e->id));
+	if (e->phase == 0) /* else it names a command buffer */
+		s->device_graph =
+			lmm_idmap_get(&tl->graphs, lmm_idmap_key(s->process->process, e->id));
 }
 
 static double queue_rate(const struct lmm_tl *tl, const struct lmm_tl_queue *q)
@@ -321,6 +323,9 @@ static void describe_command(const struct lmm_tl *tl, struct lmm_tl_process *p,
 		lmm__tl_arg_string(slice, "node", lmm_strpool_get(&tl->strings, node));
 	if (slice->of.is_warmup)
 		slice->category = "warmup";
+	/* no command: all of a step's, which have no times of their own */
+	if (strcmp(slice->name, lmm_kernel_kind_name(LMM_KERNEL_PASS)) == 0)
+		slice->category = "pass";
 	lmm__tl_arg_string(slice, "phase", lmm_phase_name(c->phase));
 }
 

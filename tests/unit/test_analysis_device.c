@@ -707,6 +707,151 @@ static void test_many(void **state)
 	tape_free(&p);
 }
 
+/* ---- windows of kernel records, passes, command buffers ----------------------------------------- */
+
+static void window(struct tape *p, uint64_t t, enum lmm_window what, uint32_t id, uint64_t a,
+		   uint64_t b)
+{
+	struct lmm_event *e = tape_event(p, t, LMM_EV_WINDOW);
+
+	e->phase = (uint8_t)what;
+	e->id = id;
+	e->a = a;
+	e->b = b;
+}
+
+static const struct lmm_result_kernel *named(const struct lmm_result *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_kernels; i++) {
+		if (strcmp(r->kernels[i].name, name) == 0)
+			return &r->kernels[i];
+	}
+	return NULL;
+}
+
+/* A step whose one launch is command buffer 50, and that takes `ticks`. */
+static void buffer_step(struct tape *p, uint64_t t, uint32_t number, uint64_t ticks, int is_open)
+{
+	tape_in(p, t, LMM_PHASE_DECODE, number, LMM_SEQ_NONE);
+	tape_step(p, t + 1, LMM_PHASE_DECODE, number, 1, 1, 0, number);
+	if (is_open) {
+		window(p, t + 2, LMM_WINDOW_STEP, number, 0, 0);
+	} else {
+		command(p, t + 40, LMM_EV_COMMAND_UNTIMED, LMM_PHASE_DECODE, number, 0, 0, 50);
+	}
+	tape_out(p, t + ticks, LMM_PHASE_DECODE, number, LMM_SEQ_NONE);
+	tape_token(p, t + ticks + 1, number, 0);
+}
+
+/* What a window saw of one launch: two runs of "mul" that overlap by 100, told when step 4 has begun. */
+static void buffer_told(struct tape *p, uint64_t t, uint32_t number, uint32_t id)
+{
+	struct lmm_event *e = tape_event(p, t, LMM_EV_DEVICE_GRAPH);
+
+	e->phase = 1;
+	e->id = 50;
+	e->a = 1;
+	command(p, t, LMM_EV_COMMAND, LMM_PHASE_DECODE, number, 0, id, 40);
+	ran(p, 0, id, t + 50, t + 350);
+	command(p, t, LMM_EV_COMMAND, LMM_PHASE_DECODE, number, 0, id + 1, 40);
+	ran(p, 0, id + 1, t + 250, t + 650);
+}
+
+/*
+ * Of ten steps of one launch each the third and fourth lie in a window and take twice as long. The launch consists of two runs that
+ * overlap; those of the others are as many.
+ */
+static void test_window(void **state)
+{
+	struct tape p = { 0 };
+	const struct lmm_result_kernel *mul;
+	struct lmm_result *r;
+	uint64_t t = 10000;
+
+	(void)state;
+	session(&p);
+	kernel(&p, 50, "graph", LMM_KERNEL_COMMAND_BUFFER);
+	for (uint32_t i = 1; i <= 10; i++) {
+		int is_open = i == 3 || i == 4;
+
+		if (i == 3)
+			window(&p, t - 1, LMM_WINDOW_STALL, 3, t - 301, 0);
+		buffer_step(&p, t, i, is_open ? 2000 : 1000, is_open);
+		if (i == 4) {
+			clock_said(&p, t + 2010, 0);
+			buffer_told(&p, 12100, 3, 1);
+			buffer_told(&p, 14500, 4, 3);
+			window(&p, t + 2300, LMM_WINDOW_STALL, 4, t + 2100, 1);
+			window(&p, t + 2301, LMM_WINDOW_RECORDS, 2, 4 | 5ull << 32, 1);
+			window(&p, t + 2302, LMM_WINDOW_LOSS, 0, 6, 7);
+			window(&p, t + 2303, LMM_WINDOW_CHECK, 2, 1200, 1250);
+			window(&p, t + 2304, LMM_WINDOW_END, 2, 11700, 1500);
+		}
+		t += is_open ? 2400 : 1400;
+	}
+	tape_end(&p, t);
+	r = tape_result(&p);
+	assert_int_equal(r->records.invalid, 0);
+	mul = named(r, "mul");
+	assert_non_null(mul);
+	assert_null(named(r, "graph"));
+	assert_int_equal(mul->stats.count, 4);
+	assert_int_equal(mul->untimed, 16);
+	assert_ns(mul->stats.total_ns, 2 * 700);
+	assert_ns(mul->exclusive_ns, 2 * 600);
+	assert_ns(r->device.busy_ns, 2 * 600);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->device_ns, 2 * 600);
+	/* in the sum, and in nothing else */
+	assert_int_equal(r->steps.decode.count, 10);
+	assert_ns(r->steps.decode.max_ns, 1000);
+	assert_int_equal(r->itl.count, 7);
+	assert_int_equal(r->itl_apart, 2);
+	assert_int_equal(r->device.windows.count, 1);
+	assert_int_equal(r->device.windows.steps, 2);
+	assert_int_equal(r->device.windows.expected, 5);
+	assert_int_equal(r->device.windows.unmatched, 1);
+	assert_int_equal(r->device.windows.dropped, 6);
+	assert_int_equal(r->device.windows.invalid, 7);
+	assert_ns(r->device.windows.stall_ns[0], 300);
+	assert_ns(r->device.windows.stall_ns[1], 200);
+	assert_true(r->overhead.device_ns >= 300 + 200 + 1500);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* A pass timed as a whole: the device was busy with it, its commands are not timed, and the step is no step that is not. */
+static void test_pass(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint64_t t = 10000;
+
+	(void)state;
+	session(&p);
+	kernel(&p, LMM_KERNEL_PASS, "pass", LMM_KERNEL_PASS);
+	for (uint32_t i = 1; i <= 3; i++, t += 2000) {
+		tape_in(&p, t, LMM_PHASE_DECODE, i, LMM_SEQ_NONE);
+		tape_step(&p, t + 1, LMM_PHASE_DECODE, i, 1, 1, 0, i);
+		command(&p, t + 40, LMM_EV_COMMAND, LMM_PHASE_DECODE, i, 1, i, LMM_KERNEL_PASS);
+		command(&p, t + 40, LMM_EV_COMMAND_UNTIMED, LMM_PHASE_DECODE, i, 0, 0, 40);
+		clock_said(&p, t + 895, 0);
+		ran(&p, 1, i, t + 50, t + 850);
+		tape_out(&p, t + 1000, LMM_PHASE_DECODE, i, LMM_SEQ_NONE);
+	}
+	tape_end(&p, t);
+	r = tape_result(&p);
+	assert_int_equal(r->records.invalid, 0);
+	assert_null(named(r, "pass"));
+	assert_int_equal(r->device.timed, 0);
+	assert_int_equal(r->device.untimed, 3);
+	assert_ns(r->device.busy_ns, 3 * 800);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->device_ns, 3 * 800);
+	assert_ns(result_phase(r, LMM_PHASE_DECODE)->estimated_ns, 0);
+	assert_int_equal(r->device.steps_timed, 3);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* ---- the budget --------------------------------------------------------------------------------- */
 
 /* What timing costs in the end, as a share of all steps: steps of `ticks`, `commands` each. */
@@ -768,6 +913,8 @@ int main(void)
 		cmocka_unit_test(test_saved),
 		cmocka_unit_test(test_dispatch_belongs_to_the_kernels),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_budget),
 	};
 

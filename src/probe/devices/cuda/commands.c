@@ -79,7 +79,7 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 		x->timed_kinds |= kind;
 		x->is_timed = true;
 	}
-	x->was_in_window = lmm_cu_window_is_mine(th);
+	x->was_in_window = lmm_cu_window_is_mine();
 	x->is_timed |= x->was_in_window;
 	x->was_timed = x->is_timed;
 }

@@ -35,7 +35,7 @@ static void copy_end(struct lmm_cu_command *c, cuda_result rc, unsigned kind, ui
 		if (!lmm_cu_begin(&c, (const void *)fn, where))                                    \
 			return fn args;                                                            \
 		if (is_blocking)                                                                   \
-			lmm_cu_window_wait_begin(c.th);                                            \
+			lmm_cu_window_wait_begin();                                                \
 		rc = fn args;                                                                      \
 		copy_end(&c, rc, kind, bytes);                                                     \
 		if (is_blocking)                                                                   \

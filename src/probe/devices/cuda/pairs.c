@@ -186,7 +186,7 @@ void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
 	x->step = th->step;
 	x->phase = (uint8_t)phase;
 	x->is_end = false;
-	x->is_in_window = lmm_cu_window_is_mine(th);
+	x->is_in_window = lmm_cu_window_is_mine();
 	if (!x->is_in_window) {
 		lmm_cu_stream_pass_tell(s);
 		x->id = s->next_pass++;

@@ -29,7 +29,7 @@ static bool wait_begin(struct wait *w, const void *fn)
 		return false;
 	lmm_cu_bind(fn);
 	lmm_cu_pair_close();
-	lmm_cu_window_wait_begin(w->th);
+	lmm_cu_window_wait_begin();
 	w->t = lmm_now();
 	lmm_cu_self.is_inside = 1;
 	return true;

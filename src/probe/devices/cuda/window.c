@@ -18,7 +18,8 @@ enum { IDLE = 0, OPEN, CLOSING, CLOSED };
 /* The owner's but for what is atomic. */
 static struct {
 	_Atomic int state;
-	_Atomic(const struct lmm_thread *) owner;
+	_Atomic(const struct lmm_cu_thread *)
+		owner;		 /* outlives sessions, as what a thread has of one does not */
 	_Atomic int is_dead;	 /* no windows in this recording */
 	_Atomic uint64_t next_t; /* not before; 0: nothing has begun */
 	bool is_bound, is_always, has_left_behind;
@@ -48,10 +49,14 @@ double lmm_cu_ticks_per_ns(void)
 	return (double)(t - t0) / (double)(ns - ns0);
 }
 
-bool lmm_cu_window_is_mine(const struct lmm_thread *th)
+static bool is_owner(void)
 {
-	return atomic_load_explicit(&lmm_cu_window_is_open, memory_order_relaxed) &&
-	       atomic_load_explicit(&w.owner, memory_order_relaxed) == th;
+	return atomic_load_explicit(&w.owner, memory_order_relaxed) == &lmm_cu_self;
+}
+
+bool lmm_cu_window_is_mine(void)
+{
+	return atomic_load_explicit(&lmm_cu_window_is_open, memory_order_relaxed) && is_owner();
 }
 
 /* ---- what is told ------------------------------------------------------------------------------- */
@@ -176,7 +181,7 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 
 	if (window_prepare())
 		return;
-	atomic_store(&w.owner, th);
+	atomic_store(&w.owner, &lmm_cu_self);
 	w.steps = w.told_steps = w.waits = 0;
 	w.subscriber = NULL;
 	w.slowed_ticks = w.join_ticks = 0;
@@ -243,8 +248,7 @@ static void callback(void *user, int domain, uint32_t cbid, const void *data)
 	if (cbid == CUPTI_CBID_CTX_SYNCHRONIZE || cbid == CUPTI_CBID_EVENT_SYNCHRONIZE ||
 	    cbid == CUPTI_CBID_STREAM_SYNCHRONIZE || cbid == CUPTI_CBID_STREAM_SYNCHRONIZE_PTSZ ||
 	    cbid == CUPTI_CBID_CTX_GET_DEVICE) {
-		if (x->site == CUPTI_SITE_EXIT &&
-		    lmm_thread_known() == atomic_load_explicit(&w.owner, memory_order_relaxed) &&
+		if (x->site == CUPTI_SITE_EXIT && is_owner() &&
 		    atomic_compare_exchange_strong(&w.state, &closing, CLOSED + 1))
 			detach();
 		return;
@@ -316,7 +320,7 @@ static LMM_COLD void close_at_exit(void)
 	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
 	if (!th || atomic_load(&w.state) != CLOSING)
 		return;
-	atomic_store(&w.owner, th);
+	atomic_store(&w.owner, &lmm_cu_self);
 	atomic_store(&is_at_exit, 1);
 	if (lmm_cu.cuCtxGetDevice)
 		(void)lmm_cu.cuCtxGetDevice(&device);
@@ -346,7 +350,7 @@ void lmm_cu_window_step(struct lmm_thread *th, uint64_t t)
 {
 	int state = atomic_load_explicit(&w.state, memory_order_acquire);
 
-	if (lmm_unlikely(state == OPEN && lmm_cu_window_is_mine(th))) {
+	if (lmm_unlikely(state == OPEN && lmm_cu_window_is_mine())) {
 		w.steps++;
 		/* with all of them like that there is nothing to hold them against */
 		if (!w.is_always)
@@ -385,12 +389,12 @@ static bool is_enough(void)
 	return w.steps >= STEPS || (w.steps >= 2 && lmm_mono_ns() - w.begin_ns >= LONG_NS);
 }
 
-void lmm_cu_window_wait_begin(const struct lmm_thread *th)
+void lmm_cu_window_wait_begin(void)
 {
 	int open = OPEN;
 
 	if (lmm_likely(atomic_load_explicit(&w.state, memory_order_relaxed) != OPEN) ||
-	    !lmm_cu_window_is_mine(th) || !is_enough())
+	    !lmm_cu_window_is_mine() || !is_enough())
 		return;
 	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
 }
@@ -409,10 +413,10 @@ void lmm_cu_window_wait_end(struct lmm_thread *th)
 	int state = atomic_load_explicit(&w.state, memory_order_acquire);
 	int closing = CLOSING;
 
-	if (lmm_unlikely(state == OPEN && w.is_always && lmm_cu_window_is_mine(th) &&
+	if (lmm_unlikely(state == OPEN && w.is_always && lmm_cu_window_is_mine() &&
 			 w.steps - w.told_steps >= FLUSH_STEPS))
 		window_empty(th);
-	if (lmm_likely(state != CLOSING && state != CLOSED) || atomic_load(&w.owner) != th)
+	if (lmm_likely(state != CLOSING && state != CLOSED) || !is_owner())
 		return;
 	if (state == CLOSED) {
 		window_closed(th);
@@ -438,9 +442,13 @@ void lmm_cu_window_wait_end(struct lmm_thread *th)
 void lmm_cu_window_renew(void)
 {
 	enum lmm_kernel_times times = lmm_session_kernel_times();
+	int closed = CLOSED;
 
+	/* that of the session before closed when nobody listened any more, or will close with the next wait */
+	if (atomic_compare_exchange_strong(&w.state, &closed, IDLE))
+		atomic_store(&w.owner, NULL);
 	if (atomic_load(&w.state) != IDLE)
-		return; /* that of the session before closes with the next wait */
+		return;
 	atomic_store(&rate_ticks, lmm_now());
 	atomic_store(&rate_ns, lmm_mono_ns());
 	w.is_always = times == LMM_KERNEL_TIMES_ALWAYS ||

@@ -40,11 +40,11 @@ const char *lmm_cupti_text(int rc);
 extern _Atomic int lmm_cu_window_is_open;
 
 /* This thread's steps open and close the window that is open. */
-bool lmm_cu_window_is_mine(const struct lmm_thread *th);
+bool lmm_cu_window_is_mine(void);
 /* A step begins on this thread: opens a window if it is time. */
 void lmm_cu_window_step(struct lmm_thread *th, uint64_t t);
 /* The thread is about to wait, and has waited: the window may close in between. */
-void lmm_cu_window_wait_begin(const struct lmm_thread *th);
+void lmm_cu_window_wait_begin(void);
 void lmm_cu_window_wait_end(struct lmm_thread *th);
 /* A step that took so long has ended in it. */
 void lmm_cu_window_step_took(uint64_t ticks);
