@@ -264,9 +264,9 @@ int lmm__tl_command(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm
 
 void lmm__tl_device_graph(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
-	if (e->phase == 0) /* else it names a command buffer */
-		s->device_graph =
-			lmm_idmap_get(&tl->graphs, lmm_idmap_key(s->process->process, e->id));
+	if (e->phase != 0) /* it names a command buffer */
+		return;
+	s->device_graph = lmm_idmap_get(&tl->graphs, lmm_idmap_key(s->process->process, e->id));
 }
 
 static double queue_rate(const struct lmm_tl *tl, const struct lmm_tl_queue *q)
