@@ -52,7 +52,8 @@ static int object_around(const void *addr, struct object *o)
 	return dl_iterate_phdr(object_visit, o);
 }
 
-static int is_own(const void *fn)
+/* In this library. */
+static int is_own_address(const void *addr)
 {
 	static _Atomic uintptr_t own_lo, own_len;
 	struct object o;
@@ -62,7 +63,21 @@ static int is_own(const void *fn)
 		atomic_store_explicit(&own_lo, o.lo, memory_order_relaxed);
 		atomic_store_explicit(&own_len, o.len, memory_order_release);
 	}
-	return (uintptr_t)fn - own_lo < own_len;
+	return (uintptr_t)addr - own_lo < own_len;
+}
+
+/* In this library, or a jump into it in one of those beside it (doors/). */
+static int is_own(const void *fn)
+{
+	const char *name;
+	struct object o;
+
+	if (is_own_address(fn))
+		return 1;
+	if (!object_around(fn, &o) || !o.path)
+		return 0;
+	name = strrchr(o.path, '/');
+	return strncmp(name ? name + 1 : o.path, "liblmmeter", 10) == 0;
 }
 
 /* The symbol in the scope of a loaded object; NULL if it has none but ours. */
@@ -167,7 +182,7 @@ static int order_visit(struct dl_phdr_info *info, size_t size, void *arg)
 
 	(void)size;
 	(void)arg;
-	if (is_own((const void *)info->dlpi_addr))
+	if (is_own_address((const void *)info->dlpi_addr))
 		return -1;
 	/* the program itself has no name, and the kernel's object is no file */
 	return path && path[0] && !strstr(path, "vdso");

@@ -85,7 +85,8 @@ struct lmm_thread {
 	/* Device commands. The nodes are the engine's own list, good while the graph runs. */
 	const void *const *nodes;
 	uint32_t n_nodes;
-	uint32_t mark; /* node that is being computed, or LMM_NODE_UNKNOWN */
+	uint32_t mark;	/* node that is being computed, or LMM_NODE_UNKNOWN */
+	uint32_t asked; /* of lmm_asked, as many are accounted for in the mark */
 	uint32_t mark_left,
 		mark_next; /* behind so many commands the mark is the next one; 0: it stays */
 	uint32_t graph_said, graph_said_step;
@@ -96,6 +97,18 @@ struct lmm_thread {
 };
 
 extern _Thread_local struct lmm_thread *lmm_self __attribute__((tls_model("initial-exec")));
+
+/*
+ * The tensors that a ggml backend has last asked about on this thread (devices/marks.c); a power of two of them. They are compared
+ * with nodes and never looked into.
+ */
+#define LMM_ASKED 4u
+struct lmm_asked {
+	const void *tensor[LMM_ASKED];
+	uint32_t n; /* asked so far; the newest is the one before */
+};
+extern _Thread_local struct lmm_asked lmm_asked __attribute__((tls_model("initial-exec")));
+
 /* Differs in each session that this process has joined, and in the child of a fork. */
 extern _Atomic uint32_t lmm_session_number;
 

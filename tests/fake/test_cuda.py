@@ -354,6 +354,18 @@ def engine(tokens, options):
     return run.report, Log(path)
 
 
+def test_another_preload():
+    """A library that the user preloads has the same functions, and the backend is opened for itself alone: each call comes once."""
+    folder = t.scratch()
+    env = {"FAKECUDA": f"log={folder}/log", "FAKE_BACKEND": os.path.join(HERE, "libggml-cuda.so"), "GPU_COUNT_OUT": f"{folder}/counts",
+           "LD_PRELOAD": os.path.join(HERE, "gpu_counter.so")}
+    run = t.record(t.fake("prompt=8", "tokens=40", "sampler=greedy"), options=["-q", *OFF], env=env)
+    t.check(run.status == 0, run.status, run.err)
+    with open(f"{folder}/counts", encoding="utf-8") as f:
+        counts = {k: int(v) for k, v in (line.split() for line in f)}
+    t.check(counts["graphs"] > 30 and run.report["device"]["calls"]["count"] == sum(counts.values()), counts, run.report["device"]["calls"])
+
+
 def test_nodes():
     """Each kernel of the graph, launched or replayed, is that of its node, with its layer."""
     report, log = engine(40, ALWAYS)

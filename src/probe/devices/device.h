@@ -73,6 +73,26 @@ static LMM_INLINE unsigned lmm_device_phase(const struct lmm_thread *th)
 	return at ? th->phase[at - 1] : LMM_PHASE_NONE;
 }
 
+/* The mark moves to the newest tensor that was asked about and is a node further on (marks.c). */
+LMM_NOINLINE void lmm_device_mark_search(struct lmm_thread *th);
+
+static LMM_INLINE uint32_t lmm_device_node_asked(struct lmm_thread *th)
+{
+	const struct lmm_asked *a = &lmm_asked;
+	uint32_t next = th->mark + 1;
+
+	if (th->asked == a->n)
+		return th->mark;
+	if (lmm_likely(next < th->n_nodes &&
+		       th->nodes[next] == a->tensor[(a->n - 1) % LMM_ASKED])) {
+		th->mark = next;
+		th->asked = a->n;
+	} else {
+		lmm_device_mark_search(th);
+	}
+	return th->mark;
+}
+
 /* The node that a command of this thread is for, LMM_NODE_UNKNOWN if none is known. Moves on where the mark says so. */
 static LMM_INLINE uint32_t lmm_device_node(struct lmm_thread *th)
 {
@@ -80,6 +100,8 @@ static LMM_INLINE uint32_t lmm_device_node(struct lmm_thread *th)
 
 	if (!th->graph)
 		return LMM_NODE_UNKNOWN;
+	if (th->nodes)
+		return lmm_device_node_asked(th);
 	if (th->mark_left && --th->mark_left == 0)
 		th->mark = th->mark_next;
 	return node;
@@ -166,8 +188,8 @@ void lmm_device_kernels_after_fork(void);
 
 /*
  * Makes the node of ggml's graph that is being computed known to commands, for backends that import `other` as well; again when
- * further objects may have come. is_asked_again: such a backend asks of nodes alone, and goes through them more than once.
+ * further objects may have come.
  */
-void lmm_device_marks_begin(const char *other, bool is_asked_again);
+void lmm_device_marks_begin(const char *other);
 
 #endif

@@ -1,87 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which node of ggml's graph a command is for. Every backend asks ggml_is_empty(node) of each node before it computes it.
- * Only the imports of device backends lead here: the CPU's asks a thousand times per token, and has a better hook.
+ * Only the imports of device backends lead here: the CPU's asks a thousand times per token, and has a better hook. Some look through
+ * all nodes before they compute any (CUDA's, whether they make a graph), and then compute none: so what was asked about is only
+ * kept, and it is the command that looks which node that was.
  */
 #include <pthread.h>
 
 #include "probe/devices/device.h"
 #include "probe/patch.h"
 
-#define LOOK_AHEAD 64u /* nodes */
+#define LOOK_AHEAD 64u /* nodes: views in between are not asked about, nor what is fused */
+
+_Thread_local struct lmm_asked lmm_asked __attribute__((tls_model("initial-exec")));
 
 static bool (*is_empty)(const void *tensor);
-static bool (*is_empty_again)(const void *tensor);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* Further on than one node: views in between are not asked for. What is no node of the graph (a source) marks nothing. */
-static LMM_NOINLINE void mark_search(struct lmm_thread *th, const void *tensor)
-{
-	uint32_t from = th->mark + 1, end = from + LOOK_AHEAD;
-
-	for (uint32_t i = from; i < th->n_nodes && i < end; i++) {
-		if (th->nodes[i] == tensor) {
-			th->mark = i;
-			return;
-		}
-	}
-}
-
-/*
- * The same for a backend that goes through all nodes before it begins with the first, and asks of nodes alone: one that lies behind is where
- * it begins anew.
- */
-static LMM_NOINLINE void mark_search_again(struct lmm_thread *th, const void *tensor)
-{
-	uint32_t before = th->mark;
-
-	mark_search(th, tensor);
-	for (uint32_t i = 0; th->mark == before && i < before && i < th->n_nodes; i++) {
-		if (th->nodes[i] == tensor)
-			th->mark = i;
-	}
-}
-
-static bool mark_again(const void *tensor)
-{
-	struct lmm_thread *th = lmm_recording() ? lmm_thread_known() : NULL;
-
-	if (th && th->graph && th->nodes) {
-		uint32_t next = th->mark + 1;
-
-		if (lmm_likely(next < th->n_nodes && th->nodes[next] == tensor)) {
-			th->mark = next;
-		} else if (next == 0 || th->nodes[th->mark] != tensor) {
-			mark_search_again(th, tensor);
-		}
-	}
-	return is_empty_again(tensor);
-}
 
 static bool mark(const void *tensor)
 {
-	struct lmm_thread *th = lmm_recording() ? lmm_thread_known() : NULL;
+	struct lmm_asked *a = &lmm_asked;
 
-	if (th && th->graph && th->nodes) {
-		uint32_t next = th->mark + 1;
-
-		if (lmm_likely(next < th->n_nodes && th->nodes[next] == tensor)) {
-			th->mark = next;
-		} else if (next == 0 || th->nodes[th->mark] != tensor) {
-			mark_search(th, tensor);
-		}
-	}
+	a->tensor[a->n++ % LMM_ASKED] = tensor;
 	return is_empty(tensor);
 }
 
-void lmm_device_marks_begin(const char *other, bool is_asked_again)
+/* From `from` on; n_nodes: it is not there. */
+static uint32_t node_find(const struct lmm_thread *th, uint32_t from, uint32_t end,
+			  const void *tensor)
+{
+	for (uint32_t i = from; i < th->n_nodes && i < end; i++) {
+		if (th->nodes[i] == tensor)
+			return i;
+	}
+	return th->n_nodes;
+}
+
+/* What is no node of the graph (a source), or lies behind, is passed over: backends ask about sources as well. */
+void lmm_device_mark_search(struct lmm_thread *th)
+{
+	const struct lmm_asked *a = &lmm_asked;
+	uint32_t n = a->n - th->asked, from = th->mark + 1;
+	/* the first node of a part of the graph may be anywhere */
+	uint32_t end = th->mark == LMM_NODE_UNKNOWN ? th->n_nodes : from + LOOK_AHEAD;
+
+	for (uint32_t back = 1; back <= n && back <= LMM_ASKED; back++) {
+		const void *tensor = a->tensor[(a->n - back) % LMM_ASKED];
+		uint32_t i;
+
+		if (th->mark != LMM_NODE_UNKNOWN && th->nodes[th->mark] == tensor)
+			break;
+		i = node_find(th, from, end, tensor);
+		if (i < th->n_nodes) {
+			th->mark = i;
+			break;
+		}
+	}
+	th->asked = a->n;
+}
+
+void lmm_device_marks_begin(const char *other)
 {
 	pthread_mutex_lock(&lock);
-	if (is_asked_again) {
-		lmm_patch_imports("ggml_is_empty", other, (void *)mark_again,
-				  (void **)&is_empty_again);
-	} else {
-		lmm_patch_imports("ggml_is_empty", other, (void *)mark, (void **)&is_empty);
-	}
+	lmm_patch_imports("ggml_is_empty", other, (void *)mark, (void **)&is_empty);
 	pthread_mutex_unlock(&lock);
 }

@@ -10,8 +10,8 @@ static void recording_begin(void)
 	lmm_cu_pairs_renew();
 	lmm_cu_window_renew();
 	/* the backend's nodes, whichever of its launches it imports */
-	lmm_device_marks_begin("cudaGraphLaunch", true);
-	lmm_device_marks_begin("cudaLaunchKernel", true);
+	lmm_device_marks_begin("cudaGraphLaunch");
+	lmm_device_marks_begin("cudaLaunchKernel");
 }
 
 struct lmm_device_api lmm_cu_api = { .recording_begin = recording_begin };
@@ -118,18 +118,20 @@ bool lmm_cu_begin(struct lmm_cu_command *c, const void *fn, cuda_stream stream)
 	return begin(c, fn, stream);
 }
 
-static void put(const struct lmm_cu_command *c, uint32_t kernel, uint64_t amount)
+static void put(const struct lmm_cu_command *c, uint32_t kernel, unsigned kind, uint64_t amount)
 {
 	const struct lmm_cu_stream *s = lmm_cu_stream_find(c->stream);
 	struct lmm_device_command d = { .t = c->t,
 					.amount = amount,
 					.graph = c->th->graph,
-					.node = lmm_device_node(c->th),
+					.node = LMM_NODE_UNKNOWN,
 					.kernel = kernel };
 
 	if (!s)
 		return;
 	d.queue = s->number;
+	if (kind != LMM_KERNEL_COMMAND_BUFFER) /* which is for all of them */
+		d.node = lmm_device_node(c->th);
 	lmm_device_command_put(c->th, &d);
 }
 
@@ -158,7 +160,7 @@ void lmm_cu_end(struct lmm_cu_command *c, cuda_result rc, uint32_t kernel, unsig
 		lmm_cu_log_end(entry, kernel, kind, amount, graph);
 		return;
 	}
-	put(c, kernel, amount);
+	put(c, kernel, kind, amount);
 }
 
 /* ---- kernels ------------------------------------------------------------------------------------ */

@@ -184,7 +184,7 @@ static void queue_note(cl_command_queue handle, const struct wish *w)
 	pthread_mutex_unlock(&lock);
 	lmm_cl_queues_full_say();
 	if (lmm_session_is_joined())
-		lmm_device_marks_begin("clEnqueueNDRangeKernel", false);
+		lmm_device_marks_begin("clEnqueueNDRangeKernel");
 }
 
 LMM_COLD struct lmm_cl_queue *lmm_cl_queue_adopt(cl_command_queue handle)

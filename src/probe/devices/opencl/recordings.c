@@ -72,7 +72,7 @@ LMM_COLD void lmm_cl_recording_begin(void)
 	}
 	lmm_cl_queues_unlock();
 	lmm_cl_queues_full_say();
-	lmm_device_marks_begin("clEnqueueNDRangeKernel", false);
+	lmm_device_marks_begin("clEnqueueNDRangeKernel");
 }
 
 void lmm_cl_told_after_fork(void)
