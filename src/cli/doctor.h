@@ -45,9 +45,9 @@ struct lmm_doctor_machine {
 	uint8_t opencl_has_layers;  /* it lets lmmeter in as a layer */
 	char vulkan[4096];	    /* Vulkan's loader; "": there is none */
 	uint8_t vulkan_finds_layer; /* it will load lmmeter's layer in `lmmeter run` */
-	char cuda[4096];	   /* CUDA's driver; "": there is none */
-	int cuda_version;	   /* 13000: 13.0 */
-	char cupti[4096];	   /* "": none was found where toolkits have it */
+	char cuda[4096];	    /* CUDA's driver; "": there is none */
+	int cuda_version;	    /* 13000: 13.0 */
+	char cupti[4096];	    /* "": none was found where toolkits have it */
 	uint32_t cupti_version;
 	char sensors_readable[400]; /* "cpu frequency (8), …"; "": none */
 	struct lmm_doctor_absent sensor_absent[LMM_DOCTOR_ABSENT];
