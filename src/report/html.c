@@ -82,8 +82,7 @@ double lmm__html_percent(double part, double whole)
 
 /* ---- data --------------------------------------------------------------------------------------- */
 
-/* JSON inside a script element: nothing in it may end the element. Blanks at the begin of lines are left out. */
-static void put_json(FILE *out, const char *json, size_t n)
+void lmm__html_json(FILE *out, const char *json, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (json[i] == '\n') {
@@ -107,7 +106,7 @@ static int put_report(const struct lmm_html *h)
 		return -ENOMEM;
 	lmm_report_json(h->r, text);
 	if (fclose(text) == 0)
-		put_json(h->out, json, n);
+		lmm__html_json(h->out, json, n);
 	free(json);
 	return 0;
 }
@@ -172,7 +171,7 @@ static int put_body(const struct lmm_html *h)
 	return 0;
 }
 
-static int put_part(const struct lmm_html *h, const char *name, size_t n)
+static int put_part(const void *ctx, const char *name, size_t n, FILE *out)
 {
 	static const struct {
 		const char *name;
@@ -182,14 +181,15 @@ static int put_part(const struct lmm_html *h, const char *name, size_t n)
 		      { "report", put_report },
 		      { "tokens", put_tokens } };
 
+	(void)out;
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(parts); i++) {
 		if (strlen(parts[i].name) == n && memcmp(parts[i].name, name, n) == 0)
-			return parts[i].put(h);
+			return parts[i].put(ctx);
 	}
 	return -EINVAL;
 }
 
-static int put_page(const struct lmm_html *h)
+int lmm__html_page_put(FILE *out, lmm_html_put_fn *put, const void *ctx)
 {
 	static const char open[] = "<!--@", close[] = "-->";
 	const char *p = lmm__html_page, *place;
@@ -198,14 +198,14 @@ static int put_page(const struct lmm_html *h)
 		const char *name = place + strlen(open), *end = strstr(name, close);
 		int rc = end ? 0 : -EINVAL;
 
-		fwrite(p, 1, (size_t)(place - p), h->out);
+		fwrite(p, 1, (size_t)(place - p), out);
 		if (rc == 0)
-			rc = put_part(h, name, (size_t)(end - name));
+			rc = put(ctx, name, (size_t)(end - name), out);
 		if (rc < 0)
 			return rc;
 		p = end + strlen(close);
 	}
-	fputs(p, h->out);
+	fputs(p, out);
 	return 0;
 }
 
@@ -225,7 +225,7 @@ int lmm_export_html(struct lmm_trace *tr, const struct lmm_result *r, FILE *out)
 	rc = lmm_tokens_read(tr, &shown, POINTS_MAX, &tokens);
 	h.tokens = tokens;
 	if (rc == 0)
-		rc = put_page(&h);
+		rc = lmm__html_page_put(out, put_part, &h);
 	lmm_tokens_destroy(tokens);
 	if (rc == 0 && ferror(out))
 		rc = -EIO;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "report/format.h"
+#include "report/html_parts.h"
 #include "report/tokens.h"
 
 struct lmm_html {
@@ -13,16 +14,6 @@ struct lmm_html {
 	const struct lmm_tokens *tokens;
 	FILE *out;
 };
-
-/* Made harmless and escaped, for text and for attributes in double quotes; cut at 200 columns. */
-void lmm__html_text(FILE *out, const char *s);
-
-/* As lmm_human_ns(), with the sign for micro. */
-struct lmm_human lmm__html_ns(double ns);
-
-/* A cell of a table; class_name "" is none. */
-void lmm__html_cell(FILE *out, const char *class_name, const char *text);
-void lmm__html_ns_cell(FILE *out, const char *class_name, double ns);
 
 /* A line of a list of names and values; the value is text. */
 void lmm__html_pair(FILE *out, const char *name, const char *value);
