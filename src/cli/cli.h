@@ -32,6 +32,8 @@ extern const struct lmm_command lmm_command_export;
 int lmm_cmd_export(int argc, char **argv);
 extern const struct lmm_command lmm_command_diff;
 int lmm_cmd_diff(int argc, char **argv);
+extern const struct lmm_command lmm_command_study;
+int lmm_cmd_study(int argc, char **argv);
 extern const struct lmm_command lmm_command_calibrate;
 int lmm_cmd_calibrate(int argc, char **argv);
 extern const struct lmm_command lmm_command_roofline;

@@ -6,6 +6,7 @@
  *	FILE, BEFORE, AFTER	a recording (.lmt)	PID	a process of the user's
  *	OUT			any file		COMMAND	a program and its arguments, if it ends the options
  *	DIR			a folder			(stops_at_argument); else a command of lmmeter
+ *	PLAN			any file
  *	small|letters		these words
  *
  * Options likewise, but that FILE is any file. Other words (N, SIZE) have no completion.

@@ -17,6 +17,7 @@ const struct lmm_command_entry lmm_commands[] = {
 	{ &lmm_command_report, lmm_cmd_report },
 	{ &lmm_command_export, lmm_cmd_export },
 	{ &lmm_command_diff, lmm_cmd_diff },
+	{ &lmm_command_study, lmm_cmd_study },
 	{ &lmm_command_calibrate, lmm_cmd_calibrate },
 	{ &lmm_command_roofline, lmm_cmd_roofline },
 	{ &lmm_command_doctor, lmm_cmd_doctor },

@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""lmmeter study on the stand-in engine: the matrix, broken off and gone on with, holes, refusals."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import lmmtest as t  # noqa: E402
+
+ENGINE = t.fake()[0]
+# so that tests may run side by side
+os.environ["LMMETER_STUDY_LOCK"] = f"test-{os.getpid()}"
+
+PLAN = """
+[engine]
+command = [{engine}, "prompt={{prompt_tokens}}", "tokens={{tokens}}"{more}]
+[factors]
+prompt_tokens = [4, 64]
+tokens = [24]
+{factors}
+[run]
+repeats = {repeats}
+warmup = {warmup}
+{run}
+"""
+
+
+def plan(folder, name="p.toml", repeats=3, warmup=0, factors="", run="", more="", engine=ENGINE):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(PLAN.format(engine=json.dumps(engine), repeats=repeats, warmup=warmup, factors=factors, run=run, more=more))
+    return path
+
+
+def study(path, folder, *options, **more):
+    return t.lmmeter("study", path, "-o", folder, *options, **more)
+
+
+def document(folder):
+    done = t.lmmeter("study", "report", folder, "--json")
+    t.check(done.status == 0, done.status, done.err)
+    return json.loads(done.out)
+
+
+def rows(folder):
+    done = t.lmmeter("study", "report", folder, "--csv", "-")
+    t.check(done.status == 0, done.err)
+    return list(csv.DictReader(io.StringIO(done.out.decode())))
+
+
+def cells(folder):
+    """{name: bytes} of the cells that are stored."""
+    where = os.path.join(folder, "cells")
+    out = {}
+    for name in sorted(os.listdir(where)):
+        with open(os.path.join(where, name), "rb") as f:
+            out[name] = f.read()
+    return out
+
+
+def test_runs_the_matrix():
+    where = t.scratch()
+    done = study(plan(where, factors="[factors.env]\nX_TEST = [\"1\", \"2\"]"), where + "/s")
+    t.check(done.status == 0, done.status, done.err)
+    t.check(b"12 of 12 cells measured" in done.out, done.out)
+    got = rows(where + "/s")
+    t.check(len(got) == 12 and all(r["status"] == "ok" for r in got), got)
+    for r in got:
+        t.check(float(r["prompt_tokens"]) >= 4 and float(r["output_tokens"]) == 24, r)
+        t.check(float(r["ttft_ns"]) > 0 and float(r["tpot_ns"]) > 0 and float(r["memory_bytes"]) > 1e5, r)
+    # every condition once in a block, not in the same order in each
+    orders = []
+    for b in ("1", "2", "3"):
+        mine = sorted((int(r["position"]), r["condition"]) for r in got if r["block"] == b)
+        t.check(len({c for _, c in mine}) == 4, mine)
+        orders.append([c for _, c in mine])
+    t.check(len({tuple(o) for o in orders}) > 1, orders)
+    # what a report of one recording says is what the cell says
+    t.check(not os.listdir(where + "/s/traces"), "traces were not to be kept")
+
+
+def test_a_cell_is_its_recording():
+    where = t.scratch()
+    done = study(plan(where, repeats=1, run='keep = "all"'), where + "/s")
+    t.check(done.status == 0, done.err)
+    rep = t.report(where + "/s/traces/0000-0001.lmt")
+    cell = json.loads(cells(where + "/s")["0000-0001.json"])
+    t.check(t.close(cell["figures"]["ttft_ns"], rep["tokens"]["ttft"]["mean_ns"], 1e-6), cell["figures"], rep["tokens"])
+    t.check(t.close(cell["figures"]["tpot_ns"], rep["tokens"]["tpot"]["mean_ns"], 1e-6), cell["figures"])
+    decode = next(p for p in rep["phases"] if p["phase"] == "decode")
+    t.check(t.close(cell["parts"]["phase_ns"][7], decode["total_ns"], 1e-6), cell["parts"], decode)
+
+
+def test_same_report_twice():
+    where = t.scratch()
+    study(plan(where), where + "/s")
+    for options in (["--json"], ["--csv", "-"], ["--paper"], []):
+        first = t.lmmeter("study", "report", where + "/s", *options)
+        again = t.lmmeter("study", "report", where + "/s", *options)
+        t.check(first.status == 0 and first.out and first.out == again.out, options, first.err)
+
+
+def start(path, folder, *options):
+    return subprocess.Popen([t.LMMETER, "study", path, "-o", folder, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=t.environment((), None))
+
+
+def broken_off(how):
+    where = t.scratch()
+    folder = where + "/s"
+    path = plan(where, repeats=4, more=', "gap_us=2000"')
+    run = start(path, folder)
+    t.wait_for(lambda: os.path.isdir(folder + "/cells") and len(os.listdir(folder + "/cells")) >= 3, 60, "three cells")
+    run.send_signal(how)
+    _, err = run.communicate(timeout=60)
+    return path, folder, run.returncode, err.decode()
+
+
+def gone_on(path, folder):
+    before = cells(folder)
+    t.check(3 <= len(before) < 8, "cells:", sorted(before))
+    stamps = {n: os.stat(os.path.join(folder, "cells", n)).st_mtime_ns for n in before}
+    done = study(path, folder)
+    t.check(done.status == 1 and b"--resume goes on" in done.err.encode() and cells(folder) == before, done.err)
+    done = study(path, folder, "--resume")
+    t.check(done.status == 0, done.err)
+    after = cells(folder)
+    t.check(len(after) == 8, sorted(after))
+    for name, text in before.items():
+        t.check(after[name] == text, "changed:", name)
+        t.check(os.stat(os.path.join(folder, "cells", name)).st_mtime_ns == stamps[name], "written again:", name)
+    t.check([r["status"] for r in rows(folder)] == ["ok"] * 8, rows(folder))
+
+
+def test_ctrl_c_costs_one_cell():
+    path, folder, status, err = broken_off(signal.SIGINT)
+    t.check(status == 1 and "stopped by a signal" in err and "--resume" in err, status, err)
+    gone_on(path, folder)
+
+
+def test_kill_costs_one_cell():
+    path, folder, status, err = broken_off(signal.SIGKILL)
+    t.check(status == -signal.SIGKILL, status, err)
+    gone_on(path, folder)
+
+
+def test_another_plan_is_named():
+    where = t.scratch()
+    folder = where + "/s"
+    study(plan(where, repeats=1), folder)
+    before = cells(folder)
+    for change, says in ((dict(repeats=2), "run.repeats = 2"), (dict(run="seed = 5"), "run.seed = 5"),
+                         (dict(factors='env = {X = "1"}'), "factors.env.X")):
+        done = study(plan(where, **{"repeats": 1, **change}), folder, "--resume")
+        t.check(done.status == 1 and says in done.err and "-o another" in done.err, change, done.err)
+    t.check(cells(folder) == before, "cells changed")
+    # blanks and comments make no other plan
+    path = plan(where, repeats=1, run="# the same")
+    t.check(study(path, folder, "--resume").status == 0, "a comment")
+    # another engine does
+    engine = where + "/engine"
+    with open(engine, "w", encoding="utf-8") as f:
+        f.write(f"#!/bin/sh\nexec {ENGINE} \"$@\"\n")
+    os.chmod(engine, 0o755)
+    study(plan(where, repeats=1, engine=engine), where + "/t")
+    with open(engine, "a", encoding="utf-8") as f:
+        f.write("# newer\n")
+    done = study(plan(where, repeats=1, engine=engine), where + "/t", "--resume")
+    t.check(done.status == 1 and "file " + engine in done.err, done.err)
+
+
+def test_holes():
+    """One condition crashes, one hangs, one is no engine: the others go on, and a condition that failed twice is not run again."""
+    where = t.scratch()
+    folder = where + "/s"
+    script = where + "/engine"
+    with open(script, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\necho run >> " + where + "/runs-$1\ncase $1 in crash) echo 'it broke: no memory' >&2; kill -9 $$;; "
+                "hang) exec sleep 60;; none) exit 0;; status) exit 3;; esac\nexec " + ENGINE + " tokens=24\n")
+    os.chmod(script, 0o755)
+    with open(where + "/p.toml", "w", encoding="utf-8") as f:
+        f.write(f'[engine]\ncommand = ["{script}", "{{how}}"]\n[factors]\nhow = ["good", "crash", "hang", "none", "status"]\n'
+                '[run]\nrepeats = 4\nwarmup = 0\ncell_budget = "3s"\n')
+    done = study(where + "/p.toml", folder, timeout=120)
+    t.check(done.status == 1, done.status, done.err)
+    by = {}
+    for r in rows(folder):
+        by.setdefault(r["how"], []).append((r["status"], r["reason"]))
+    t.check([s for s, _ in by["good"]] == ["ok"] * 4, by)
+    t.check([s for s, _ in by["crash"]] == ["failed"] * 4 and "it broke: no memory" in by["crash"][0][1], by["crash"])
+    t.check([s for s, _ in by["hang"]] == ["timeout"] * 4 and "budget of 3" in by["hang"][0][1], by["hang"])
+    t.check([s for s, _ in by["none"]] == ["no_engine"] * 4, by["none"])
+    t.check("status 3" in by["status"][0][1] and "not run, as it failed" in by["status"][3][1], by["status"])
+    for how, runs in (("good", 4), ("crash", 2), ("hang", 2)):
+        with open(where + "/runs-" + how, encoding="utf-8") as f:
+            t.check(len(f.readlines()) == runs, how)
+    text = t.lmmeter("study", "report", folder)
+    t.check(text.status == 0 and b"16 failed" in text.out and b"\nHoles\n" in text.out, text.out)
+    t.check(any(c["id"] == "holes" for c in document(folder)["conclusions"]), "holes")
+
+
+def test_two_at_once():
+    where = t.scratch()
+    first = start(plan(where, more=', "gap_us=20000"'), where + "/a")
+    t.wait_for(lambda: os.path.isdir(where + "/a/cells"), 60, "the first to begin")
+    done = study(plan(where, name="q.toml"), where + "/b")
+    t.check(done.status == 1 and f"process {first.pid}" in done.err and not os.path.exists(where + "/b"), done.err)
+    first.send_signal(signal.SIGKILL)
+    first.communicate(timeout=60)
+    # a kill leaves nothing behind that would hold the next one up
+    t.check(study(plan(where, name="q.toml", repeats=1), where + "/b").status == 0, "after the kill")
+
+
+def test_a_full_disk_stops_it():
+    """A limit on the size of files stands for the disk: cells are larger than it."""
+    where = t.scratch()
+    script = f"ulimit -f 2; exec {t.LMMETER} study {plan(where, repeats=1)} -o {where}/s"
+    done = subprocess.run(["bash", "-c", script], env=t.environment((), None), capture_output=True, timeout=60, check=False)
+    t.check(done.returncode == 1, done.returncode, done.stderr)
+    t.check(not [n for n in os.listdir(where + "/s/cells") if n.endswith(".part")], os.listdir(where + "/s/cells"))
+    before = cells(where + "/s")
+    again = study(plan(where, repeats=1), where + "/s", "--resume")
+    t.check(again.status in (0, 1), again.err)
+    for name, text in before.items():
+        t.check(cells(where + "/s")[name] == text, name)
+
+
+def test_environment_and_affinity_reach_the_engine():
+    where = t.scratch()
+    script = where + "/engine"
+    with open(script, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\ngrep Cpus_allowed_list /proc/self/status | sed \"s/.*:/$X_TEST/\" >> " + where + "/seen\nexec " + ENGINE + "\n")
+    os.chmod(script, 0o755)
+    with open(where + "/p.toml", "w", encoding="utf-8") as f:
+        f.write(f'[engine]\ncommand = ["{script}"]\n[factors]\naffinity = "0"\n[factors.env]\nX_TEST = ["one", "two"]\n'
+                '[run]\nrepeats = 1\nwarmup = 1\n')
+    done = study(where + "/p.toml", where + "/s")
+    t.check(done.status == 0, done.err)
+    with open(where + "/seen", encoding="utf-8") as f:
+        seen = [line.split() for line in f]
+    t.check(len(seen) == 3 and {s[0] for s in seen} == {"one", "two"} and {s[1] for s in seen} == {"0"}, seen)
+
+
+def test_load_is_there_and_goes():
+    where = t.scratch()
+    script = where + "/engine"
+    with open(script, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\npgrep -c -P $(ps -o ppid= -p $PPID) >> " + where + "/seen\nexec " + ENGINE + "\n")
+    os.chmod(script, 0o755)
+    with open(where + "/p.toml", "w", encoding="utf-8") as f:
+        f.write(f'[engine]\ncommand = ["{script}"]\n[factors]\nload = [0, 1]\n[run]\nrepeats = 1\nwarmup = 0\n')
+    done = study(where + "/p.toml", where + "/s")
+    t.check(done.status == 0, done.err)
+    with open(where + "/seen", encoding="utf-8") as f:
+        seen = sorted(int(line) for line in f)
+    t.check(len(seen) == 2 and seen[1] == seen[0] + 1, seen)
+    ids = {c["id"] for c in document(where + "/s")["conclusions"]}
+    t.check("not_clocks" in ids, ids)
+
+
+if __name__ == "__main__":
+    t.main()
