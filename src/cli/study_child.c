@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,6 +87,8 @@ static void run_child(const struct lmm_study_child *c, int tell)
 	int error;
 
 	setpgid(0, 0);
+	/* what goes on after a kill -9 would disturb the study that is gone on with */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (streams_set(c) == 0 && affinity_set(c) == 0 && cgroup_enter(c) == 0 &&
 	    env_set(c) == 0) {
 		(void)signal(SIGXFSZ, SIG_DFL);

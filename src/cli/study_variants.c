@@ -79,9 +79,12 @@ static int program_run(struct judging *j, const char *const *words)
 	if (!why[0])
 		return 0;
 	lmm_study_log_tail(j->log, why, sizeof(why));
-	name = strrchr(words[0], '/');
+	name = words[0] ? strrchr(words[0], '/') : NULL;
 	(void)snprintf(j->v->reason, sizeof(j->v->reason), "%.60s: %.180s",
-		       name ? name + 1 : words[0], why);
+		       name	  ? name + 1
+		       : words[0] ? words[0]
+				  : "",
+		       why);
 	return -1;
 }
 

@@ -590,9 +590,10 @@ static int rule_not_clocks(struct lmm_study_findings *f)
 		      text);
 }
 
+/* Of an engine that others kept from its cores it says nothing. */
 static double mbu_value(const struct lmm_cell *c)
 {
-	return c->figures[LMM_FIG_MBU];
+	return c->figures[LMM_FIG_WAITED] > WAITED_PERCENT ? NAN : c->figures[LMM_FIG_MBU];
 }
 
 static int rule_mbu(struct lmm_study_findings *f)
@@ -604,7 +605,7 @@ static int rule_mbu(struct lmm_study_findings *f)
 		return 0;
 	to = lmm__conclusion_add(
 		f, "low_mbu",
-		"under no condition does decoding read its weights at 40 % of the measured peak, intervals and all",
+		"under no condition does decoding read its weights at 40 % of the measured peak, intervals and all, in runs that were not kept from their cores",
 		LMM_LIKELY);
 	if (!to)
 		return -ENOMEM;

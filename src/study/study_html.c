@@ -29,11 +29,12 @@ static void put_mean_ns(FILE *out, const struct lmm_mean *m)
 {
 	char text[96] = "\u2013";
 
-	if (!isnan(m->value) && isnan(m->low))
+	if (!isnan(m->value) && isnan(m->low)) {
 		(void)snprintf(text, sizeof(text), "%s", lmm__html_ns(m->value).s);
-	else if (!isnan(m->value))
+	} else if (!isnan(m->value)) {
 		(void)snprintf(text, sizeof(text), "%s \u00b1 %.2g %%", lmm__html_ns(m->value).s,
 			       50 * (m->high - m->low) / m->value);
+	}
 	put_number(out, text);
 }
 
@@ -100,9 +101,10 @@ static void put_measured(FILE *out, const struct lmm_measured *m)
 {
 	char text[64] = "\u2013";
 
-	if (!isnan(m->value))
+	if (!isnan(m->value)) {
 		(void)snprintf(text, sizeof(text), isnan(m->half) ? "%.4g" : "%.4g \u00b1 %.2g",
 			       m->value, m->half);
+	}
 	put_number(out, text);
 }
 
@@ -122,9 +124,10 @@ static void put_variant(const struct lmm_study_findings *f, uint32_t i, FILE *ou
 	put_measured(out, &v->kld);
 	put_measured(out, &v->top1);
 	(void)snprintf(text, sizeof(text), "\u2013");
-	if (!isnan(w->score.value))
+	if (!isnan(w->score.value)) {
 		(void)snprintf(text, sizeof(text), "%.3f [%.3f, %.3f]", w->score.value,
 			       w->score.low, w->score.high);
+	}
 	put_number(out, text);
 	put_number(out, isnan(w->tpot.value) ? "\u2013" : w->dominated_by < 0 ? "yes" : "no");
 	fputs("</tr>\n", out);
@@ -170,10 +173,11 @@ static void put_condition(const struct lmm_study_findings *f, uint32_t c, FILE *
 	put_mean_ns(out, lmm_study_mean(f, c, LMM_FIG_TPOT));
 	put_number(out, isnan(memory->value) ? "\u2013" : lmm_human_bytes(memory->value).s);
 	if (lmm_study_cell_mean(f->s, c, lmm_cell_prefill_percent, &prefill, &half) &&
-	    lmm_study_cell_mean(f->s, c, lmm_cell_decode_percent, &decode, &half))
+	    lmm_study_cell_mean(f->s, c, lmm_cell_decode_percent, &decode, &half)) {
 		put_bar(out, prefill, decode);
-	else
+	} else {
 		lmm__html_cell(out, "bar", "\u2013");
+	}
 	fputs("</tr>\n", out);
 }
 
@@ -188,9 +192,10 @@ static void put_conditions(const struct lmm_study_findings *f, FILE *out)
 	for (uint32_t c = 0; c < n && c < ROWS_MAX; c++)
 		put_condition(f, c, out);
 	fputs("</tbody></table>\n", out);
-	if (n > ROWS_MAX)
+	if (n > ROWS_MAX) {
 		fprintf(out, "<p class=\"quiet\">The first %u of %u; --csv has all.</p>\n",
 			ROWS_MAX, n);
+	}
 	fputs("</section>\n", out);
 }
 

@@ -145,6 +145,23 @@ def test_ctrl_c_costs_one_cell():
     gone_on(path, folder)
 
 
+def test_kill_ends_the_engine_too():
+    where = t.scratch()
+    script = where + "/engine"
+    with open(script, "w", encoding="utf-8") as f:
+        f.write(f"#!/bin/sh\necho $$ > {where}/pid\nexec sleep 60\n")
+    os.chmod(script, 0o755)
+    with open(where + "/p.toml", "w", encoding="utf-8") as f:
+        f.write(f'[engine]\ncommand = ["{script}"]\n[run]\nwarmup = 0\n')
+    run = start(where + "/p.toml", where + "/s")
+    t.wait_for(lambda: os.path.exists(where + "/pid") and os.stat(where + "/pid").st_size > 1, 60, "the engine")
+    with open(where + "/pid", encoding="utf-8") as f:
+        pid = int(f.read())
+    run.send_signal(signal.SIGKILL)
+    run.communicate(timeout=60)
+    t.wait_for(lambda: not t.process_lives(pid), 20, "the engine's end")
+
+
 def test_kill_costs_one_cell():
     path, folder, status, err = broken_off(signal.SIGKILL)
     t.check(status == -signal.SIGKILL, status, err)
@@ -263,6 +280,134 @@ def test_load_is_there_and_goes():
     t.check(len(seen) == 2 and seen[1] == seen[0] + 1, seen)
     ids = {c["id"] for c in document(where + "/s")["conclusions"]}
     t.check("not_clocks" in ids, ids)
+
+
+QUANTIZE = """#!/bin/sh
+echo "$@" >> {log}
+for a; do [ "$a" = --dry-run ] && dry=1; prev2=$prev; prev=$last; last=$a; done
+echo "model size  =    92.10 MiB (5.74 BPW)"
+[ "$dry" ] && exit 0
+[ "$last" = BAD ] && {{ echo "invalid ftype 'BAD'" >&2; exit 1; }}
+echo "quant size  =   136.40 MiB (8.51 BPW)"
+echo model > "$prev"
+"""
+
+JUDGE = """#!/bin/sh
+echo "$@" >> {log}
+case "$*" in
+*--kl-divergence-base*--kl-divergence*)
+	[ -e "{folder}/s/variants/base.kld" ] || exit 7
+	printf 'chunk PPL KL Divergence Same top p\\n'
+	printf 'Mean PPL(Q)                   :  20.000000 \xc2\xb1   1.000000\\nMean PPL(base)                :  10.000000 \xc2\xb1   0.500000\\n'
+	printf 'Mean PPL(Q)/PPL(base)         :   2.000000 \xc2\xb1   0.010000\\nMean PPL(Q)-PPL(base)         :  10.000000 \xc2\xb1   0.161157\\n'
+	printf 'Mean    KLD:   0.250000 \xc2\xb1   0.002000\\nSame top p: 90.000 \xc2\xb1 1.000 %%\\n' ;;
+*--kl-divergence-base*)
+	echo base > "{folder}/s/variants/base.kld"
+	echo "45.71 seconds per pass - ETA 0.5 I Final estimate: PPL = 10.0000 +/- 0.50000" >&2 ;;
+*--hellaswag*) printf '1\t50.0%%\t[1.0%%, 99.0%%]\n400\t45.25000000%%\t[40.4300%%, 50.1500%%]\n' ;;
+*--winogrande*) echo "Final Winogrande score(100 tasks): 55.0000 +/- 2.0000" >&2 ;;
+*--multiple-choice*) echo "Final result: 30.0000 +/- 3.0000" >&2; echo "Random chance: 25.0 +/- 1.0" >&2 ;;
+esac
+"""
+
+
+def variants_plan(where, types):
+    for name, text in (("quantize", QUANTIZE), ("judge", JUDGE)):
+        with open(f"{where}/{name}", "w", encoding="latin-1") as f:
+            f.write(text.format(log=f"{where}/{name}.log", folder=where))
+        os.chmod(f"{where}/{name}", 0o755)
+    for name in ("source.gguf", "text", "tasks"):
+        with open(f"{where}/{name}", "w", encoding="utf-8") as f:
+            f.write("x")
+    with open(where + "/engine", "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\n[ -e "$1" ] || exit 5\nexec {ENGINE} tokens=24\n')
+    os.chmod(where + "/engine", 0o755)
+    with open(where + "/p.toml", "w", encoding="utf-8") as f:
+        f.write(f"""[engine]
+command = ["${{PLAN_DIR}}/engine", "{{model}}"]
+[factors]
+quantization = {json.dumps(types)}
+[run]
+repeats = 2
+warmup = 0
+[quantize]
+program = "${{PLAN_DIR}}/quantize"
+source = "${{PLAN_DIR}}/source.gguf"
+[quality]
+program = "${{PLAN_DIR}}/judge"
+text = "${{PLAN_DIR}}/text"
+reference = "as_is"
+hellaswag = "${{PLAN_DIR}}/tasks"
+winogrande = "${{PLAN_DIR}}/tasks"
+multiple_choice = "${{PLAN_DIR}}/tasks"
+tasks = 100
+""")
+    return where + "/p.toml"
+
+
+def test_variants_are_made_and_judged():
+    """Scripts stand for llama-quantize and llama-perplexity, with lines as these print them."""
+    where = t.scratch()
+    path = variants_plan(where, ["Q8_0", "as_is", "BAD"])
+    done = study(path, where + "/s")
+    t.check(done.status == 1 and "BAD: quantize: it ended with status 1: invalid ftype" in done.err, done.err)
+    doc = document(where + "/s")
+    by = {v["level"]: v for v in doc["variants"]}
+    ref, q8, bad = by["as_is"], by["Q8_0"], by["BAD"]
+    t.check(ref["reference"] and ref["bits_per_weight"] == 5.74 and ref["perplexity"]["value"] == 10, ref)
+    t.check(q8["bits_per_weight"] == 8.51 and q8["perplexity"]["value"] == 20, q8)
+    t.check(q8["perplexity_ratio"]["value"] == 2 and t.close(q8["perplexity_ratio"]["half"], 1.96 * 0.01, 1e-3), q8)
+    t.check(q8["kl_divergence"]["value"] == 0.25 and q8["top1_percent"]["value"] == 90, q8)
+    t.check(t.close(q8["hellaswag_percent"]["value"], 45.29, 1e-6) and t.close(q8["hellaswag_percent"]["half"], 4.86, 1e-6), q8)
+    t.check(q8["winogrande_percent"]["value"] == 55 and q8["multiple_choice_percent"]["value"] == 30, q8)
+    t.check(q8["score"]["quality"] == 0.5 and ref["score"]["quality"] == 1, q8, ref)
+    t.check("invalid ftype" in bad["reason"] and bad["perplexity"]["value"] is None, bad)
+    t.check([r["status"] for r in rows(where + "/s") if r["quantization"] == "BAD"] == ["failed"] * 2, rows(where + "/s"))
+    t.check(not os.path.exists(where + "/s/variants/base.kld"), "the base is large, and stays")
+    # what is measured is not measured again
+    asked = os.stat(where + "/judge.log").st_size
+    os.remove(where + "/s/cells/0001-0001.json")
+    study(path, where + "/s", "--resume")
+    t.check(len(cells(where + "/s")) == 6, cells(where + "/s").keys())
+    with open(where + "/judge.log", encoding="utf-8") as f:
+        t.check("Q8_0" not in f.read()[asked:], "Q8_0 was judged again")
+
+
+def test_a_nap_costs_a_run():
+    """A preload lets CLOCK_BOOTTIME jump by ten seconds once, as a sleep would."""
+    where = t.scratch()
+    path = plan(where, repeats=1)
+    with open(where + "/nap", "w", encoding="utf-8") as f:
+        f.write("10")
+    done = study(path, where + "/s", env={"LD_PRELOAD": os.path.join(t.FAKE, "nap.so"), "TEST_NAP": where + "/nap", "ASAN_OPTIONS": "verify_asan_link_order=0"})
+    t.check(done.status == 0 and "was asleep for 10" in done.err and "run again" in done.err, done.status, done.err)
+    t.check(sorted(r["naps"] for r in rows(where + "/s")) == ["0", "1"], rows(where + "/s"))
+
+
+def test_five_hundred_cells():
+    """Cells copied from one another: the report of a large study takes no time worth speaking of."""
+    where = t.scratch()
+    study(plan(where, repeats=1), where + "/s")
+    one = json.loads(cells(where + "/s")["0000-0000.json"])
+    text = plan(where, name="q.toml", repeats=10, factors="x = " + json.dumps([str(i) for i in range(25)]), more=', "{{x}}"')
+    with open(text, encoding="utf-8") as f:
+        body = f.read().replace("{{x}}", "{x}")
+    for name in ("plan.toml",):
+        with open(os.path.join(where, "s", name), "w", encoding="utf-8") as f:
+            f.write(body)
+    for block in range(10):
+        for condition in range(50):
+            one["block"], one["condition"] = block, condition
+            one["figures"]["tpot_ns"] = 1e6 + 1e3 * ((block * 7 + condition * 13) % 11)
+            with open(f"{where}/s/cells/{block:04}-{condition:04}.json", "w", encoding="utf-8") as f:
+                json.dump(one, f)
+    for options in ([], ["--json"], ["--html", where + "/p.html"]):
+        begin = time.monotonic()
+        done = t.lmmeter("study", "report", where + "/s", *options)
+        took = time.monotonic() - begin
+        t.check(done.status == 0, done.err)
+        print(f"500 cells, {options[:1]}: {took:.2f} s")
+    t.check(len(rows(where + "/s")) == 500, "rows")
 
 
 if __name__ == "__main__":

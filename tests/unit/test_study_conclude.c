@@ -271,11 +271,18 @@ static void fast_reader(struct lmm_study *s, struct lmm_cell *c)
 	c->figures[LMM_FIG_MBU] = c->condition == 1 ? 45 : 20;
 }
 
+static void kept_waiting(struct lmm_study *s, struct lmm_cell *c)
+{
+	slow_reader(s, c);
+	c->figures[LMM_FIG_WAITED] = 50;
+}
+
 static void test_mbu(void **state)
 {
 	(void)state;
 	assert_int_equal(says(made(PLAN, slow_reader), "low_mbu", "20 %"), 1);
 	assert_int_equal(says(made(PLAN, fast_reader), "low_mbu", NULL), 0);
+	assert_int_equal(says(made(PLAN, kept_waiting), "low_mbu", NULL), 0);
 }
 
 /* ---- variants ------------------------------------------------------------------------------------ */
