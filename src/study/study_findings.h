@@ -97,6 +97,19 @@ double lmm_cell_matmul_percent(const struct lmm_cell *c);
 /* The last tenth of the tokens against the first, percent longer. */
 double lmm_cell_drift_percent(const struct lmm_cell *c);
 
+/* What decoding under one condition was made of, all blocks together. Shares in percent, NaN: not known. */
+struct lmm_study_decode {
+	double role_percent[LMM_ROLE_COUNT];
+	struct {
+		const char *name;     /* of a type of weights; of a cell, "" is none */
+		double gb_per_second; /* its products read */
+		double share_percent; /* of the operators that cells keep */
+	} types[8];		      /* the one that takes most first */
+	uint32_t n_types;
+};
+
+void lmm_study_decode(const struct lmm_study *s, uint32_t condition, struct lmm_study_decode *d);
+
 /* Fills f->conclusions; 0 or -ENOMEM. */
 int lmm_study_conclude(struct lmm_study_findings *f);
 const char *lmm_confidence_name(unsigned confidence);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Schema lmmeter.study_report/1, docs/study.md. */
 #include <math.h>
-#include <string.h>
 
 #include "report/json_writer.h"
 #include "study/study_findings.h"
@@ -50,69 +49,21 @@ static double phase_mean(const struct lmm_study *s, uint32_t condition, unsigned
 	return n ? sum / n : NAN;
 }
 
-/* Shares of decode's operators by role, and what its products with weights read per second, by type of weight. */
-static void put_roles(struct lmm_json *j, const struct lmm_study *s, uint32_t condition)
+static void put_decode(struct lmm_json *j, const struct lmm_study *s, uint32_t condition)
 {
-	double roles[LMM_ROLE_COUNT] = { 0 }, all = 0;
+	struct lmm_study_decode d;
 
-	for (uint32_t b = 0; b < s->n_blocks; b++) {
-		const struct lmm_cell *c = lmm_study_cell(s, b, condition);
-
-		for (unsigned i = 0; c->status == LMM_CELL_OK && i < LMM_ROLE_COUNT; i++) {
-			roles[i] += c->role_ns[1][i];
-			all += c->role_ns[1][i];
-		}
-	}
+	lmm_study_decode(s, condition, &d);
 	lmm_json_row_begin(j, "decode_roles");
 	for (unsigned i = 0; i < LMM_ROLE_COUNT; i++)
-		put_known(j, lmm_role_name(i), all > 0 ? 100 * roles[i] / all : NAN, 3);
+		put_known(j, lmm_role_name(i), d.role_percent[i], 3);
 	lmm_json_object_end(j);
-}
-
-#define TYPES_MAX 16u
-
-struct type_sum {
-	const char *name;
-	double bytes, ns;
-};
-
-static void type_add(struct type_sum *types, uint32_t *n, const struct lmm_cell_kernel *k)
-{
-	uint32_t at = 0;
-
-	while (at < *n && strcmp(types[at].name, k->weight_type) != 0)
-		at++;
-	if (at == TYPES_MAX)
-		return;
-	if (at == *n)
-		types[(*n)++] = (struct type_sum){ k->weight_type, 0, 0 };
-	types[at].bytes += k->weight_bytes;
-	types[at].ns += k->total_ns;
-}
-
-static void put_bandwidth(struct lmm_json *j, const struct lmm_study *s, uint32_t condition)
-{
-	struct type_sum types[TYPES_MAX];
-	double all = 0;
-	uint32_t n = 0;
-
-	for (uint32_t b = 0; b < s->n_blocks; b++) {
-		const struct lmm_cell *c = lmm_study_cell(s, b, condition);
-
-		for (uint32_t i = 0; c->status == LMM_CELL_OK && i < c->n_kernels; i++) {
-			if (c->kernels[i].phase == LMM_PHASE_DECODE)
-				all += c->kernels[i].total_ns;
-			if (c->kernels[i].phase == LMM_PHASE_DECODE && c->kernels[i].weight_type[0])
-				type_add(types, &n, &c->kernels[i]);
-		}
-	}
 	lmm_json_array_begin(j, "bandwidth");
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < d.n_types; i++) {
 		lmm_json_row_begin(j, NULL);
-		lmm_json_string(j, "weight_type", types[i].name);
-		put_known(j, "gb_per_second", types[i].ns > 0 ? types[i].bytes / types[i].ns : NAN,
-			  4);
-		put_known(j, "share_percent", all > 0 ? 100 * types[i].ns / all : NAN, 3);
+		lmm_json_string(j, "weight_type", d.types[i].name);
+		put_known(j, "gb_per_second", d.types[i].gb_per_second, 4);
+		put_known(j, "share_percent", d.types[i].share_percent, 3);
 		lmm_json_object_end(j);
 	}
 	lmm_json_array_end(j);
@@ -143,8 +94,7 @@ static void put_condition(struct lmm_json *j, const struct lmm_study_findings *f
 	put_share(j, "decode_percent", f->s, c, lmm_cell_decode_percent);
 	put_share(j, "matmul_percent", f->s, c, lmm_cell_matmul_percent);
 	put_share(j, "drift_percent", f->s, c, lmm_cell_drift_percent);
-	put_roles(j, f->s, c);
-	put_bandwidth(j, f->s, c);
+	put_decode(j, f->s, c);
 	lmm_json_object_end(j);
 }
 

@@ -153,20 +153,69 @@ static void put_conditions(const struct lmm_study_findings *f, FILE *out)
 		fprintf(out, "  and %u more (--json, --csv)\n", p->n_conditions - shown);
 }
 
+static void put_decode(const struct lmm_study_findings *f, uint32_t c, FILE *out)
+{
+	static const uint8_t roles[] = { LMM_ROLE_ATTENTION, LMM_ROLE_MLP, LMM_ROLE_NORM,
+					 LMM_ROLE_LM_HEAD };
+	const struct lmm_mean *mbu = lmm_study_mean(f, c, LMM_FIG_MBU);
+	struct lmm_study_decode d;
+
+	lmm_study_decode(f->s, c, &d);
+	if (isnan(d.role_percent[0]))
+		return;
+	put_levels(f->s->plan, c, out);
+	for (size_t i = 0; i < sizeof(roles); i++)
+		fprintf(out, " %8.1f%%", d.role_percent[roles[i]]);
+	if (isnan(mbu->value))
+		fprintf(out, " %7s", "-");
+	else
+		fprintf(out, " %6.1f%%", mbu->value);
+	for (uint32_t i = 0; i < d.n_types && i < 2; i++) {
+		if (d.types[i].gb_per_second > 0)
+			fprintf(out, " %s %.3g", d.types[i].name, d.types[i].gb_per_second);
+	}
+	fputc('\n', out);
+}
+
+static void put_decodes(const struct lmm_study_findings *f, FILE *out)
+{
+	const struct lmm_plan *p = f->s->plan;
+
+	fputs("\nDecode, by role; MBU; GB/s at which weights are read, by type\n", out);
+	put_levels(p, -1, out);
+	fprintf(out, " %9s %9s %9s %9s %7s\n", "attention", "mlp", "norm", "lm_head", "MBU");
+	for (uint32_t c = 0; c < p->n_conditions && c < ROWS_SHOWN; c++)
+		put_decode(f, c, out);
+}
+
+/* At most eight columns, whatever a single disturbed block makes of an interval. */
+static struct lmm_human short_percent(double change)
+{
+	double percent = 100 * expm1(change);
+	struct lmm_human h;
+
+	if (percent > 9999) {
+		(void)snprintf(h.s, sizeof(h.s), ">+9999");
+	} else {
+		(void)snprintf(h.s, sizeof(h.s), "%+.2f", percent);
+	}
+	return h;
+}
+
 static void put_contrast(const struct lmm_study_findings *f, const struct lmm_study_contrast *c,
 			 FILE *out)
 {
 	const struct lmm_plan *p = f->s->plan;
-	char name[300], fit[4 * 36 + 1], interval[48];
+	char name[300], fit[4 * 36 + 1], interval[80];
 
 	(void)snprintf(name, sizeof(name), "%.60s %.80s / %.80s", p->factors[c->factor].name,
 		       lmm__level_name(p, c->factor, c->level),
 		       lmm__level_name(p, c->factor, c->base));
 	lmm_text_fit(fit, sizeof(fit), name, 28);
-	(void)snprintf(interval, sizeof(interval), "[%+.2f, %+.2f]", 100 * expm1(c->e.low),
-		       100 * expm1(c->e.high));
-	fprintf(out, "  %-28s %-21s %+8.2f%% %20s  ", fit, lmm_figures[c->figure].label,
-		100 * expm1(c->e.change), c->e.is_judged ? interval : "one block");
+	(void)snprintf(interval, sizeof(interval), "[%s, %s]", short_percent(c->e.low).s,
+		       short_percent(c->e.high).s);
+	fprintf(out, "  %-28s %-21s %9s%% %20s  ", fit, lmm_figures[c->figure].label,
+		short_percent(c->e.change).s, c->e.is_judged ? interval : "one block");
 	if (!c->e.is_judged) {
 		fputs("-\n", out);
 	} else {
@@ -182,7 +231,7 @@ static void put_contrasts(const struct lmm_study_findings *f, FILE *out)
 {
 	if (f->n_main == 0)
 		return;
-	fprintf(out, "\n%-30s %-21s %9s %20s  %-7s %4s\n", "Effects, over all other factors",
+	fprintf(out, "\n%-30s %-21s %10s %20s  %-7s %4s\n", "Effects, over all other factors",
 		"figure", "change", "95 %", "", "2 %*");
 	for (uint32_t i = 0; i < f->n_main; i++) {
 		if (f->contrasts[i].pairs)
@@ -270,6 +319,7 @@ void lmm_study_text(const struct lmm_study_findings *f, FILE *out)
 	put_conclusions(f, out);
 	put_variants(f, out);
 	put_conditions(f, out);
+	put_decodes(f, out);
 	put_contrasts(f, out);
 	put_holes(f, out);
 }

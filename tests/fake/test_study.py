@@ -56,10 +56,10 @@ def rows(folder):
 
 
 def cells(folder):
-    """{name: bytes} of the cells that are stored."""
+    """{name: bytes} of the cells that are stored; a kill may leave a .part, which is none."""
     where = os.path.join(folder, "cells")
     out = {}
-    for name in sorted(os.listdir(where)):
+    for name in sorted(n for n in os.listdir(where) if n.endswith(".json")):
         with open(os.path.join(where, name), "rb") as f:
             out[name] = f.read()
     return out
@@ -117,7 +117,7 @@ def broken_off(how):
     folder = where + "/s"
     path = plan(where, repeats=4, more=', "gap_us=2000"')
     run = start(path, folder)
-    t.wait_for(lambda: os.path.isdir(folder + "/cells") and len(os.listdir(folder + "/cells")) >= 3, 60, "three cells")
+    t.wait_for(lambda: os.path.isdir(folder + "/cells") and len(cells(folder)) >= 3, 60, "three cells")
     run.send_signal(how)
     _, err = run.communicate(timeout=60)
     return path, folder, run.returncode, err.decode()
