@@ -71,9 +71,10 @@ void lmm_study_decode(const struct lmm_study *s, uint32_t condition, struct lmm_
 	}
 	types_sort(&sums);
 	memset(d, 0, sizeof(*d));
-	for (unsigned i = 0; i < LMM_ROLE_COUNT; i++)
+	for (unsigned i = 0; i < LMM_ROLE_COUNT; i++) {
 		d->role_percent[i] =
 			sums.all_roles > 0 ? 100 * sums.roles[i] / sums.all_roles : NAN;
+	}
 	for (uint32_t i = 0; i < sums.n; i++) {
 		d->types[i].name = sums.types[i].name;
 		d->types[i].gb_per_second =

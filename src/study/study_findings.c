@@ -287,22 +287,56 @@ static struct lmm_dear measured_dear(const struct lmm_measured *m)
 	return (struct lmm_dear){ m->value, m->value - half, m->value + half };
 }
 
+/* How many times as dear as the reference, by the contrast: what a block has in common is gone from it. */
+static struct lmm_dear ratio_dear(const struct lmm_study_findings *f, uint32_t level,
+				  unsigned figure)
+{
+	/* of itself, if it is known */
+	if ((int32_t)level == f->reference) {
+		double one = level_dear(f->s, level, figure).value > 0 ? 1 : NAN;
+
+		return (struct lmm_dear){ one, one, one };
+	}
+	for (uint32_t i = 0; i < f->n_main; i++) {
+		const struct lmm_study_contrast *c = &f->contrasts[i];
+
+		if ((int)c->factor == f->s->variant_factor && c->level == level &&
+		    c->figure == figure && (int32_t)c->base == f->reference && c->pairs > 0)
+			return (struct lmm_dear){ exp(c->e.change), exp(c->e.low), exp(c->e.high) };
+	}
+	return (struct lmm_dear){ NAN, NAN, NAN };
+}
+
 static void worths_compare(struct lmm_study_findings *f, uint32_t n)
 {
 	const struct lmm_plan *p = f->s->plan;
+	const struct lmm_dear one = { 1, 1, 1 }, reference[] = { one, one, one, one };
 	const double weights[LMM_SCORE_PARTS] = { p->weight_quality, p->weight_time,
 						  p->weight_memory, p->weight_energy };
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct lmm_study_worth *w = &f->worths[i];
-		const struct lmm_study_worth *r = f->reference >= 0 ? &f->worths[f->reference] : w;
-		const struct lmm_dear own[] = { w->quality, w->tpot, w->memory, w->energy };
-		const struct lmm_dear reference[] = { r->quality, r->tpot, r->memory, r->energy };
+		const struct lmm_dear own[] = { w->quality, ratio_dear(f, i, LMM_FIG_TPOT),
+						ratio_dear(f, i, LMM_FIG_MEMORY),
+						ratio_dear(f, i, LMM_FIG_TOKEN_ENERGY) };
 
 		lmm_score_make(own, reference, weights, &w->score);
 		if (f->reference < 0)
 			w->score.value = w->score.low = w->score.high = NAN;
 	}
+}
+
+/* Against the reference where there is one, since ratios are surer; else as they are. */
+static void point_fill(const struct lmm_study_findings *f, uint32_t i, struct lmm_dear point[5])
+{
+	const struct lmm_study_worth *w = &f->worths[i];
+	int is_ratio = f->reference >= 0;
+
+	point[0] = w->quality;
+	point[1] = is_ratio ? ratio_dear(f, i, LMM_FIG_TTFT) : w->ttft;
+	point[2] = is_ratio ? ratio_dear(f, i, LMM_FIG_TPOT) : w->tpot;
+	point[3] = is_ratio ? ratio_dear(f, i, LMM_FIG_MEMORY) : w->memory;
+	point[4] = is_ratio ? ratio_dear(f, i, LMM_FIG_TOKEN_ENERGY) : w->energy;
 }
 
 static int worths_make(struct lmm_study_findings *f)
@@ -332,11 +366,10 @@ static int worths_make(struct lmm_study_findings *f)
 		w->tpot = level_dear(s, i, LMM_FIG_TPOT);
 		w->memory = level_dear(s, i, LMM_FIG_MEMORY);
 		w->energy = level_dear(s, i, LMM_FIG_TOKEN_ENERGY);
-		memcpy(&points[(size_t)i * 5],
-		       &(struct lmm_dear[5]){ w->quality, w->ttft, w->tpot, w->memory, w->energy },
-		       5 * sizeof(*points));
 	}
 	worths_compare(f, s->n_variants);
+	for (uint32_t i = 0; i < s->n_variants; i++)
+		point_fill(f, i, &points[(size_t)i * 5]);
 	lmm_pareto(points, s->n_variants, 5, dominated);
 	for (uint32_t i = 0; i < s->n_variants; i++)
 		f->worths[i].dominated_by = dominated[i];

@@ -27,13 +27,15 @@ static void put_number(FILE *out, const char *text)
 
 static void put_mean_ns(FILE *out, const struct lmm_mean *m)
 {
+	double half_percent = 50 * (m->high - m->low) / m->value;
 	char text[96] = "\u2013";
 
 	if (!isnan(m->value) && isnan(m->low)) {
 		(void)snprintf(text, sizeof(text), "%s", lmm__html_ns(m->value).s);
 	} else if (!isnan(m->value)) {
-		(void)snprintf(text, sizeof(text), "%s \u00b1 %.2g %%", lmm__html_ns(m->value).s,
-			       50 * (m->high - m->low) / m->value);
+		(void)snprintf(text, sizeof(text),
+			       half_percent < 100 ? "%s \u00b1 %.1f %%" : "%s \u00b1 > 100 %%",
+			       lmm__html_ns(m->value).s, half_percent);
 	}
 	put_number(out, text);
 }
@@ -147,6 +149,89 @@ static void put_variants(const struct lmm_study_findings *f, FILE *out)
 	      "the frontier is over quality, TTFT, TPOT, memory and energy, as far as they were measured.</p>\n</section>\n",
 	      out);
 }
+
+/* ---- the frontier, drawn ----------------------------------------------------------------------------- */
+
+#define MAP_WIDTH  640.0
+#define MAP_HEIGHT 260.0
+#define MAP_EDGE   48.0
+
+struct axis {
+	double low, high;
+};
+
+/* With a tenth of room at both ends. */
+static void axis_take(struct axis *a, const struct lmm_dear *d)
+{
+	a->low = fmin(a->low, d->value);
+	a->high = fmax(a->high, d->value);
+}
+
+static double axis_place(const struct axis *a, double v, double length)
+{
+	double room = fmax(a->high - a->low, a->high * 1e-3) * 0.1;
+	double at = (v - a->low + room) / (a->high - a->low + 2 * room);
+
+	return MAP_EDGE + (length - 2 * MAP_EDGE) * fmin(fmax(at, 0), 1);
+}
+
+static void put_rect(FILE *out, const char *class_name, double x, double y, double width,
+		     double height)
+{
+	fprintf(out, "<rect class=\"%s\" x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\"/>",
+		class_name, lmm_decimal(x, 1).s, lmm_decimal(y, 1).s, lmm_decimal(width, 1).s,
+		lmm_decimal(height, 1).s);
+}
+
+static void put_point(const struct lmm_study_findings *f, uint32_t i, const struct axis *time,
+		      const struct axis *quality, FILE *out)
+{
+	const struct lmm_study_worth *w = &f->worths[i];
+	double x = axis_place(time, w->tpot.value, MAP_WIDTH);
+	double y = MAP_HEIGHT - axis_place(quality, w->quality.value, MAP_HEIGHT);
+	double left = isnan(w->tpot.low) ? x : axis_place(time, w->tpot.low, MAP_WIDTH);
+	double right = isnan(w->tpot.high) ? x : axis_place(time, w->tpot.high, MAP_WIDTH);
+
+	put_rect(out, "host", left, y - 1, fmax(right - left, 1), 2);
+	put_rect(out, w->dominated_by < 0 ? "attributed" : "idle", x - 4, y - 4, 8, 8);
+	fprintf(out, "<text x=\"%s\" y=\"%s\" fill=\"currentColor\" font-size=\"12\">",
+		lmm_decimal(x + 8, 1).s, lmm_decimal(y - 6, 1).s);
+	lmm__html_text(out, lmm__level_name(f->s->plan, (uint32_t)f->s->variant_factor, i));
+	fputs("</text>", out);
+}
+
+static void put_frontier(const struct lmm_study_findings *f, FILE *out)
+{
+	struct axis time = { HUGE_VAL, -HUGE_VAL }, quality = { HUGE_VAL, -HUGE_VAL };
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < f->s->n_variants; i++) {
+		if (isnan(f->worths[i].tpot.value) || isnan(f->worths[i].quality.value))
+			continue;
+		axis_take(&time, &f->worths[i].tpot);
+		axis_take(&quality, &f->worths[i].quality);
+		n++;
+	}
+	if (n < 2)
+		return;
+	put_heading(out, "frontier", "Quality against time");
+	fprintf(out,
+		"<p class=\"quiet\">To the right: time per token, %s to %s; down is better: perplexity, %.3g to %.3g times the "
+		"reference's. Lines are 95 %% intervals of time; grey ones are dominated.</p>\n",
+		lmm__html_ns(time.low).s, lmm__html_ns(time.high).s, quality.low, quality.high);
+	fprintf(out,
+		"<svg width=\"100%%\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"variants by time per token and perplexity\">",
+		(int)MAP_WIDTH, (int)MAP_HEIGHT);
+	put_rect(out, "idle", MAP_EDGE / 2, MAP_HEIGHT - MAP_EDGE / 2, MAP_WIDTH - MAP_EDGE, 1);
+	put_rect(out, "idle", MAP_EDGE / 2, MAP_EDGE / 2, 1, MAP_HEIGHT - MAP_EDGE);
+	for (uint32_t i = 0; i < f->s->n_variants; i++) {
+		if (!isnan(f->worths[i].tpot.value) && !isnan(f->worths[i].quality.value))
+			put_point(f, i, &time, &quality, out);
+	}
+	fputs("</svg>\n</section>\n", out);
+}
+
+/* ---- conditions -------------------------------------------------------------------------------------- */
 
 static void put_bar(FILE *out, double prefill, double decode)
 {
@@ -335,6 +420,7 @@ static int put_body(const struct lmm_study_findings *f, FILE *out)
 	put_head(f, out);
 	put_conclusions(f, out);
 	put_variants(f, out);
+	put_frontier(f, out);
 	put_conditions(f, out);
 	put_effects(f, out);
 	put_holes(f, out);

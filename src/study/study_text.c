@@ -166,10 +166,11 @@ static void put_decode(const struct lmm_study_findings *f, uint32_t c, FILE *out
 	put_levels(f->s->plan, c, out);
 	for (size_t i = 0; i < sizeof(roles); i++)
 		fprintf(out, " %8.1f%%", d.role_percent[roles[i]]);
-	if (isnan(mbu->value))
+	if (isnan(mbu->value)) {
 		fprintf(out, " %7s", "-");
-	else
+	} else {
 		fprintf(out, " %6.1f%%", mbu->value);
+	}
 	for (uint32_t i = 0; i < d.n_types && i < 2; i++) {
 		if (d.types[i].gb_per_second > 0)
 			fprintf(out, " %s %.3g", d.types[i].name, d.types[i].gb_per_second);
