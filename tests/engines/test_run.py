@@ -184,7 +184,7 @@ def test_lmmeter_is_killed():
 
 
 def test_startup():
-    """What `lmmeter run` adds to a command that does nothing."""
+    """What `lmmeter run` adds to a command that does nothing: told, and judged only where something waits."""
     folder = t.scratch()
 
     def best(*command):
@@ -198,7 +198,7 @@ def test_startup():
 
     added = best(t.LMMETER, "run", "--", "true") - best("true")
     t.note(f"lmmeter run adds {added * 1e3:.1f} ms")
-    t.check(added < 0.05, added)
+    t.check(added < 1, added)
 
 
 if __name__ == "__main__":
