@@ -369,7 +369,7 @@ static void print_windows(const struct lmm_text *t, const struct lmm_result_wind
 	}
 	if (w->check_steps && w->pass_ns > 0) {
 		(void)snprintf(check, sizeof(check),
-			       "; their union is %.1f %% of what events around the steps say",
+			       "; they fill %.1f %% of the time between events around the steps",
 			       100 * w->union_ns / w->pass_ns);
 	}
 	lmm__text_wrap(
