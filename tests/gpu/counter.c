@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Counts what a program hands to CUDA, without any of lmmeter's code: preloaded, it writes "name count" lines to GPU_COUNT_OUT. What is
- * handed over while a stream is captured is no work yet and counts apart.
+ * handed over while a stream is captured is no work yet and counts apart. With GPU_COUNT_EVENTS set it also times every 16th launch of a
+ * graph by a pair of events around it: "graph_ns MEAN" and "graph_timed N" lines.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -58,7 +59,65 @@ CALL(KERNELS, __cudaLaunchKernel,
      (const void *f, struct dim3 g, struct dim3 b, void **a, size_t shared, void *s),
      (f, g, b, a, shared, s))
 CALL(KERNELS, cudaLaunchKernelExC, (const void *c, const void *f, void **a), (c, f, a))
-CALL(GRAPHS, cudaGraphLaunch, (void *e, void *s), (e, s))
+
+/* ---- a pair of events around a launch ----------------------------------------------------------- */
+
+#define EVERY 16
+
+static struct {
+	void *from, *to;
+	int is_open; /* not read yet */
+	unsigned long launches, timed;
+	double ns;
+	const void *caller; /* whose scope has the runtime */
+} pair;
+
+static int call(const char *name, void *a, void *b)
+{
+	int (*fn)(void *, void *);
+
+	*(void **)&fn = real(name, pair.caller);
+	return fn(a, b);
+}
+
+/* The program has waited for the last one since, or it is let be. */
+static void pair_read(void)
+{
+	int (*elapsed)(float *, void *, void *);
+	float ms = 0;
+
+	*(void **)&elapsed = real("cudaEventElapsedTime", pair.caller);
+	if (pair.is_open && elapsed(&ms, pair.from, pair.to) == 0) {
+		pair.ns += (double)ms * 1e6;
+		pair.timed++;
+	}
+	pair.is_open = 0;
+}
+
+int cudaGraphLaunch(void *e, void *s);
+int cudaGraphLaunch(void *e, void *s)
+{
+	static int (*fn)(void *, void *);
+	int is_timed = getenv("GPU_COUNT_EVENTS") && pair.launches++ % EVERY == 0, rc;
+
+	if (!fn)
+		*(void **)&fn = real("cudaGraphLaunch", __builtin_return_address(0));
+	pair.caller = __builtin_return_address(0);
+	if (is_timed) {
+		pair_read();
+		if (!pair.from && (call("cudaEventCreateWithFlags", &pair.from, NULL) ||
+				   call("cudaEventCreateWithFlags", &pair.to, NULL)))
+			is_timed = 0;
+	}
+	if (is_timed)
+		is_timed = call("cudaEventRecord", pair.from, s) == 0;
+	rc = fn(e, s);
+	if (is_timed)
+		pair.is_open = call("cudaEventRecord", pair.to, s) == 0;
+	count(GRAPHS, rc);
+	return rc;
+}
+
 CALL(COPIES, cudaMemcpyAsync, (void *d, const void *q, size_t n, int k, void *s), (d, q, n, k, s))
 CALL(COPIES, cudaMemcpy, (void *d, const void *q, size_t n, int k), (d, q, n, k))
 CALL(COPIES, cudaMemcpy2DAsync,
@@ -106,5 +165,9 @@ __attribute__((destructor)) static void end(void)
 		return;
 	for (int i = 0; i < KINDS; i++)
 		fprintf(f, "%s %lu\n", names[i], (unsigned long)counts[i]);
+	if (pair.timed) {
+		fprintf(f, "graph_ns %.0f\n", pair.ns / (double)pair.timed);
+		fprintf(f, "graph_timed %lu\n", pair.timed);
+	}
 	fclose(f);
 }
