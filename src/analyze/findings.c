@@ -156,7 +156,8 @@ static void find_idle(struct finding_list *l, unsigned phase, enum lmm_gap_cause
 	struct lmm_finding f = lmm__finding(kind, LMM_ESTIMATED, phase, gap->total_ns);
 	double idle = idle_of(l->r, phase), busy = p ? p->device_ns : 0;
 
-	if (gap->count == 0)
+	/* where kernels were recorded in windows, these made the launches slow that the device waited for */
+	if (gap->count == 0 || l->r->device.windows.count)
 		return;
 	f.cause = causes[cause];
 	f.span = gap->longest;

@@ -263,8 +263,9 @@ static void print_gap(const struct lmm_text *t, const struct lmm_result_gap *g)
 {
 	if (g->stats.count == 0)
 		return;
-	fprintf(t->out, "  idle    %10s in %s gaps: %s", lmm_human_ns(g->stats.total_ns).s,
-		lmm_human_count(g->stats.count).s, lmm_gap_reason(g->cause));
+	fprintf(t->out, "  idle    %10s in %s gaps%s: %s", lmm_human_ns(g->stats.total_ns).s,
+		lmm_human_count(g->stats.count).s, t->r->device.windows.count ? " of windows" : "",
+		lmm_gap_reason(g->cause));
 	if (g->unsure_ns > 0 && g->cause != LMM_GAP_UNKNOWN) {
 		fprintf(t->out, " (%s of it unsure)",
 			lmm_human_percent(100 * g->unsure_ns / g->stats.total_ns).s);
