@@ -146,6 +146,10 @@ void lmm_cu_after_fork(void)
 {
 }
 
+void lmm_vk_after_fork(void)
+{
+}
+
 void lmm_cu_recording_end(void)
 {
 }

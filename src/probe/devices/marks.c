@@ -40,9 +40,8 @@ static uint32_t node_find(const struct lmm_thread *th, uint32_t from, uint32_t e
 void lmm_device_mark_search(struct lmm_thread *th)
 {
 	const struct lmm_asked *a = &lmm_asked;
-	uint32_t n = a->n - th->asked, from = th->mark + 1;
-	/* the first node of a part of the graph may be anywhere */
-	uint32_t end = th->mark == LMM_NODE_UNKNOWN ? th->n_nodes : from + LOOK_AHEAD;
+	/* at first, too: Vulkan's backend looks for the last node that is not empty before it begins */
+	uint32_t n = a->n - th->asked, from = th->mark + 1, end = from + LOOK_AHEAD;
 
 	for (uint32_t back = 1; back <= n && back <= LMM_ASKED; back++) {
 		const void *tensor = a->tensor[(a->n - back) % LMM_ASKED];
