@@ -26,6 +26,7 @@ struct lmm_cu_driver {
 	cuda_result (*cuCtxGetCurrent)(void **context);
 	cuda_result (*cuCtxGetDevice)(int *device);
 	cuda_result (*cuDeviceGetName)(char *name, int bytes, int device);
+	cuda_result (*cuThreadExchangeStreamCaptureMode)(int *mode);
 	cuda_result (*cuStreamIsCapturing)(cuda_stream stream, int *status);
 	cuda_result (*cuEventCreate)(cuda_event *event, unsigned flags);
 	cuda_result (*cuEventRecord)(cuda_event event, cuda_stream stream);

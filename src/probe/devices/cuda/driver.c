@@ -27,6 +27,7 @@ LMM_COLD static void bind_slowly(const void *fn)
 	FIND(cuCtxGetCurrent);
 	FIND(cuCtxGetDevice);
 	FIND(cuDeviceGetName);
+	FIND(cuThreadExchangeStreamCaptureMode);
 	FIND(cuStreamIsCapturing);
 	FIND(cuEventCreate);
 	FIND(cuEventRecord);

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "probe/devices/cuda/cuda.h"
 #include "probe/devices/cuda/hooks.h"
+#include "probe/devices/cuda/window.h"
 
 #define MADE_MAX  64u /* captured, and not destroyed yet */
 #define EXECS_MAX 256u
@@ -95,7 +96,8 @@ static void retire(struct lmm_cu_graph *g)
 		if (made[i].graph == g)
 			return;
 	}
-	if (retired[next_retired])
+	/* else it is leaked */
+	if (retired[next_retired] && !lmm_cu_window_holds())
 		graph_free(retired[next_retired]);
 	retired[next_retired] = g;
 	next_retired = (next_retired + 1) % RETIRED;
@@ -261,7 +263,12 @@ BEGIN(cudaStreamBeginCapture_ptsz)
 	{                                                                                          \
 		cuda_result rc;                                                                    \
                                                                                                    \
-		ENTER_ALWAYS(symbol)(stream, graph);                                               \
+		LMM_REAL(symbol);                                                                  \
+		if (lmm_unlikely(!fn))                                                             \
+			return CUDA_ERROR_INVALID_VALUE;                                           \
+		/* what was begun ends, though nobody records any more */                          \
+		if (LMM_FOREIGN(symbol) || (!lmm_session_is_joined() && !lmm_cu_self.capture))     \
+			return fn(stream, graph);                                                  \
 		rc = fn(stream, graph);                                                            \
 		if (stream == lmm_cu_self.capture_stream)                                          \
 			capture_end(rc == 0 && graph ? *graph : NULL);                             \

@@ -139,8 +139,18 @@ static void refuse(struct lmm_cu_marks *m)
 					     "steps are not timed on the device");
 }
 
+/* Another thread's capture would fail for a call of ours that its mode forbids, so ours are told to be harmless. */
+#define CAPTURE_MODE_RELAXED 2
+
+static int capture_mode_set(int mode)
+{
+	if (lmm_cu.cuThreadExchangeStreamCaptureMode)
+		(void)lmm_cu.cuThreadExchangeStreamCaptureMode(&mode);
+	return mode;
+}
+
 /* Its place in the chain; NULL: none. */
-static struct lmm_cu_mark *mark_put(struct lmm_cu_marks *m, cuda_stream stream)
+static struct lmm_cu_mark *mark_put_relaxed(struct lmm_cu_marks *m, cuda_stream stream)
 {
 	struct lmm_cu_mark *x = m->n < LMM_CU_MARKS ? &m->at[m->n] : NULL;
 
@@ -159,6 +169,15 @@ static struct lmm_cu_mark *mark_put(struct lmm_cu_marks *m, cuda_stream stream)
 	}
 	m->stream = stream;
 	m->n++;
+	return x;
+}
+
+static struct lmm_cu_mark *mark_put(struct lmm_cu_marks *m, cuda_stream stream)
+{
+	int mode = capture_mode_set(CAPTURE_MODE_RELAXED);
+	struct lmm_cu_mark *x = mark_put_relaxed(m, stream);
+
+	(void)capture_mode_set(mode);
 	return x;
 }
 
@@ -206,6 +225,10 @@ void lmm_cu_pair_close(void)
 
 	if (lmm_likely(!m || !m->n || m->at[m->n - 1].is_end))
 		return;
+	if (lmm_cu_is_capturing()) {
+		m->n = 0;
+		return;
+	}
 	x = mark_put(m, m->stream);
 	if (x) {
 		x->is_end = true;
@@ -294,17 +317,23 @@ void lmm_cu_pair_harvest(struct lmm_thread *th)
 	struct lmm_cu_marks *m = lmm_cu_self.marks;
 	uint64_t t = lmm_now();
 	struct chain c;
+	int mode, rc;
+	bool is_read;
 
 	if (lmm_likely(!m || !m->n) || !m->at[m->n - 1].is_end)
 		return;
+	mode = capture_mode_set(CAPTURE_MODE_RELAXED);
 	/* the program may have waited for another stream; asked, never waited for */
-	if (lmm_cu.cuEventQuery(m->at[m->n - 1].event)) {
+	rc = lmm_cu.cuEventQuery(m->at[m->n - 1].event);
+	is_read = rc == 0 && chain_read(m, &c);
+	(void)capture_mode_set(mode);
+	if (rc) {
 		if (m->n + 2 < LMM_CU_MARKS)
 			return;
 		m->n = 0;
 		return;
 	}
-	chain_put(th, m, chain_read(m, &c) ? &c : NULL);
+	chain_put(th, m, is_read ? &c : NULL);
 	m->n = 0;
 	host_cost_take(m->cost_ticks + lmm_now() - t);
 	m->cost_ticks = 0;

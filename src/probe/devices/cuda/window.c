@@ -4,16 +4,17 @@
 
 #include <stdlib.h>
 
-#define STEPS		16u	  /* of a window */
-#define LONG_NS		50000000u /* or so long, and two steps */
-#define FLUSH_STEPS	64u	  /* of one that stays open */
-#define WAITS_MAX	256u	  /* in which it did not close */
-#define FIRST_COST_NS	30000000u /* of a window, until one was seen */
-#define SHARE_OF_BUDGET 0.75	  /* the rest is for events around steps */
+#define STEPS		16u	    /* of a window */
+#define LONG_NS		50000000u   /* or so long, and two steps */
+#define FLUSH_STEPS	64u	    /* of one that stays open */
+#define WAITS_MAX	256u	    /* in which it did not close */
+#define ABANDONED_NS	1000000000u /* its owner may never wait again: whoever waits closes it */
+#define FIRST_COST_NS	30000000u   /* of a window, until one was seen */
+#define SHARE_OF_BUDGET 0.75	    /* the rest is for events around steps */
 
 _Atomic int lmm_cu_window_is_open;
 
-enum { IDLE = 0, OPEN, CLOSING, CLOSED };
+enum { IDLE = 0, OPEN, CLOSING, CLOSED, DETACHING, OPENING };
 
 /* The owner's but for what is atomic. */
 static struct {
@@ -179,8 +180,10 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 	uint64_t t1;
 	int rc;
 
-	if (window_prepare())
+	if (window_prepare()) {
+		atomic_store(&w.state, IDLE);
 		return;
+	}
 	atomic_store(&w.owner, &lmm_cu_self);
 	w.steps = w.told_steps = w.waits = 0;
 	w.subscriber = NULL;
@@ -194,8 +197,10 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 	window_put(th, LMM_WINDOW_STALL, th->step, t, 0);
 	if (rc) {
 		give_up(what, rc);
-		if (!w.subscriber)
+		if (!w.subscriber) {
+			atomic_store(&w.state, IDLE);
 			return;
+		}
 		/* it is in the process now: taken out where that is safe */
 		kinds_disable();
 		atomic_store(&w.state, CLOSING);
@@ -205,8 +210,13 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 		is_registered = true;
 		(void)atexit(close_at_exit);
 	}
+	w.begin_ns = lmm_mono_ns();
+	w.steps = 1;
 	atomic_store(&w.state, OPEN);
 	atomic_store_explicit(&lmm_cu_window_is_open, 1, memory_order_release);
+	/* the session may have ended meanwhile */
+	if (!lmm_session_is_joined())
+		lmm_cu_recording_end();
 }
 
 /* ---- detach ------------------------------------------------------------------------------------- */
@@ -248,8 +258,8 @@ static void callback(void *user, int domain, uint32_t cbid, const void *data)
 	if (cbid == CUPTI_CBID_CTX_SYNCHRONIZE || cbid == CUPTI_CBID_EVENT_SYNCHRONIZE ||
 	    cbid == CUPTI_CBID_STREAM_SYNCHRONIZE || cbid == CUPTI_CBID_STREAM_SYNCHRONIZE_PTSZ ||
 	    cbid == CUPTI_CBID_CTX_GET_DEVICE) {
-		if (x->site == CUPTI_SITE_EXIT && is_owner() &&
-		    atomic_compare_exchange_strong(&w.state, &closing, CLOSED + 1))
+		if (x->site == CUPTI_SITE_EXIT && (is_owner() || !lmm_session_is_joined()) &&
+		    atomic_compare_exchange_strong(&w.state, &closing, DETACHING))
 			detach();
 		return;
 	}
@@ -287,6 +297,9 @@ static void cost_take(uint64_t now)
 	uint64_t cost = w.attach_ticks + w.detach_ticks + w.join_ticks + w.slowed_ticks;
 	double share = lmm_session_device_budget_ppm() * SHARE_OF_BUDGET / 1e6;
 
+	/* no step says how much it slowed down: a part of it, then */
+	if (!w.slowed_ticks && w.close_t > w.begin_t)
+		cost += (w.close_t - w.begin_t) / 4;
 	w.cost_ticks = w.cost_ticks ? w.cost_ticks + cost / 4 - w.cost_ticks / 4 : cost;
 	/* this one is paid for before the next begins, whatever the mean */
 	if (cost < w.cost_ticks)
@@ -348,7 +361,7 @@ static bool is_due(uint64_t t)
 
 void lmm_cu_window_step(struct lmm_thread *th, uint64_t t)
 {
-	int state = atomic_load_explicit(&w.state, memory_order_acquire);
+	int state = atomic_load_explicit(&w.state, memory_order_acquire), idle = IDLE;
 
 	if (lmm_unlikely(state == OPEN && lmm_cu_window_is_mine())) {
 		w.steps++;
@@ -360,11 +373,14 @@ void lmm_cu_window_step(struct lmm_thread *th, uint64_t t)
 	if (state != IDLE || atomic_load_explicit(&w.is_dead, memory_order_relaxed) || !is_due(t) ||
 	    lmm_cu_is_capturing() || !lmm_cu_is_ready())
 		return;
-	window_open(th, t);
-	if (atomic_load(&w.state) != OPEN)
+	/* another thread may be about to */
+	if (!atomic_compare_exchange_strong(&w.state, &idle, OPENING))
 		return;
-	w.begin_ns = lmm_mono_ns();
-	w.steps = 1;
+	if (atomic_load(&w.is_dead)) {
+		atomic_store(&w.state, IDLE);
+		return;
+	}
+	window_open(th, t);
 }
 
 void lmm_cu_window_step_took(uint64_t ticks)
@@ -373,7 +389,8 @@ void lmm_cu_window_step_took(uint64_t ticks)
 
 	if (w.steps == 1)
 		ticks = ticks > w.attach_ticks ? ticks - w.attach_ticks : 0;
-	if (usual && ticks > usual)
+	/* one that is much longer had nothing to do for a while */
+	if (usual && ticks > usual && ticks < 8 * usual)
 		w.slowed_ticks += ticks - usual;
 }
 
@@ -389,14 +406,20 @@ static bool is_enough(void)
 	return w.steps >= STEPS || (w.steps >= 2 && lmm_mono_ns() - w.begin_ns >= LONG_NS);
 }
 
+static bool is_abandoned(void)
+{
+	return !w.is_always && lmm_mono_ns() - w.begin_ns >= ABANDONED_NS;
+}
+
 void lmm_cu_window_wait_begin(void)
 {
 	int open = OPEN;
 
 	if (lmm_likely(atomic_load_explicit(&w.state, memory_order_relaxed) != OPEN) ||
-	    !lmm_cu_window_is_mine() || !is_enough())
+	    (is_owner() ? !is_enough() : !is_abandoned()))
 		return;
-	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
+	if (atomic_compare_exchange_strong(&w.state, &open, CLOSING))
+		atomic_store(&w.owner, &lmm_cu_self);
 }
 
 /* Of a window that stays open, when the thread's work has ended: what is handed over has all its records. */
@@ -424,7 +447,7 @@ void lmm_cu_window_wait_end(struct lmm_thread *th)
 	}
 	/* waits of a kind that CUPTI does not tell us of: it stays in the process, but records nothing */
 	if (++w.waits >= WAITS_MAX &&
-	    atomic_compare_exchange_strong(&w.state, &closing, CLOSED + 1)) {
+	    atomic_compare_exchange_strong(&w.state, &closing, DETACHING)) {
 		atomic_store(&lmm_cu_window_is_open, 0);
 		kinds_disable();
 		(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
@@ -465,6 +488,11 @@ void lmm_cu_window_after_fork(void)
 	atomic_store(&lmm_cu_window_is_open, 0);
 	atomic_store(&w.owner, NULL);
 	atomic_store(&w.state, IDLE);
+}
+
+bool lmm_cu_window_holds(void)
+{
+	return atomic_load(&w.state) != IDLE;
 }
 
 void lmm_cu_recording_end(void)

@@ -52,6 +52,8 @@ void lmm_cu_window_step_took(uint64_t ticks);
 void lmm_cu_window_check(uint64_t pass_ns);
 void lmm_cu_window_renew(void);
 void lmm_cu_window_after_fork(void);
+/* One is open or about to be: what it has noted of graphs must stay. */
+bool lmm_cu_window_holds(void);
 
 /* Ticks of the session's clock per ns, as far as known. */
 double lmm_cu_ticks_per_ns(void);

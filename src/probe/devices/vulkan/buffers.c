@@ -124,7 +124,9 @@ static void pool_empty(const struct lmm_vk_device *d, vk_handle handle, bool is_
 			pools[i].device = NULL;
 	}
 	pthread_mutex_unlock(&lock);
-	for (; b; b = b->next_of_pool) {
+	for (struct lmm_vk_buffer *next; b; b = next) {
+		/* once it is not alive its place may be another's */
+		next = b->next_of_pool;
 		buffer_empty(b);
 		b->is_alive = b->is_alive && !is_gone;
 	}

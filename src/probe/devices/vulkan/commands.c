@@ -92,7 +92,8 @@ void lmm_vk_group_close(struct lmm_vk_buffer *b)
 
 	if (!l || l->group == l->n || !l->is_timed)
 		return;
-	if (!l->n_stamps) { /* nothing says when it began */
+	/* nothing says when it began, or there is no room to say when it ended (secondary buffers of old) */
+	if (!l->n_stamps || l->n_stamps >= l->n_chunks * LMM_VK_CHUNK) {
 		l->group = l->n;
 		return;
 	}

@@ -7,7 +7,7 @@
 
 #include "probe/devices/vulkan/vulkan.h"
 
-#define INSTANCES_MAX	  16
+#define INSTANCES_MAX	  256
 #define INTERFACE_VERSION 2u
 #define CALIBRATED_EXT	  "VK_EXT_calibrated_timestamps"
 #define CALIBRATED_KHR	  "VK_KHR_calibrated_timestamps"

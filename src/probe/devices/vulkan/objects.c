@@ -6,7 +6,7 @@
 
 #include "probe/devices/vulkan/vulkan.h"
 
-#define DEVICES_MAX 16
+#define DEVICES_MAX 256
 #define QUEUES_MAX  64
 
 struct lmm_device_api lmm_vk_api = { .recording_begin = lmm_vk_recording_begin };
@@ -76,6 +76,22 @@ void lmm_vk_device_begin(struct lmm_vk_device *d)
 	d->begun_t = lmm_now();
 }
 
+/* What was not read by now never is: its query pools go. */
+static void pending_drop(struct lmm_vk_queue *q)
+{
+	uint32_t head = atomic_load(&q->head);
+
+	for (uint32_t at = atomic_load(&q->tail); at != head; at++) {
+		struct lmm_vk_pending *p = &q->pending[at % LMM_VK_PENDING];
+
+		if (p->list)
+			lmm_vk_list_unref(p->list);
+		p->list = NULL;
+	}
+	atomic_store(&q->tail, head);
+	atomic_store(&q->n_in_flight, 0);
+}
+
 void lmm_vk_device_remove(struct lmm_vk_device *d)
 {
 	unsigned n = atomic_load(&n_queues);
@@ -86,6 +102,7 @@ void lmm_vk_device_remove(struct lmm_vk_device *d)
 		if (q->device != d || !atomic_load(&q->handle))
 			continue;
 		lmm_vk_has_ended(q, atomic_load(&q->head), true);
+		pending_drop(q);
 		atomic_store(&q->handle, NULL);
 	}
 	lmm_vk_buffers_forget(d);

@@ -2,11 +2,16 @@
 /* Submits: what the command buffers hold is told of now, with the step and phase of whoever submits them. */
 #include "probe/devices/vulkan/vulkan.h"
 
+#define KEPT 64u
+
 struct submit {
 	struct lmm_vk_queue *q;
 	struct lmm_thread *th;
 	uint64_t t;
 	uint32_t recording;
+	/* what the buffers held before the driver had them: another thread may record them anew as soon as it has */
+	uint32_t n_kept, n_told;
+	struct lmm_vk_list *kept[KEPT];
 };
 
 /* ---- before ------------------------------------------------------------------------------------- */
@@ -14,6 +19,7 @@ struct submit {
 /* The thread, queue and time that what follows is told with; false: it is not. */
 static bool submit_begin(struct submit *s, void *queue)
 {
+	s->n_kept = s->n_told = 0;
 	s->recording = lmm_recording();
 	s->q = s->recording ? lmm_vk_queue_find(queue) : NULL;
 	if (!s->q)
@@ -33,11 +39,32 @@ static bool submit_begin(struct submit *s, void *queue)
 	return true;
 }
 
+/* NULL: nobody knows what it holds. */
+static struct lmm_vk_list *list_of(const struct lmm_vk_buffer *b)
+{
+	return b && !b->is_unseen ? b->list : NULL;
+}
+
+/* The driver has refused. */
+static void kept_drop(struct submit *s)
+{
+	for (; s->n_told < s->n_kept; s->n_told++) {
+		if (s->kept[s->n_told])
+			lmm_vk_list_unref(s->kept[s->n_told]);
+	}
+}
+
 /* Submitted before, it must have ended by now, and its slots will be written anew. */
-static void buffer_before(void *handle)
+static void buffer_before(struct submit *s, void *handle)
 {
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
+	struct lmm_vk_list *l = list_of(b);
 
+	if (s->n_kept < KEPT) {
+		if (l)
+			lmm_vk_list_ref(l);
+		s->kept[s->n_kept++] = l;
+	}
 	if (!b || !b->list)
 		return;
 	if (b->queue)
@@ -60,9 +87,9 @@ static bool pending_put(struct lmm_vk_queue *q, const struct lmm_vk_pending *p)
 }
 
 /* Number of its first timed command in *id; false: it is not timed. */
-static bool timing_begin(const struct submit *s, struct lmm_vk_buffer *b, uint32_t *id)
+static bool timing_begin(const struct submit *s, struct lmm_vk_buffer *b, struct lmm_vk_list *l,
+			 uint32_t *id)
 {
-	struct lmm_vk_list *l = b->list;
 	struct lmm_vk_queue *q = s->q;
 	const struct lmm_vk_pending p = {
 		.list = l,
@@ -85,8 +112,10 @@ static bool timing_begin(const struct submit *s, struct lmm_vk_buffer *b, uint32
 	}
 	*id = q->next_id;
 	q->next_id += l->n_timed;
-	b->queue = q;
-	b->upto = atomic_load_explicit(&q->head, memory_order_relaxed);
+	if (b && b->list == l) {
+		b->queue = q;
+		b->upto = atomic_load_explicit(&q->head, memory_order_relaxed);
+	}
 	return true;
 }
 
@@ -126,18 +155,21 @@ static void unseen_put(const struct submit *s)
 	s->th->budget.commands++;
 }
 
-static void buffer_behind(const struct submit *s, void *handle)
+static void buffer_behind(struct submit *s, void *handle)
 {
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
-	bool is_timed;
+	bool is_kept = s->n_told < s->n_kept, is_timed;
+	struct lmm_vk_list *l = is_kept ? s->kept[s->n_told++] : list_of(b);
 	uint32_t id = 0;
 
-	if (!b || b->is_unseen || !b->list) {
+	if (!l) {
 		unseen_put(s);
 		return;
 	}
-	is_timed = timing_begin(s, b, &id);
-	list_put(s, b->list, is_timed, id);
+	is_timed = timing_begin(s, b, l, &id);
+	list_put(s, l, is_timed, id);
+	if (is_kept)
+		lmm_vk_list_unref(l);
 }
 
 /* What says later that all before it has ended, or 0: that something is under way. Of no use if nothing waits for that. */
@@ -179,10 +211,11 @@ int32_t lmm__vkQueueSubmit(void *queue, uint32_t n, const struct vk_submit_info 
 		return d->fn.vkQueueSubmit(queue, n, submits, fence);
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t k = 0; k < submits[i].n_buffers; k++)
-			buffer_before(submits[i].buffers[k]);
+			buffer_before(&s, submits[i].buffers[k]);
 	}
 	rc = d->fn.vkQueueSubmit(queue, n, submits, fence);
 	if (rc != VK_OK) {
+		kept_drop(&s);
 		if (rc == VK_DEVICE_LOST)
 			lmm_vk_device_is_lost(s.q->device);
 		return rc;
@@ -207,10 +240,11 @@ int32_t lmm__vkQueueSubmit2(void *queue, uint32_t n, const struct vk_submit_info
 		return d->fn.vkQueueSubmit2(queue, n, submits, fence);
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t k = 0; k < submits[i].n_buffers; k++)
-			buffer_before(submits[i].buffers[k].buffer);
+			buffer_before(&s, submits[i].buffers[k].buffer);
 	}
 	rc = d->fn.vkQueueSubmit2(queue, n, submits, fence);
 	if (rc != VK_OK) {
+		kept_drop(&s);
 		if (rc == VK_DEVICE_LOST)
 			lmm_vk_device_is_lost(s.q->device);
 		return rc;
