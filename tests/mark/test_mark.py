@@ -386,7 +386,7 @@ def test_attached_to_several():
         first = {r["seq"] % 3: r for r in sorted(rep["requests"], key=lambda r: -r["start_ns"])}
         t.check(len(first) == 3, rep["requests"])
         for r in first.values():
-            t.check(r["joined"] and r["ttft_ns"] is None and r["prompt_tokens"] == r["cached_tokens"] == 0 and r["output_tokens"] > 5, r)
+            t.check(r["joined"] and r["ttft_ns"] is None and r["prompt_tokens"] == r["cached_tokens"] == 0 and r["output_tokens"] > 0, r)
         for r in rep["requests"]:
             t.check(r["joined"] == (r in first.values()) and (r["joined"] or r["cached_tokens"] == 0), r)
 
