@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probe/devices/device.h"
 
+#include <link.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -150,4 +151,19 @@ void lmm_device_queue_describe(const struct lmm_device_queue *q)
 	lmm_buf_put_varint(&b, !q->is_ordered);
 	lmm_session_describe(LMM_DESC_QUEUE, &b);
 	lmm_buf_free(&b);
+}
+
+/* ---- what was not seen -------------------------------------------------------------------------- */
+
+static int visit(struct dl_phdr_info *info, size_t size, void *name)
+{
+	const char *base = strrchr(info->dlpi_name, '/');
+
+	(void)size;
+	return base && strncmp(base + 1, name, strlen(name)) == 0;
+}
+
+bool lmm_device_library_is_loaded(const char *name)
+{
+	return dl_iterate_phdr(visit, (void *)(uintptr_t)name) != 0;
 }

@@ -160,6 +160,9 @@ void lmm_device_clock_put(struct lmm_thread *th, struct lmm_device_clock *clock,
 /* What the driver did from t0 on and will not do again: kernel 0: it built a program; else the kernel's first launch. */
 void lmm_device_first_use(struct lmm_thread *th, uint64_t t0, uint32_t kernel);
 
+/* A library whose file's name begins so is in the process. Walks all that are loaded. */
+bool lmm_device_library_is_loaded(const char *name);
+
 /* Describes a queue in this session. */
 struct lmm_device_queue {
 	const char *device;

@@ -23,7 +23,7 @@ static struct {
 		owner;		 /* outlives sessions, as what a thread has of one does not */
 	_Atomic int is_dead;	 /* no windows in this recording */
 	_Atomic uint64_t next_t; /* not before; 0: nothing has begun */
-	bool is_bound, is_always, has_left_behind;
+	bool is_bound, is_always;
 	void *subscriber;
 	uint32_t steps, told_steps, waits, n;
 	uint64_t begin_t, begin_ns, close_t;
@@ -232,7 +232,6 @@ static LMM_COLD void detach(void)
 	w.rc = lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
 	rc = lmm_cupti.cuptiFinalize();
 	if (rc) {
-		w.has_left_behind = true;
 		(void)lmm_cupti.cuptiUnsubscribe(w.subscriber);
 		give_up("cuptiFinalize", rc);
 		lmm_session_reason(LMM_LEVEL_PHASES,

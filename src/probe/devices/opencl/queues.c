@@ -3,7 +3,6 @@
  * Queues: they get the profiling bit, and the application is told what it would be told without it. Entries are made under a
  * lock and never freed, so that the hot path finds them without one.
  */
-#include <link.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -438,20 +437,10 @@ void lmm_cl_after_fork(void)
 	lmm_cl_kernels_after_fork();
 }
 
-/* 1: an OpenCL loader or driver is there, by its usual name. */
-static int visit(struct dl_phdr_info *info, size_t size, void *arg)
-{
-	const char *base = strrchr(info->dlpi_name, '/');
-
-	(void)size;
-	(void)arg;
-	return base && strncmp(base, "/libOpenCL.so", 13) == 0;
-}
-
 void lmm_cl_look_around(void)
 {
 	if (atomic_load(&n_queues) || atomic_load(&lmm_cl_is_layer) ||
-	    !dl_iterate_phdr(visit, NULL))
+	    !lmm_device_library_is_loaded("libOpenCL.so"))
 		return;
 	lmm_session_reason(
 		LMM_LEVEL_KERNELS,

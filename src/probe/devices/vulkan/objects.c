@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices and queues. Entries are made under a lock and never freed, so that the hot path finds them without one. */
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -268,19 +267,9 @@ void lmm_vk_after_fork(void)
 
 /* ---- what was not seen -------------------------------------------------------------------------- */
 
-/* 1: Vulkan's loader is there, by its usual name. */
-static int visit(struct dl_phdr_info *info, size_t size, void *arg)
-{
-	const char *base = strrchr(info->dlpi_name, '/');
-
-	(void)size;
-	(void)arg;
-	return base && strncmp(base, "/libvulkan.so", 13) == 0;
-}
-
 void lmm_vk_look_around(void)
 {
-	if (lmm_vk_is_layer() || !dl_iterate_phdr(visit, NULL))
+	if (lmm_vk_is_layer() || !lmm_device_library_is_loaded("libvulkan.so"))
 		return;
 	lmm_session_reason(LMM_LEVEL_KERNELS,
 			   "Vulkan is loaded, and its loader has not loaded lmmeter's layer: if "

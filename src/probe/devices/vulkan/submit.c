@@ -46,8 +46,10 @@ static struct lmm_vk_list *list_of(const struct lmm_vk_buffer *b)
 }
 
 /* The driver has refused. */
-static void kept_drop(struct submit *s)
+static void refused(struct submit *s, int32_t rc)
 {
+	if (rc == VK_DEVICE_LOST)
+		lmm_vk_device_is_lost(s->q->device);
 	for (; s->n_told < s->n_kept; s->n_told++) {
 		if (s->kept[s->n_told])
 			lmm_vk_list_unref(s->kept[s->n_told]);
@@ -215,9 +217,7 @@ int32_t lmm__vkQueueSubmit(void *queue, uint32_t n, const struct vk_submit_info 
 	}
 	rc = d->fn.vkQueueSubmit(queue, n, submits, fence);
 	if (rc != VK_OK) {
-		kept_drop(&s);
-		if (rc == VK_DEVICE_LOST)
-			lmm_vk_device_is_lost(s.q->device);
+		refused(&s, rc);
 		return rc;
 	}
 	for (uint32_t i = 0; i < n; i++) {
@@ -244,9 +244,7 @@ int32_t lmm__vkQueueSubmit2(void *queue, uint32_t n, const struct vk_submit_info
 	}
 	rc = d->fn.vkQueueSubmit2(queue, n, submits, fence);
 	if (rc != VK_OK) {
-		kept_drop(&s);
-		if (rc == VK_DEVICE_LOST)
-			lmm_vk_device_is_lost(s.q->device);
+		refused(&s, rc);
 		return rc;
 	}
 	for (uint32_t i = 0; i < n; i++) {
