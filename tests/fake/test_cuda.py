@@ -191,6 +191,35 @@ def test_always():
         t.check(sum(copies.values()) == truth, scene, copies, truth)
 
 
+def test_large_graph():
+    """More nodes per step than there is room for in as many steps as are read at once."""
+    check_all(Play("large", 100, "ns=k_bin_bcast:500", options=ALWAYS), "large")
+
+
+def test_no_room():
+    """A pass of more launches than there is room for: each is told once, and each record that could not be told is counted once."""
+    # every other record never comes: all that is told fits into the ring
+    play = Play("huge", script="skip=2", options=ALWAYS)
+    w, truth = play.windows, play.log.names
+    came = len(play.log.runs) - len(play.log.runs) // 2
+    t.check(w["expected"] == len(play.log.runs) and w["records"] + w["dropped"] == came, w, len(play.log.runs))
+    t.check(0 < w["dropped"] < 2500 and w["unmatched"] == w["invalid"] == 0, w)
+    t.check(play.reported() == truth, play.reported(), truth)
+
+
+def test_beside_a_capture():
+    """Launches to a stream that takes no part in the capture that goes on: work, and no part of the graph."""
+    for options in (OFF, ALWAYS):
+        play = Play("beside", 40, options=options)
+        got, truth = play.reported(), play.log.names
+        if options == ALWAYS:
+            check_all(play, "beside")
+            t.check(got == truth, got, truth)
+        else:
+            eager = collections.Counter(r.name for r in play.log.runs if r.graph == 0)
+            t.check(all(got[name] == n for name, n in eager.items()), got, eager)
+
+
 def test_runtime_numbers():
     """Records that bear the number of the runtime's call, and not of the driver's."""
     check_all(Play("decode", 30, "cupti_only=1", options=ALWAYS), "cupti_only")

@@ -68,7 +68,7 @@ enum { A = 40, B, C };
 static struct lmm_cu_entry handed(uint32_t correlation, struct lmm_cu_graph *list)
 {
 	return (struct lmm_cu_entry){
-		.state = LMM_CU_HANDED,
+		.is_handed = true,
 		.correlation = { correlation, 0 },
 		.graph = 7,
 		.node = 3,
@@ -105,7 +105,7 @@ static void test_calls(void **state)
 				     record(50, 0, B, 0) };
 
 	(void)state;
-	e[2].state = LMM_CU_CANCELLED;
+	e[2].is_handed = false;
 	lmm_cu_match(r, 5, e, 3);
 	/* in order of time now */
 	assert_int_equal(r[0].start, 10);

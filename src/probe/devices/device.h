@@ -185,6 +185,8 @@ uint32_t lmm_device_kernel_number(const char *name, uint64_t code_hash, enum lmm
 				  bool *is_first);
 /* Number of a command that is not a kernel. */
 uint32_t lmm_device_kind_number(enum lmm_kernel_kind kind);
+/* The one that stands for all beyond the room. Lock-free once it was described. */
+uint32_t lmm_device_kernel_other(void);
 void lmm_device_kernels_after_fork(void);
 
 /* ---- marks.c ------------------------------------------------------------------------------------ */

@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "probe/devices/device.h"
 
-#define KERNELS	     LMM_DEVICE_KERNELS /* a power of two */
+#define SLOTS	     (2 * LMM_DEVICE_KERNELS) /* a power of two */
 #define OTHER_KERNEL (LMM_DEVICE_KERNEL_FIRST - 1)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -16,7 +16,7 @@ static struct {
 	uint32_t number;
 	uint32_t recording; /* in which it was last described */
 	bool is_seen; /* asked for by somebody who wanted to know whether it is the first time */
-} kernels[KERNELS];
+} kernels[SLOTS];
 static unsigned n_kernels;
 static bool is_other_seen;
 
@@ -44,20 +44,31 @@ static LMM_NOINLINE void kinds_describe(uint32_t recording)
 	describe(OTHER_KERNEL, "(other)", LMM_KERNEL_PROGRAM, 0);
 }
 
-uint32_t lmm_device_kind_number(enum lmm_kernel_kind kind)
+static void kinds_tell(void)
 {
 	uint32_t now = lmm_recording();
 
 	if (lmm_unlikely(atomic_load_explicit(&kinds_recording, memory_order_relaxed) != now))
 		kinds_describe(now);
+}
+
+uint32_t lmm_device_kind_number(enum lmm_kernel_kind kind)
+{
+	kinds_tell();
 	return kind;
+}
+
+uint32_t lmm_device_kernel_other(void)
+{
+	kinds_tell();
+	return OTHER_KERNEL;
 }
 
 void lmm_device_kernels_after_fork(void)
 {
 	pthread_mutex_init(&lock, NULL);
 	/* the child is a process of its own, which has been told nothing */
-	for (unsigned k = 0; k < KERNELS; k++)
+	for (unsigned k = 0; k < SLOTS; k++)
 		kernels[k].recording = 0;
 	atomic_store(&kinds_recording, 0);
 }
@@ -75,15 +86,15 @@ static uint32_t number_of(const char *name, uint64_t code, enum lmm_kernel_kind 
 			  bool *is_first)
 {
 	uint64_t hash = lmm_hash_str(code ^ LMM_HASH_SEED ^ kind, name) | 1;
-	uint32_t k = (uint32_t)hash & (KERNELS - 1), now = lmm_recording();
+	uint32_t k = (uint32_t)hash & (SLOTS - 1), now = lmm_recording();
 
-	for (; kernels[k].hash && kernels[k].hash != hash; k = (k + 1) & (KERNELS - 1))
+	for (; kernels[k].hash && kernels[k].hash != hash; k = (k + 1) & (SLOTS - 1))
 		;
 	if (!kernels[k].hash) {
-		if (n_kernels >= KERNELS - 1) {
+		if (n_kernels >= LMM_DEVICE_KERNELS - 1) {
 			if (is_first)
 				*is_first = first_take(&is_other_seen);
-			return OTHER_KERNEL;
+			return lmm_device_kernel_other();
 		}
 		kernels[k].hash = hash;
 		kernels[k].number = LMM_DEVICE_KERNEL_FIRST + n_kernels++;

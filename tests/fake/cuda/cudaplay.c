@@ -9,6 +9,9 @@
  *	driver N	N tokens by the driver's own functions
  *	bare N		N rounds without marks
  *	update N	as decode, and the graph is captured and updated anew every 16 tokens
+ *	beside N	as update, but each token is captured, and one kernel of it goes to a stream that takes no part
+ *	large N		as decode, by a graph of 1,201 nodes
+ *	huge N		one pass of 36,001 launches
  *	threads N	as eager, on two threads
  *	fork N		as decode, by a child too
  *	noexit N	as decode, and it leaves by _exit()
@@ -26,7 +29,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LAYERS 6
 #define LOGITS 512
 
 struct dim3 {
@@ -74,6 +76,8 @@ static char stub_norm, stub_matmul, stub_attention, stub_add;
 static void *stream, *side;
 static float logits[LOGITS], device_logits[LOGITS];
 static unsigned long sum;
+static int layers = 6;
+static void *beside;
 
 static void kernels_register(void)
 {
@@ -114,7 +118,7 @@ static int forward(void *s)
 {
 	int rc = cudaMemsetAsync(NULL, 0, 4096, s);
 
-	for (int i = 0; i < LAYERS; i++) {
+	for (int i = 0; i < layers; i++) {
 		rc |= launch(&stub_norm, s);
 		rc |= launch(&stub_matmul, s);
 		rc |= launch_overlapping(&stub_attention, s);
@@ -127,7 +131,7 @@ static int forward_driver(void *s)
 {
 	int rc = 0;
 
-	for (int i = 0; i < LAYERS; i++)
+	for (int i = 0; i < layers; i++)
 		rc |= cuLaunchKernel((void *)(size_t) "driver_kernel", 4, 1, 1, 32, 1, 1, 0, s,
 				     NULL, NULL);
 	return rc | cuStreamSynchronize(s);
@@ -177,6 +181,8 @@ static int capture(void *s)
 	int rc = cudaStreamBeginCapture(s, 2);
 
 	rc |= forward(s);
+	if (beside)
+		rc |= launch(&stub_add, beside);
 	rc |= cudaStreamEndCapture(s, &graph);
 	if (exec) {
 		rc |= cudaGraphExecUpdate(exec, graph, NULL);
@@ -278,6 +284,16 @@ static int play(const char *scene, unsigned n)
 		return bare(n);
 	if (strcmp(scene, "update") == 0)
 		return decode(n, 16);
+	if (strcmp(scene, "beside") == 0) {
+		cudaStreamCreateWithFlags(&beside, 1);
+		return decode(n, 1);
+	}
+	if (strcmp(scene, "large") == 0)
+		layers = 300;
+	if (strcmp(scene, "huge") == 0) {
+		layers = 9000;
+		return ask(8, 0, forward, stream);
+	}
 	if (strcmp(scene, "threads") == 0)
 		return threads(n);
 	if (strcmp(scene, "fork") == 0)

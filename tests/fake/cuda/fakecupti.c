@@ -2,7 +2,7 @@
 /*
  * libcupti.so.13, as of CUDA 13.0: its records have the sizes and places of CUpti_ActivityKernel10, Memcpy6 and Memset4
  * (script/gpu-check compares them with the real headers). Records go into buffers that the client gives, and come back when these
- * are full or flushed.
+ * are full or flushed, and what they tell of has ended.
  */
 #include "fakecuda.h"
 
@@ -53,6 +53,7 @@ static void (*complete)(CUcontext c, uint32_t stream, uint8_t *buffer, size_t by
 static uint64_t (*timestamp)(void);
 static uint8_t *buffer;
 static size_t buffer_bytes, valid;
+static uint64_t last_end; /* of what is in it */
 static size_t dropped;
 static unsigned long n_records;
 static unsigned n_attached;
@@ -116,6 +117,7 @@ static void buffer_return(void)
 	uint8_t *b = buffer;
 
 	buffer = NULL;
+	fake_sleep_until(last_end);
 	if (b)
 		complete((CUcontext)1, 0, b, buffer_bytes, valid);
 	valid = 0;
@@ -157,6 +159,7 @@ static void record(const struct fake_work *work)
 		dropped++;
 		goto out;
 	}
+	last_end = w.end > last_end ? w.end : last_end;
 	spoil(&w);
 	memset(buffer + valid, 0, bytes);
 	if (kind == KIND_CONCURRENT_KERNEL) {

@@ -104,12 +104,11 @@ LMM_INLINE static bool begin(struct lmm_cu_command *c, const void *fn, cuda_stre
 		c->t = lmm_now();
 	}
 	x->is_inside = 1;
-	if (lmm_unlikely(x->capture))
-		return true;
-	if (lmm_unlikely(x->is_timed))
+	x->window = 0;
+	if (lmm_unlikely(x->is_timed) && !x->capture)
 		lmm_cu_pair_mark(c->th, stream, c->t);
 	if (lmm_unlikely(atomic_load_explicit(&lmm_cu_window_is_open, memory_order_relaxed)))
-		x->entry = lmm_cu_log_begin(c->th, c->t, stream);
+		lmm_cu_log_begin();
 	return true;
 }
 
@@ -139,27 +138,17 @@ void lmm_cu_end(struct lmm_cu_command *c, cuda_result rc, uint32_t kernel, unsig
 		uint64_t amount, struct lmm_cu_graph *graph)
 {
 	struct lmm_cu_thread *x = &lmm_cu_self;
-	uint32_t entry = x->entry;
 
 	x->is_inside = 0;
-	x->entry = 0;
 	x->sums.call_ticks += lmm_now() - c->t;
 	x->sums.calls++;
-	if (rc) {
-		if (entry)
-			lmm_cu_log_cancel(entry);
+	if (rc)
 		return;
-	}
 	if (lmm_unlikely(x->capture) && kind != LMM_KERNEL_COMMAND_BUFFER &&
-	    lmm_cu_is_captured(c->th, c->stream, kernel, kind)) {
-		if (entry)
-			lmm_cu_log_cancel(entry);
+	    lmm_cu_is_captured(c->th, c->stream, kernel, kind))
 		return;
-	}
-	if (lmm_unlikely(entry)) {
-		lmm_cu_log_end(entry, kernel, kind, amount, graph);
+	if (lmm_unlikely(x->window) && lmm_cu_log_put(c, kernel, kind, amount, graph))
 		return;
-	}
 	put(c, kernel, kind, amount);
 }
 

@@ -75,9 +75,9 @@ struct lmm_cu_thread {
 	uint32_t step; /* the one that goes on */
 	uint64_t step_t;
 	uint8_t step_phase, was_timed, was_in_window;
-	uint16_t timed_kinds; /* bit: a step of that phase was timed */
-	uint32_t
-		entry; /* number in the window's log of the call that is being made, + 1; 0: none */
+	uint16_t timed_kinds;	 /* bit: a step of that phase was timed */
+	uint32_t window;	 /* in which the call that is being made began; 0: none */
+	uint32_t correlation[2]; /* CUPTI's numbers of it, the newest first; 0: none */
 	struct lmm_cu_sums sums;
 	struct lmm_cu_graph *capture; /* being captured on this thread; NULL: none */
 	cuda_stream capture_stream;

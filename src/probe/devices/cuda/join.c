@@ -25,7 +25,7 @@ static void command_put(struct lmm_thread *th, const struct lmm_cu_record *r,
 
 /* Whether this and what follows came with the launch of a graph, and which. */
 static void buffer_put(struct lmm_thread *th, const struct lmm_cu_entry *e, uint32_t *last,
-		       uint32_t entry, uint8_t *is_told)
+		       uint32_t entry, bool *is_told)
 {
 	uint32_t buffer = e && e->kind == LMM_KERNEL_COMMAND_BUFFER ? entry : 0;
 
@@ -36,7 +36,7 @@ static void buffer_put(struct lmm_thread *th, const struct lmm_cu_entry *e, uint
 			    lmm_word(LMM_EV_DEVICE_GRAPH, 1, LMM_SEQ_NONE, buffer ? e->kernel : 0),
 			    buffer && !*is_told, e ? e->step : LMM_STEP_NONE);
 	if (buffer)
-		*is_told = 1;
+		*is_told = true;
 }
 
 static void clock_put(struct lmm_thread *th, struct lmm_cu_stream *s)
@@ -87,36 +87,57 @@ static uint32_t expected_of(const struct lmm_cu_entry *e)
 	return e->list ? e->list->n : e->seen;
 }
 
-struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th)
+/* A call that was under way when its turn began: what it handed over may have been told with the turn before. */
+static bool is_across(const struct lmm_cu_log *log, const struct lmm_cu_entry *e)
 {
-	uint32_t n_records, n_entries;
+	return e->t < log->since_t;
+}
+
+static void calls_put(struct lmm_thread *th, const struct lmm_cu_log *log, struct lmm_cu_joined *j)
+{
+	j->expected += log->roomless;
+	for (uint32_t i = 0; i < log->n; i++) {
+		const struct lmm_cu_entry *e = &log->entries[i];
+
+		if (!e->is_handed)
+			continue;
+		j->expected += expected_of(e);
+		if (!e->seen && !is_across(log, e))
+			unseen_put(th, e);
+	}
+}
+
+struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
+{
+	struct lmm_cu_log log = lmm_cu_log_turn(is_last);
+	struct lmm_cu_joined j = { 0 };
+	uint32_t n_records, buffer = 0;
 	struct lmm_cu_record *r = lmm_cu_records(&n_records);
-	struct lmm_cu_entry *e = lmm_cu_log_entries(&n_entries);
-	struct lmm_cu_joined j = { .records = n_records };
-	uint32_t buffer = 0;
+	struct lmm_cu_entry *e = log.entries;
 	uint64_t end = 0;
 
 	if (!r || !e)
 		return j;
-	lmm_cu_match(r, n_records, e, n_entries);
+	lmm_cu_match(r, n_records, e, log.n);
 	for (uint32_t i = 0; i < n_records; i++) {
 		uint64_t from = r[i].start > end ? r[i].start : end;
 		struct lmm_cu_entry *x = r[i].entry ? &e[r[i].entry - 1] : NULL;
 
-		buffer_put(th, x, &buffer, r[i].entry, x ? &x->is_told : &(uint8_t){ 0 });
-		record_put(th, &r[i], x);
-		j.unmatched += !r[i].entry;
-		if (r[i].end > from)
-			j.union_ns += r[i].end - from;
 		end = r[i].end > end ? r[i].end : end;
-	}
-	buffer_put(th, NULL, &buffer, 0, &(uint8_t){ 0 });
-	for (uint32_t i = 0; i < n_entries; i++) {
-		if (e[i].state != LMM_CU_HANDED)
+		if (end > from)
+			j.union_ns += end - from;
+		/* its call found no room, and has been told as one without a time */
+		if (!x && log.roomless) {
+			j.dropped++;
 			continue;
-		j.expected += expected_of(&e[i]);
-		if (!e[i].seen)
-			unseen_put(th, &e[i]);
+		}
+		buffer_put(th, x, &buffer, r[i].entry, x ? &x->is_told : &(bool){ false });
+		record_put(th, &r[i], x);
+		j.records++;
+		j.unmatched += !x;
 	}
+	buffer_put(th, NULL, &buffer, 0, &(bool){ false });
+	calls_put(th, &log, &j);
+	lmm_cu_records_drop(n_records);
 	return j;
 }

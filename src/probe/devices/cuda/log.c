@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is handed over while a window is open. Places are given out by a counter; each is written by the thread that got it. */
+/*
+ * What is handed over while a window is open. A call is noted when it has returned, so that one which is still under way belongs to no turn
+ * yet. Places are given out by a counter; each is written by the thread that got it. There are two halves: one takes calls
+ * while the other is read.
+ */
 #include <stdlib.h>
-#include <string.h>
 
 #include "probe/devices/cuda/window.h"
 
-#define ENTRIES 32768u
+#define BUSY 1u /* in an entry's state: it is being written */
 
-static struct lmm_cu_entry *entries;
-static _Atomic uint32_t n_entries;
+static struct lmm_cu_entry *halves[2];
+static _Atomic uint64_t next; /* the turn << 32 | places given out in it */
+static uint64_t turned_t;
+static _Atomic uint32_t n_pending; /* records to come for the calls of this turn */
+static _Atomic uint32_t n_roomless;
+static _Atomic uint32_t live; /* number of the window whose calls are noted; 0: none */
+static uint32_t last_live;
 
 /* cuLaunch…, cuGraphLaunch, cuMemcpy…, cuMemset…, of all versions and streams. */
 const uint16_t lmm_cu_log_cbids[] = {
@@ -23,50 +31,72 @@ const unsigned lmm_cu_log_n_cbids = LMM_ARRAY_SIZE(lmm_cu_log_cbids);
 
 int lmm_cu_log_open(void)
 {
-	if (!entries)
-		entries = calloc(ENTRIES, sizeof(*entries));
-	if (!entries)
+	for (unsigned i = 0; i < 2; i++) {
+		if (!halves[i])
+			halves[i] = calloc(LMM_CU_ROOM, sizeof(*halves[i]));
+	}
+	if (!halves[0] || !halves[1])
 		return -1;
-	memset(entries, 0,
-	       (atomic_load(&n_entries) < ENTRIES ? atomic_load(&n_entries) : ENTRIES) *
-		       sizeof(*entries));
-	atomic_store(&n_entries, 0);
+	(void)lmm_cu_log_turn(false);
+	last_live = last_live + 1 ? last_live + 1 : 1;
+	atomic_store(&live, last_live);
 	return 0;
 }
 
-uint32_t lmm_cu_log_begin(struct lmm_thread *th, uint64_t t, cuda_stream stream)
+void lmm_cu_log_begin(void)
 {
-	uint32_t at = atomic_fetch_add_explicit(&n_entries, 1, memory_order_relaxed);
-	struct lmm_cu_entry *e;
-
-	if (at >= ENTRIES || !entries)
-		return 0;
-	e = &entries[at];
-	e->t = t;
-	e->stream = stream;
-	e->step = th->step;
-	e->phase = (uint8_t)lmm_device_phase(th);
-	e->graph = th->graph;
-	e->node = lmm_device_node(th);
-	atomic_store_explicit(&e->state, LMM_CU_BEGUN, memory_order_release);
-	return at + 1;
+	lmm_cu_self.window = atomic_load_explicit(&live, memory_order_relaxed);
+	lmm_cu_self.correlation[0] = lmm_cu_self.correlation[1] = 0;
 }
 
-void lmm_cu_log_end(uint32_t entry, uint32_t kernel, unsigned kind, uint64_t amount,
+static uint64_t state_of(uint64_t turn)
+{
+	return turn << 1;
+}
+
+/* A thread that was stopped in here for two turns has no right to its place any more, nor must another have what it still writes. */
+static bool is_claimed(struct lmm_cu_entry *e, uint64_t turn)
+{
+	uint64_t old = atomic_load_explicit(&e->state, memory_order_relaxed);
+
+	return !(old & BUSY) && old < state_of(turn) &&
+	       atomic_compare_exchange_strong_explicit(&e->state, &old, state_of(turn) | BUSY,
+						       memory_order_acquire, memory_order_relaxed);
+}
+
+bool lmm_cu_log_put(const struct lmm_cu_command *c, uint32_t kernel, unsigned kind, uint64_t amount,
 		    struct lmm_cu_graph *graph)
 {
-	struct lmm_cu_entry *e = &entries[entry - 1];
+	uint32_t records = graph && graph->n ? graph->n : 1;
+	struct lmm_cu_entry *e = NULL;
+	uint64_t at;
 
+	/* a window that has closed meanwhile, or another one, has no record of this call */
+	if (lmm_cu_self.window != atomic_load_explicit(&live, memory_order_acquire))
+		return false;
+	at = atomic_fetch_add_explicit(&next, 1, memory_order_acquire);
+	atomic_fetch_add_explicit(&n_pending, records, memory_order_relaxed);
+	if ((uint32_t)at < LMM_CU_ROOM)
+		e = &halves[at >> 32 & 1][(uint32_t)at];
+	if (!e || !is_claimed(e, at >> 32)) {
+		atomic_fetch_add_explicit(&n_roomless, records, memory_order_relaxed);
+		return false;
+	}
+	e->t = c->t;
+	e->amount = amount;
+	e->stream = c->stream;
+	e->list = graph;
+	e->correlation[0] = lmm_cu_self.correlation[0];
+	e->correlation[1] = lmm_cu_self.correlation[1];
+	e->step = c->th->step;
+	e->phase = (uint8_t)lmm_device_phase(c->th);
+	e->graph = c->th->graph;
+	e->node = kind == LMM_KERNEL_COMMAND_BUFFER ? LMM_NODE_UNKNOWN : lmm_device_node(c->th);
 	e->kernel = kernel;
 	e->kind = (uint8_t)kind;
-	e->amount = amount;
-	e->list = graph;
-	atomic_store_explicit(&e->state, LMM_CU_HANDED, memory_order_release);
-}
-
-void lmm_cu_log_cancel(uint32_t entry)
-{
-	atomic_store(&entries[entry - 1].state, LMM_CU_CANCELLED);
+	/* pairs with the acquire in lmm_cu_log_turn() */
+	atomic_store_explicit(&e->state, state_of(at >> 32), memory_order_release);
+	return true;
 }
 
 static bool is_launch(uint32_t cbid)
@@ -78,31 +108,47 @@ static bool is_launch(uint32_t cbid)
 void lmm_cu_log_correlate(uint32_t cbid, uint32_t correlation)
 {
 	struct lmm_thread *th = lmm_recording() ? lmm_thread_known() : NULL;
-	uint32_t entry = lmm_cu_self.entry;
+	struct lmm_cu_thread *x = &lmm_cu_self;
 
-	/* a library that goes past our hooks (cuBLAS): for the node that is being computed, nevertheless */
-	if (!entry && th && is_launch(cbid) && !lmm_cu_self.is_inside && !lmm_cu_self.capture) {
-		entry = lmm_cu_log_begin(th, lmm_now(), NULL);
-		if (entry)
-			lmm_cu_log_end(entry, 0, LMM_KERNEL_PROGRAM, 0, NULL);
+	if (x->is_inside) {
+		x->correlation[1] = x->correlation[0];
+		x->correlation[0] = correlation;
+	} else if (th && is_launch(cbid) && !x->capture) {
+		/* a library that goes past our hooks (cuBLAS): for the node that is being computed, nevertheless */
+		struct lmm_cu_command c = { .th = th, .t = lmm_now() };
+
+		lmm_cu_log_begin();
+		x->correlation[0] = correlation;
+		(void)lmm_cu_log_put(&c, 0, LMM_KERNEL_PROGRAM, 0, NULL);
 	}
-	if (!entry)
-		return;
-	entries[entry - 1].correlation[1] = entries[entry - 1].correlation[0];
-	entries[entry - 1].correlation[0] = correlation;
 }
 
-struct lmm_cu_entry *lmm_cu_log_entries(uint32_t *n)
+struct lmm_cu_log lmm_cu_log_turn(bool is_last)
 {
-	uint32_t all = atomic_load_explicit(&n_entries, memory_order_acquire);
+	uint64_t turn = atomic_load(&next) >> 32, old;
+	struct lmm_cu_log log = { .since_t = turned_t };
 
-	*n = !entries ? 0 : all < ENTRIES ? all : ENTRIES;
-	return entries;
+	if (is_last)
+		atomic_store(&live, 0);
+	turned_t = lmm_now();
+	/* pairs with the acquire where places are given out: that half has been read */
+	old = atomic_exchange_explicit(&next, (turn + 1) << 32, memory_order_acq_rel);
+	log.roomless = atomic_exchange(&n_roomless, 0);
+	atomic_store(&n_pending, 0);
+	log.entries = halves[turn & 1];
+	log.n = !log.entries ? 0 : (uint32_t)old < LMM_CU_ROOM ? (uint32_t)old : LMM_CU_ROOM;
+	for (uint32_t i = 0; i < log.n; i++) {
+		struct lmm_cu_entry *e = &log.entries[i];
+
+		e->is_handed =
+			atomic_load_explicit(&e->state, memory_order_acquire) == state_of(turn);
+		e->is_told = false;
+		e->seen = 0;
+	}
+	return log;
 }
 
-uint32_t lmm_cu_log_lost(void)
+uint32_t lmm_cu_log_pending(void)
 {
-	uint32_t all = atomic_load_explicit(&n_entries, memory_order_relaxed);
-
-	return all > ENTRIES ? all - ENTRIES : 0;
+	return atomic_load_explicit(&n_pending, memory_order_relaxed);
 }

@@ -28,7 +28,7 @@ static uint32_t calls_collect(const struct lmm_cu_entry *e, uint32_t n, struct c
 	uint32_t m = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (e[i].state != LMM_CU_HANDED)
+		if (!e[i].is_handed)
 			continue;
 		for (unsigned k = 0; k < 2; k++) {
 			if (e[i].correlation[k])

@@ -7,23 +7,23 @@
 #include "base/hash.h"
 #include "probe/devices/cuda/window.h"
 
-#define RECORDS	     32768u
 #define BUFFER_BYTES (1u << 20)
 #define POOL	     4u
-#define NAMES	     1024u /* by address; a power of two */
+#define NAMES	     (2 * LMM_DEVICE_KERNELS) /* by address; a power of two */
 /* CUPTI's clock and ours are compared by CUPTI: a stamp may lie so far outside of the window */
 #define TOLERANCE_NS 1000000u
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmm_cu_record *records;
-static uint32_t n_records;
+static _Atomic uint32_t n_records; /* changed with the lock held */
 static struct lmm_cu_losses losses;
 static uint64_t opened_ns;
 static struct {
 	const char *name;
 	uint32_t number;
 } names[NAMES];
+static uint32_t n_names;
 
 /* ---- buffers ------------------------------------------------------------------------------------ */
 
@@ -90,32 +90,37 @@ void lmm_cu_records_request(uint8_t **buffer, size_t *bytes, size_t *records_max
 
 int lmm_cu_records_open(uint64_t from_ns)
 {
+	pthread_mutex_lock(&lock);
 	if (!records)
-		records = calloc(RECORDS, sizeof(*records));
+		records = calloc(LMM_CU_ROOM, sizeof(*records));
 	n_records = 0;
 	losses = (struct lmm_cu_losses){ 0, 0 };
 	opened_ns = from_ns;
 	memset(names, 0, sizeof(names));
+	n_names = 0;
+	pthread_mutex_unlock(&lock);
 	buffers_warm();
 	return records ? 0 : -1;
 }
 
+/* With the lock held. */
 static uint32_t kernel_number(const char *name)
 {
 	uint32_t k = (uint32_t)lmm_hash_u64(LMM_HASH_SEED, (uintptr_t)name) & (NAMES - 1);
 
 	if (!name)
 		return lmm_cu_kernel_named("?");
-	for (unsigned i = 0; i < NAMES; i++, k = (k + 1) & (NAMES - 1)) {
+	for (; names[k].name; k = (k + 1) & (NAMES - 1)) {
 		if (names[k].name == name)
 			return names[k].number;
-		if (!names[k].name) {
-			names[k].name = name;
-			names[k].number = lmm_cu_kernel_named(name);
-			return names[k].number;
-		}
 	}
-	return lmm_cu_kernel_named(name);
+	/* more than are told apart by number */
+	if (n_names == NAMES / 2)
+		return lmm_device_kernel_other();
+	n_names++;
+	names[k].name = name;
+	names[k].number = lmm_cu_kernel_named(name);
+	return names[k].number;
 }
 
 static unsigned copy_kind(uint8_t kind)
@@ -181,10 +186,11 @@ static void take(const void *record, uint64_t now)
 	}
 	if (!is_sound(&r, now)) {
 		losses.garbage++;
-	} else if (n_records == RECORDS) {
+	} else if (n_records == LMM_CU_ROOM) {
 		losses.dropped++;
 	} else {
-		records[n_records++] = r;
+		records[n_records] = r;
+		n_records++; /* pairs with lmm_cu_records() */
 	}
 }
 
@@ -208,11 +214,30 @@ void lmm_cu_records_complete(void *context, uint32_t stream, uint8_t *buffer, si
 
 struct lmm_cu_record *lmm_cu_records(uint32_t *n)
 {
-	*n = n_records;
+	*n = atomic_load(&n_records);
 	return records;
 }
 
-struct lmm_cu_losses lmm_cu_records_losses(void)
+void lmm_cu_records_drop(uint32_t n)
 {
-	return losses;
+	pthread_mutex_lock(&lock);
+	memmove(records, records + n, (n_records - n) * sizeof(*records));
+	n_records -= n;
+	pthread_mutex_unlock(&lock);
+}
+
+uint32_t lmm_cu_records_n(void)
+{
+	return atomic_load_explicit(&n_records, memory_order_relaxed);
+}
+
+struct lmm_cu_losses lmm_cu_records_losses_take(void)
+{
+	struct lmm_cu_losses taken;
+
+	pthread_mutex_lock(&lock);
+	taken = losses;
+	losses = (struct lmm_cu_losses){ 0, 0 };
+	pthread_mutex_unlock(&lock);
+	return taken;
 }

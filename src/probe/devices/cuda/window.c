@@ -6,7 +6,7 @@
 
 #define STEPS		16u	    /* of a window */
 #define LONG_NS		50000000u   /* or so long, and two steps */
-#define FLUSH_STEPS	64u	    /* of one that stays open */
+#define FLUSH_STEPS	64u	    /* of one that stays open, or half of the room */
 #define WAITS_MAX	256u	    /* in which it did not close */
 #define ABANDONED_NS	1000000000u /* its owner may never wait again: whoever waits closes it */
 #define FIRST_COST_NS	30000000u   /* of a window, until one was seen */
@@ -269,20 +269,21 @@ static void callback(void *user, int domain, uint32_t cbid, const void *data)
 
 /* ---- what it has seen --------------------------------------------------------------------------- */
 
-static void harvest(struct lmm_thread *th)
+static void harvest(struct lmm_thread *th, bool is_last)
 {
-	struct lmm_cu_losses lost = lmm_cu_records_losses();
+	struct lmm_cu_losses lost;
 	struct lmm_cu_joined j;
 	uint64_t t = lmm_now();
 
-	j = lmm_cu_join(th);
+	j = lmm_cu_join(th, is_last);
+	lost = lmm_cu_records_losses_take();
+	lost.dropped += j.dropped;
 	w.union_ns += j.union_ns;
 	w.join_ticks = lmm_now() - t;
 	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HARVEST, 0, LMM_SEQ_NONE, j.records),
 			    t, (uint64_t)lmm_cu_self.budget.every << 32);
 	window_put(th, LMM_WINDOW_RECORDS, w.steps - w.told_steps,
 		   j.records | (uint64_t)j.expected << 32, j.unmatched);
-	lost.dropped += lmm_cu_log_lost();
 	if (lost.dropped || lost.garbage)
 		window_put(th, LMM_WINDOW_LOSS, 0, lost.dropped, lost.garbage);
 	if (w.pass_ns)
@@ -312,7 +313,7 @@ static LMM_COLD void window_closed(struct lmm_thread *th)
 	w.n++;
 	window_put(th, LMM_WINDOW_STALL, th->step, w.close_t - w.detach_ticks, 1);
 	if (!atomic_load(&w.is_dead) || w.steps) {
-		harvest(th);
+		harvest(th, true);
 		window_put(th, LMM_WINDOW_END, w.steps, w.begin_t, w.slowed_ticks);
 	}
 	cost_take(lmm_now());
@@ -398,11 +399,18 @@ void lmm_cu_window_check(uint64_t pass_ns)
 	w.pass_ns += pass_ns;
 }
 
+/* A step of as many again finds room, if any does. */
+static bool is_half_full(void)
+{
+	return lmm_cu_log_pending() >= LMM_CU_ROOM / 2 || lmm_cu_records_n() >= LMM_CU_ROOM / 2;
+}
+
 static bool is_enough(void)
 {
 	if (w.is_always)
 		return false;
-	return w.steps >= STEPS || (w.steps >= 2 && lmm_mono_ns() - w.begin_ns >= LONG_NS);
+	return w.steps >= STEPS || is_half_full() ||
+	       (w.steps >= 2 && lmm_mono_ns() - w.begin_ns >= LONG_NS);
 }
 
 static bool is_abandoned(void)
@@ -425,9 +433,7 @@ void lmm_cu_window_wait_begin(void)
 static LMM_COLD void window_empty(struct lmm_thread *th)
 {
 	(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
-	harvest(th);
-	(void)lmm_cu_log_open();
-	(void)lmm_cu_records_open(w.begin_ns);
+	harvest(th, false);
 }
 
 void lmm_cu_window_wait_end(struct lmm_thread *th)
@@ -436,7 +442,7 @@ void lmm_cu_window_wait_end(struct lmm_thread *th)
 	int closing = CLOSING;
 
 	if (lmm_unlikely(state == OPEN && w.is_always && lmm_cu_window_is_mine() &&
-			 w.steps - w.told_steps >= FLUSH_STEPS))
+			 (w.steps - w.told_steps >= FLUSH_STEPS || is_half_full())))
 		window_empty(th);
 	if (lmm_likely(state != CLOSING && state != CLOSED) || !is_owner())
 		return;

@@ -60,33 +60,44 @@ double lmm_cu_ticks_per_ns(void);
 
 /* ---- what the program hands over meanwhile (log.c) ---------------------------------------------- */
 
-enum { LMM_CU_BEGUN = 1, LMM_CU_HANDED = 2, LMM_CU_CANCELLED = 3 };
+#define LMM_CU_ROOM 32768u /* calls, and records, between two readings */
 
 struct lmm_cu_entry {
-	_Atomic uint32_t state;
+	_Atomic uint64_t state; /* in which turn it was written (log.c) */
 	uint32_t correlation
 		[2]; /* 0: none; of a runtime's call that makes several of the driver's, the last two */
 	uint64_t t, amount;
 	cuda_stream stream;
 	struct lmm_cu_graph *list; /* what a graph consists of; NULL: not known, or no graph */
 	uint32_t step, graph, node, kernel;
-	uint32_t seen; /* records */
 	uint8_t phase, kind;
-	uint8_t is_told; /* as a graph whose nodes are told */
+	/* the reader's */
+	uint32_t seen; /* records */
+	bool is_handed;
+	bool is_told; /* as a graph whose nodes are told */
 };
 
-/* Makes room, empties it. 0 or -1. */
+/* Calls of one turn. */
+struct lmm_cu_log {
+	struct lmm_cu_entry *entries;
+	uint32_t n;
+	uint32_t roomless; /* records of calls that found no room */
+	uint64_t since_t;  /* when the turn began */
+};
+
+/* Makes room for the calls of a window. 0 or -1. */
 int lmm_cu_log_open(void);
-/* Number + 1; 0: there is no room. */
-uint32_t lmm_cu_log_begin(struct lmm_thread *th, uint64_t t, cuda_stream stream);
-void lmm_cu_log_end(uint32_t entry, uint32_t kernel, unsigned kind, uint64_t amount,
+/* This thread makes a call while a window is open. */
+void lmm_cu_log_begin(void);
+/* It has handed something over. False: its window has gone, or there is no room. */
+bool lmm_cu_log_put(const struct lmm_cu_command *c, uint32_t kernel, unsigned kind, uint64_t amount,
 		    struct lmm_cu_graph *graph);
-void lmm_cu_log_cancel(uint32_t entry);
 /* CUPTI says which number the call has that this thread makes. */
 void lmm_cu_log_correlate(uint32_t cbid, uint32_t correlation);
-struct lmm_cu_entry *lmm_cu_log_entries(uint32_t *n);
-/* Calls that found no room. */
-uint32_t lmm_cu_log_lost(void);
+/* A new turn begins; of the one before, to be read until the next. is_last: of this window. One thread at a time. */
+struct lmm_cu_log lmm_cu_log_turn(bool is_last);
+/* Records to come for the calls of this turn, about. */
+uint32_t lmm_cu_log_pending(void);
 
 /* Numbers of the driver's calls that hand something over. */
 extern const uint16_t lmm_cu_log_cbids[];
@@ -103,27 +114,34 @@ struct lmm_cu_record {
 	uint8_t kind;		      /* enum lmm_kernel_kind */
 };
 
+/* A window opens. 0 or -1. */
 int lmm_cu_records_open(uint64_t from_ns);
 void lmm_cu_records_request(uint8_t **buffer, size_t *bytes, size_t *records_max);
 void lmm_cu_records_complete(void *context, uint32_t stream, uint8_t *buffer, size_t bytes,
 			     size_t valid);
+/* Those that are there, for one reader; further ones may come meanwhile. */
 struct lmm_cu_record *lmm_cu_records(uint32_t *n);
-/* What was lost and what made no sense, since the window opened. */
+/* The first n have been told. */
+void lmm_cu_records_drop(uint32_t n);
+uint32_t lmm_cu_records_n(void);
+/* What was lost and what made no sense. */
 struct lmm_cu_losses {
 	uint64_t dropped; /* CUPTI had no room, or we */
 	uint64_t garbage; /* without or with senseless stamps */
 };
-struct lmm_cu_losses lmm_cu_records_losses(void);
+/* Since it was asked last, or the window opened. */
+struct lmm_cu_losses lmm_cu_records_losses_take(void);
 
 /* ---- joined (join.c) ---------------------------------------------------------------------------- */
 
 struct lmm_cu_joined {
 	uint32_t records, expected, unmatched;
+	uint32_t dropped; /* records whose calls found no room */
 	uint64_t union_ns;
 };
 
-/* Gives records their entries and tags and tells all of them, in order of time. Empties log and records. */
-struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th);
+/* Gives records their entries and tags and tells all of them, in order of time. is_last: the window has closed. */
+struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last);
 /* The pure part: entries for records, and tags for those of graphs. Sorts both by time and number. */
 void lmm_cu_match(struct lmm_cu_record *r, uint32_t n_records, struct lmm_cu_entry *e,
 		  uint32_t n_entries);
