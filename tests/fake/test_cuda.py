@@ -7,6 +7,8 @@ Nothing expected here comes from lmmeter's own code. Run by hand: LMM_BUILD=<bui
 
 import collections
 import os
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -316,6 +318,24 @@ def test_no_rights():
     t.check(len(play.log.said("finalize")) == 1, play.log.other)
 
 
+def test_refused_before_the_end():
+    """Refused when CUPTI is in already, and the program ends without a wait: it is taken out all the same."""
+    play = Play("unwaited", script="enable=35", options=ALWAYS)
+    t.check(len(play.log.said("finalize")) == 1 and "may not profile" in play.reasons, play.log.other, play.reasons)
+
+
+def test_waits_untold():
+    """CUPTI does not tell of the calls that wait: it is taken out by another call, and if it does not tell of that either, it is said."""
+    plain = Play("decode", 700)
+    play = Play("decode", 700, "silent=1", options=WINDOWS)
+    t.check(play.out == plain.out and len(play.log.said("finalize")) == len(play.log.said("attach")) == 1, play.log.other)
+    t.check("told of no wait" in play.reasons and "could not be taken out" not in play.reasons, play.reasons)
+    t.check(play.windows["records"] == play.windows["expected"] > 0, play.windows)
+    play = Play("decode", 700, "silent=2 crash=no", options=WINDOWS)
+    t.check(play.out == plain.out and not play.log.said("finalize") and len(play.log.said("attach")) == 1, play.log.other)
+    t.check("could not be taken out" in play.reasons, play.reasons)
+
+
 def test_partition():
     check_refused("enable=43", "CUPTI refuses", "43", attached=1)
 
@@ -364,6 +384,68 @@ def test_asleep():
     run = t.plain([PLAY, "decode", "50"], env={"FAKECUDA": f"log={path}"}, preload=preload)
     t.check(run.status == 0 and run.out == plain.out, run.status, run.err)
     t.check(Log(path).calls == plain.log.calls, Log(path).calls, plain.log.calls)
+
+
+class Pauses:
+    """cudaplay's scene of that name, with the library asleep in it."""
+
+    def __init__(self, n):
+        self.folder = t.scratch()
+        self.path = os.path.join(self.folder, "log")
+        self.env = t.environment((), {"LMMETER_DIR": self.folder, "FAKECUDA": f"log={self.path}", "LMMETER_CUPTI": CUPTI})
+        self.process = subprocess.Popen([t.LMMETER, "run", "--dormant", "--", PLAY, "pauses", str(n)], env=self.env,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.paused()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def paused(self):
+        line = self.process.stdout.readline()
+        t.check(line == b"pause\n", line)
+
+    def go(self):
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+
+    def attach(self, name, *options):
+        """Until detach(); the report is of what came in between."""
+        path = os.path.join(self.folder, name)
+        p = subprocess.Popen([t.LMMETER, "attach", str(self.process.pid), "-q", "-o", path, *options], env=self.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        line = p.stderr.readline().decode()
+        t.check("attached to process" in line, line, p.stderr.read() if not line else "")
+
+        def detach():
+            p.send_signal(signal.SIGINT)
+            t.check(p.wait(20) == 0, p.stderr.read())
+            p.stderr.close()
+            return t.report(path)
+        return detach
+
+
+def test_two_sessions():
+    """The second begins before the window of the first has closed: it has its own settings, and nothing of what the first has seen."""
+    n = 30
+    with Pauses(n) as play:
+        detach = play.attach("a.lmt", "--budget", "off")
+        play.go()
+        play.paused()
+        first = detach()
+        t.check(not first["device"] or not first["device"]["windows"], "its window has closed", first["device"])
+        detach = play.attach("b.lmt", "--budget", "1%")
+        play.go()
+        play.paused()
+        second = detach()
+        play.go()
+        t.check(play.process.wait(20) == 0, play.process.returncode)
+    t.check(second["device"]["windows"] is None and second["device"]["timed"] == 0, second["device"])
+    passes = n + 2
+    t.check(second["device"]["untimed"] == passes * 25 + n + 1, second["device"], passes)
 
 
 # ---- an engine with nodes --------------------------------------------------------------------------

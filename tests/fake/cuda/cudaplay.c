@@ -13,6 +13,8 @@
  *	large N		as decode, by a graph of 1,201 nodes
  *	huge N		one pass of 36,001 launches
  *	threads N	as eager, on two threads
+ *	unwaited	one pass, and no wait at all
+ *	pauses N	three times: waits for a line of input; then N tokens eagerly, and a pass that nobody waits for yet
  *	fork N		as decode, by a child too
  *	noexit N	as decode, and it leaves by _exit()
  *	killed N	as decode, and it kills itself
@@ -237,6 +239,20 @@ static int bare(unsigned n)
 	return rc;
 }
 
+static int pauses(unsigned n)
+{
+	int rc = 0;
+
+	for (int i = 0; i < 3; i++) {
+		puts("pause");
+		fflush(stdout);
+		if (getchar() == EOF)
+			return 1;
+		rc |= eager(n) | forward(stream);
+	}
+	return rc | cudaStreamSynchronize(stream);
+}
+
 static void *worker(void *arg)
 {
 	void *s = NULL;
@@ -294,6 +310,10 @@ static int play(const char *scene, unsigned n)
 		layers = 9000;
 		return ask(8, 0, forward, stream);
 	}
+	if (strcmp(scene, "unwaited") == 0)
+		return forward(stream);
+	if (strcmp(scene, "pauses") == 0)
+		return pauses(n);
 	if (strcmp(scene, "threads") == 0)
 		return threads(n);
 	if (strcmp(scene, "fork") == 0)
@@ -309,7 +329,8 @@ int main(int argc, char **argv)
 
 	kernels_register();
 	rc = cudaStreamCreateWithFlags(&stream, 1);
-	rc |= cudaMemcpy(device_logits, logits, sizeof(logits), 1);
+	if (strcmp(scene, "unwaited") != 0)
+		rc |= cudaMemcpy(device_logits, logits, sizeof(logits), 1);
 	rc |= play(scene, n);
 	printf("sum %lu last error %d\n%s\n", sum, cudaGetLastError(), rc ? "failed" : "done");
 	fflush(stdout);

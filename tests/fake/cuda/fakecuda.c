@@ -44,7 +44,7 @@ static uint32_t next_graph = 1;
 static long n_launches, lost_after = -1;
 static FILE *log_file;
 static struct {
-	long launch, copy, set, graph, sync, event, elapsed;
+	_Atomic long launch, copy, set, graph, sync, event, elapsed;
 } calls;
 
 /* ---- script, clock, log ------------------------------------------------------------------------- */

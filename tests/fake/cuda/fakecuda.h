@@ -17,6 +17,7 @@
  *	drop=N, zero=N, garbage=N, skip=N	of every N records one is dropped (and counted), has no stamps, has senseless stamps, is
  *			lost without a word
  *	cupti_only=1	correlation ids are those of the runtime's calls, one less than the driver's
+ *	silent=1	the profiler tells of no call that waits; 2: nor of cuCtxGetDevice()
  *	lost_after=N	after N launches every call answers that the context is destroyed
  */
 #ifndef FAKECUDA_H

@@ -174,11 +174,18 @@ out:
 
 /* ---- callbacks ---------------------------------------------------------------------------------- */
 
+static int is_silent(uint32_t cbid)
+{
+	int is_wait = cbid == 17 || cbid == 121 || cbid == 126 || cbid == 440;
+
+	return fake_script_number("silent", 0) >= (is_wait ? 1 : cbid == 16 ? 2 : 3);
+}
+
 static void api(int site, uint32_t cbid, uint32_t correlation)
 {
 	struct callback data = { .site = site, .correlation = correlation };
 
-	if (subscriber && cbid < CBIDS && enabled[cbid])
+	if (subscriber && cbid < CBIDS && enabled[cbid] && !is_silent(cbid))
 		subscriber(subscriber_data, DRIVER_DOMAIN, cbid, &data);
 }
 

@@ -12,28 +12,42 @@
 #define FIRST_COST_NS	30000000u   /* of a window, until one was seen */
 #define SHARE_OF_BUDGET 0.75	    /* the rest is for events around steps */
 
+#define STAYS_TEXT                                                                                 \
+	"CUPTI could not be taken out of the process, which goes on paying for it (10 to 16%% of " \
+	"decode speed were seen)"
+
 _Atomic int lmm_cu_window_is_open;
 
-enum { IDLE = 0, OPEN, CLOSING, CLOSED, DETACHING, OPENING };
+/* Those in -ING but for CLOSING: whoever made it so has the window to itself. */
+enum { IDLE = 0, OPENING, OPEN, READING, CLOSING, DETACHING, CLOSED, TELLING };
+
+/* What a session asks for. Another one may begin while a window of the last still closes. */
+static struct {
+	_Atomic uint32_t session; /* whose settings these are */
+	_Atomic int is_always;
+	_Atomic int is_dead;	     /* no windows in this recording */
+	_Atomic uint64_t next_t;     /* not before; 0: nothing has begun */
+	_Atomic uint64_t cost_ticks; /* of a window, smoothed; 0: not known */
+	_Atomic uint32_t n;	     /* windows that have closed */
+} plan;
 
 /* The owner's but for what is atomic. */
 static struct {
 	_Atomic int state;
 	_Atomic(const struct lmm_cu_thread *)
-		owner;		 /* outlives sessions, as what a thread has of one does not */
-	_Atomic int is_dead;	 /* no windows in this recording */
-	_Atomic uint64_t next_t; /* not before; 0: nothing has begun */
-	bool is_bound, is_always;
+		owner;		  /* outlives sessions, as what a thread has of one does not */
+	_Atomic uint32_t session; /* in which it was opened */
+	bool is_bound;
 	void *subscriber;
-	uint32_t steps, told_steps, waits, n;
+	uint32_t steps, told_steps, waits;
 	uint64_t begin_t, begin_ns, close_t;
 	uint64_t attach_ticks, detach_ticks, join_ticks, slowed_ticks;
-	uint64_t cost_ticks; /* smoothed; 0: not known */
 	uint64_t union_ns, pass_ns;
 	int rc; /* of the detaching calls */
 } w;
 
-static _Atomic int is_at_exit;
+static _Atomic int
+	is_asked; /* a question of ours is under way, in whose callback it is to be detached */
 
 /* A pair of instants to tell the rate of the session's clock by. */
 static _Atomic uint64_t rate_ticks, rate_ns;
@@ -55,6 +69,18 @@ static bool is_owner(void)
 	return atomic_load_explicit(&w.owner, memory_order_relaxed) == &lmm_cu_self;
 }
 
+static bool is_always(void)
+{
+	return atomic_load_explicit(&plan.is_always, memory_order_relaxed);
+}
+
+/* Else nobody waits for what it has seen. */
+static bool is_listened_to(void)
+{
+	return lmm_session_is_joined() &&
+	       atomic_load_explicit(&w.session, memory_order_relaxed) == lmm_device_session();
+}
+
 bool lmm_cu_window_is_mine(void)
 {
 	return atomic_load_explicit(&lmm_cu_window_is_open, memory_order_relaxed) && is_owner();
@@ -71,7 +97,7 @@ static void window_put(struct lmm_thread *th, enum lmm_window what, uint32_t id,
 
 static void give_up(const char *what, int rc)
 {
-	atomic_store(&w.is_dead, 1);
+	atomic_store(&plan.is_dead, 1);
 	if (rc == CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED ||
 	    rc == CUPTI_ERROR_MAX_LIMIT_REACHED) {
 		lmm_session_reason(LMM_LEVEL_PHASES,
@@ -155,7 +181,7 @@ static int window_prepare(void)
 
 	if (!w.is_bound) {
 		if (lmm_cupti_open(why, sizeof(why))) {
-			atomic_store(&w.is_dead, 1);
+			atomic_store(&plan.is_dead, 1);
 			lmm_session_reason(LMM_LEVEL_PHASES,
 					   "kernels are counted and not timed: %s", why);
 			return -1;
@@ -163,7 +189,7 @@ static int window_prepare(void)
 		w.is_bound = true;
 	}
 	if (lmm_cu_log_open() || lmm_cu_records_open(lmm_mono_ns())) {
-		atomic_store(&w.is_dead, 1);
+		atomic_store(&plan.is_dead, 1);
 		lmm_session_reason(LMM_LEVEL_PHASES,
 				   "no memory for kernel records: they are counted and not timed");
 		return -1;
@@ -180,9 +206,14 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 	uint64_t t1;
 	int rc;
 
+	atomic_store(&w.session, lmm_device_session());
 	if (window_prepare()) {
 		atomic_store(&w.state, IDLE);
 		return;
+	}
+	if (!is_registered) {
+		is_registered = true;
+		(void)atexit(close_at_exit);
 	}
 	atomic_store(&w.owner, &lmm_cu_self);
 	w.steps = w.told_steps = w.waits = 0;
@@ -206,16 +237,12 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 		atomic_store(&w.state, CLOSING);
 		return;
 	}
-	if (!is_registered) {
-		is_registered = true;
-		(void)atexit(close_at_exit);
-	}
 	w.begin_ns = lmm_mono_ns();
 	w.steps = 1;
 	atomic_store(&w.state, OPEN);
 	atomic_store_explicit(&lmm_cu_window_is_open, 1, memory_order_release);
 	/* the session may have ended meanwhile */
-	if (!lmm_session_is_joined())
+	if (!is_listened_to())
 		lmm_cu_recording_end();
 }
 
@@ -234,9 +261,7 @@ static LMM_COLD void detach(void)
 	if (rc) {
 		(void)lmm_cupti.cuptiUnsubscribe(w.subscriber);
 		give_up("cuptiFinalize", rc);
-		lmm_session_reason(LMM_LEVEL_PHASES,
-				   "CUPTI could not be taken out of the process, which goes on "
-				   "paying for it (10 to 16%% of decode speed were seen)");
+		lmm_session_reason(LMM_LEVEL_PHASES, STAYS_TEXT);
 	}
 	w.subscriber = NULL;
 	w.close_t = lmm_now();
@@ -252,12 +277,12 @@ static void callback(void *user, int domain, uint32_t cbid, const void *data)
 	(void)user;
 	if (domain != CUPTI_DOMAIN_DRIVER || !x)
 		return;
-	if (cbid == CUPTI_CBID_CTX_GET_DEVICE && !atomic_load(&is_at_exit))
+	if (cbid == CUPTI_CBID_CTX_GET_DEVICE && !atomic_load(&is_asked))
 		return;
 	if (cbid == CUPTI_CBID_CTX_SYNCHRONIZE || cbid == CUPTI_CBID_EVENT_SYNCHRONIZE ||
 	    cbid == CUPTI_CBID_STREAM_SYNCHRONIZE || cbid == CUPTI_CBID_STREAM_SYNCHRONIZE_PTSZ ||
 	    cbid == CUPTI_CBID_CTX_GET_DEVICE) {
-		if (x->site == CUPTI_SITE_EXIT && (is_owner() || !lmm_session_is_joined()) &&
+		if (x->site == CUPTI_SITE_EXIT && (is_owner() || !is_listened_to()) &&
 		    atomic_compare_exchange_strong(&w.state, &closing, DETACHING))
 			detach();
 		return;
@@ -300,44 +325,63 @@ static void cost_take(uint64_t now)
 	/* no step says how much it slowed down: a part of it, then */
 	if (!w.slowed_ticks && w.close_t > w.begin_t)
 		cost += (w.close_t - w.begin_t) / 4;
-	w.cost_ticks = w.cost_ticks ? w.cost_ticks + cost / 4 - w.cost_ticks / 4 : cost;
+	plan.cost_ticks = plan.cost_ticks ? plan.cost_ticks + cost / 4 - plan.cost_ticks / 4 : cost;
 	/* this one is paid for before the next begins, whatever the mean */
-	if (cost < w.cost_ticks)
-		cost = w.cost_ticks;
-	atomic_store(&w.next_t, now + (uint64_t)((double)cost / share));
+	if (cost < plan.cost_ticks)
+		cost = plan.cost_ticks;
+	atomic_store(&plan.next_t, now + (uint64_t)((double)cost / share));
+}
+
+static void window_tell(struct lmm_thread *th)
+{
+	atomic_fetch_add(&plan.n, 1);
+	window_put(th, LMM_WINDOW_STALL, th->step, w.close_t - w.detach_ticks, 1);
+	if (!atomic_load(&plan.is_dead) || w.steps) {
+		harvest(th, true);
+		window_put(th, LMM_WINDOW_END, w.steps, w.begin_t, w.slowed_ticks);
+	}
+	cost_take(lmm_now());
 }
 
 /* Back outside of CUPTI's callback. */
 static LMM_COLD void window_closed(struct lmm_thread *th)
 {
-	w.n++;
-	window_put(th, LMM_WINDOW_STALL, th->step, w.close_t - w.detach_ticks, 1);
-	if (!atomic_load(&w.is_dead) || w.steps) {
-		harvest(th, true);
-		window_put(th, LMM_WINDOW_END, w.steps, w.begin_t, w.slowed_ticks);
-	}
-	cost_take(lmm_now());
+	int closed = CLOSED;
+
+	/* one that is of no interest any more may be found by several */
+	if (!atomic_compare_exchange_strong(&w.state, &closed, TELLING))
+		return;
+	if (is_listened_to())
+		window_tell(th);
 	atomic_store(&w.owner, NULL);
 	atomic_store(&w.state, IDLE);
 }
 
+/* In the exit callback of a call, as always; one that asks for the thread's device waits for nothing. */
+static void detach_by_question(void)
+{
+	int device;
+
+	atomic_store(&w.owner, &lmm_cu_self);
+	atomic_store(&is_asked, 1);
+	if (lmm_cu.cuCtxGetDevice)
+		(void)lmm_cu.cuCtxGetDevice(&device);
+	atomic_store(&is_asked, 0);
+}
+
 /*
  * At the end of the process a window may be open: its records are in CUPTI's buffers, and a process that ends with CUPTI in it may crash.
- * It is detached as always, in the exit callback of a call; one that asks for the thread's device waits for nothing.
  */
 static LMM_COLD void close_at_exit(void)
 {
 	struct lmm_thread *th = lmm_recording() ? lmm_thread_self() : lmm_thread_known();
-	int open = OPEN, device;
+	int open = OPEN;
 
 	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
-	if (!th || atomic_load(&w.state) != CLOSING)
+	if (atomic_load(&w.state) != CLOSING)
 		return;
-	atomic_store(&w.owner, &lmm_cu_self);
-	atomic_store(&is_at_exit, 1);
-	if (lmm_cu.cuCtxGetDevice)
-		(void)lmm_cu.cuCtxGetDevice(&device);
-	if (atomic_load(&w.state) == CLOSED)
+	detach_by_question();
+	if (th && atomic_load(&w.state) == CLOSED)
 		window_closed(th);
 }
 
@@ -345,15 +389,15 @@ static LMM_COLD void close_at_exit(void)
 
 static bool is_due(uint64_t t)
 {
-	uint64_t next = atomic_load_explicit(&w.next_t, memory_order_relaxed);
+	uint64_t next = atomic_load_explicit(&plan.next_t, memory_order_relaxed);
 	double share = lmm_session_device_budget_ppm() * SHARE_OF_BUDGET / 1e6;
 
-	if (w.is_always)
+	if (is_always())
 		return true;
 	if (lmm_unlikely(!next)) {
 		double first = FIRST_COST_NS * lmm_cu_ticks_per_ns();
 
-		atomic_store(&w.next_t, t + (uint64_t)(first / share));
+		atomic_store(&plan.next_t, t + (uint64_t)(first / share));
 		return false;
 	}
 	return t >= next;
@@ -363,20 +407,24 @@ void lmm_cu_window_step(struct lmm_thread *th, uint64_t t)
 {
 	int state = atomic_load_explicit(&w.state, memory_order_acquire), idle = IDLE;
 
+	if (lmm_unlikely(state == CLOSED && !is_listened_to())) {
+		window_closed(th);
+		state = atomic_load_explicit(&w.state, memory_order_acquire);
+	}
 	if (lmm_unlikely(state == OPEN && lmm_cu_window_is_mine())) {
 		w.steps++;
 		/* with all of them like that there is nothing to hold them against */
-		if (!w.is_always)
+		if (!is_always())
 			window_put(th, LMM_WINDOW_STEP, th->step, 0, 0);
 		return;
 	}
-	if (state != IDLE || atomic_load_explicit(&w.is_dead, memory_order_relaxed) || !is_due(t) ||
-	    lmm_cu_is_capturing() || !lmm_cu_is_ready())
+	if (state != IDLE || atomic_load_explicit(&plan.is_dead, memory_order_relaxed) ||
+	    !is_due(t) || lmm_cu_is_capturing() || !lmm_cu_is_ready())
 		return;
 	/* another thread may be about to */
 	if (!atomic_compare_exchange_strong(&w.state, &idle, OPENING))
 		return;
-	if (atomic_load(&w.is_dead)) {
+	if (atomic_load(&plan.is_dead)) {
 		atomic_store(&w.state, IDLE);
 		return;
 	}
@@ -407,7 +455,7 @@ static bool is_half_full(void)
 
 static bool is_enough(void)
 {
-	if (w.is_always)
+	if (is_always())
 		return false;
 	return w.steps >= STEPS || is_half_full() ||
 	       (w.steps >= 2 && lmm_mono_ns() - w.begin_ns >= LONG_NS);
@@ -415,7 +463,7 @@ static bool is_enough(void)
 
 static bool is_abandoned(void)
 {
-	return !w.is_always && lmm_mono_ns() - w.begin_ns >= ABANDONED_NS;
+	return !is_always() && lmm_mono_ns() - w.begin_ns >= ABANDONED_NS;
 }
 
 void lmm_cu_window_wait_begin(void)
@@ -432,36 +480,52 @@ void lmm_cu_window_wait_begin(void)
 /* Of a window that stays open, when the thread's work has ended: what is handed over has all its records. */
 static LMM_COLD void window_empty(struct lmm_thread *th)
 {
+	int open = OPEN;
+
+	if (!atomic_compare_exchange_strong(&w.state, &open, READING))
+		return;
 	(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
 	harvest(th, false);
+	atomic_store(&w.state, OPEN);
+	if (!is_listened_to())
+		lmm_cu_recording_end();
+}
+
+/* Waits of a kind that CUPTI does not tell us of. */
+static LMM_COLD void window_force(struct lmm_thread *th)
+{
+	int closing = CLOSING;
+
+	atomic_store(&plan.is_dead, 1);
+	lmm_session_reason(LMM_LEVEL_PHASES, "CUPTI told of no wait in which it could be detached: "
+					     "no more kernels are timed");
+	detach_by_question();
+	/* not told either: it stays in the process, but records nothing */
+	if (atomic_compare_exchange_strong(&w.state, &closing, DETACHING)) {
+		atomic_store(&lmm_cu_window_is_open, 0);
+		kinds_disable();
+		(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
+		w.close_t = lmm_now();
+		w.detach_ticks = 0;
+		lmm_session_reason(LMM_LEVEL_PHASES, STAYS_TEXT);
+		atomic_store(&w.state, CLOSED);
+	}
+	window_closed(th);
 }
 
 void lmm_cu_window_wait_end(struct lmm_thread *th)
 {
 	int state = atomic_load_explicit(&w.state, memory_order_acquire);
-	int closing = CLOSING;
 
-	if (lmm_unlikely(state == OPEN && w.is_always && lmm_cu_window_is_mine() &&
+	if (lmm_unlikely(state == OPEN && is_always() && lmm_cu_window_is_mine() &&
 			 (w.steps - w.told_steps >= FLUSH_STEPS || is_half_full())))
 		window_empty(th);
 	if (lmm_likely(state != CLOSING && state != CLOSED) || !is_owner())
 		return;
 	if (state == CLOSED) {
 		window_closed(th);
-		return;
-	}
-	/* waits of a kind that CUPTI does not tell us of: it stays in the process, but records nothing */
-	if (++w.waits >= WAITS_MAX &&
-	    atomic_compare_exchange_strong(&w.state, &closing, DETACHING)) {
-		atomic_store(&lmm_cu_window_is_open, 0);
-		kinds_disable();
-		(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
-		w.close_t = lmm_now();
-		w.detach_ticks = 0;
-		atomic_store(&w.is_dead, 1);
-		lmm_session_reason(LMM_LEVEL_PHASES, "CUPTI told of no call in which it could be "
-						     "detached: no more kernels are timed");
-		window_closed(th);
+	} else if (++w.waits >= WAITS_MAX) {
+		window_force(th);
 	}
 }
 
@@ -470,21 +534,19 @@ void lmm_cu_window_wait_end(struct lmm_thread *th)
 void lmm_cu_window_renew(void)
 {
 	enum lmm_kernel_times times = lmm_session_kernel_times();
-	int closed = CLOSED;
+	uint32_t session = lmm_device_session();
 
-	/* that of the session before closed when nobody listened any more, or will close with the next wait */
-	if (atomic_compare_exchange_strong(&w.state, &closed, IDLE))
-		atomic_store(&w.owner, NULL);
-	if (atomic_load(&w.state) != IDLE)
+	if (atomic_exchange(&plan.session, session) == session)
 		return;
 	atomic_store(&rate_ticks, lmm_now());
 	atomic_store(&rate_ns, lmm_mono_ns());
-	w.is_always = times == LMM_KERNEL_TIMES_ALWAYS ||
-		      (times == LMM_KERNEL_TIMES_WINDOWS && !lmm_session_device_budget_ppm());
-	atomic_store(&w.is_dead, times == LMM_KERNEL_TIMES_OFF);
-	atomic_store(&w.next_t, 0);
-	w.cost_ticks = 0;
-	w.n = 0;
+	atomic_store(&plan.is_always,
+		     times == LMM_KERNEL_TIMES_ALWAYS || (times == LMM_KERNEL_TIMES_WINDOWS &&
+							  !lmm_session_device_budget_ppm()));
+	atomic_store(&plan.is_dead, times == LMM_KERNEL_TIMES_OFF);
+	atomic_store(&plan.next_t, 0);
+	atomic_store(&plan.cost_ticks, 0);
+	atomic_store(&plan.n, 0);
 }
 
 void lmm_cu_window_after_fork(void)
@@ -504,13 +566,15 @@ void lmm_cu_recording_end(void)
 {
 	int open = OPEN;
 
-	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
+	/* calls of a session that begins before it has closed are none of its */
+	if (atomic_compare_exchange_strong(&w.state, &open, CLOSING))
+		atomic_store(&lmm_cu_window_is_open, 0);
 }
 
 void lmm_cu_process_end(void)
 {
-	if (!lmm_recording() || !atomic_load(&w.next_t) || w.n || w.is_always ||
-	    atomic_load(&w.is_dead))
+	if (!lmm_recording() || !atomic_load(&plan.next_t) || atomic_load(&plan.n) || is_always() ||
+	    atomic_load(&plan.is_dead))
 		return;
 	lmm_session_reason(
 		LMM_LEVEL_PHASES,
