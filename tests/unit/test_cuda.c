@@ -69,11 +69,11 @@ static struct lmm_cu_entry handed(uint32_t correlation, struct lmm_cu_graph *lis
 {
 	return (struct lmm_cu_entry){
 		.is_handed = true,
-		.correlation = { correlation, 0 },
-		.graph = 7,
-		.node = 3,
-		.list = list,
-		.kind = list ? LMM_KERNEL_COMMAND_BUFFER : LMM_KERNEL_PROGRAM,
+		.call = { .correlation = { correlation, 0 },
+			  .graph = 7,
+			  .node = 3,
+			  .list = list,
+			  .kind = list ? LMM_KERNEL_COMMAND_BUFFER : LMM_KERNEL_PROGRAM },
 	};
 }
 

@@ -65,17 +65,17 @@ static void test_turns(void **state)
 	correlate(14);
 	log = lmm_cu_log_turn(false);
 	assert_int_equal(handed(&log), 1);
-	assert_int_equal(log.entries[0].kernel, 40);
-	assert_int_equal(log.entries[0].correlation[0], 12);
+	assert_int_equal(log.entries[0].call.kernel, 40);
+	assert_int_equal(log.entries[0].call.correlation[0], 12);
 	assert_true(put(41, NULL));
 	lmm_cu_log_begin();
 	assert_true(put(42, NULL));
 	log = lmm_cu_log_turn(true);
 	assert_int_equal(handed(&log), 2);
-	assert_int_equal(log.entries[0].kernel, 41);
-	assert_int_equal(log.entries[0].correlation[0], 14);
+	assert_int_equal(log.entries[0].call.kernel, 41);
+	assert_int_equal(log.entries[0].call.correlation[0], 14);
 	/* a number is of one call */
-	assert_int_equal(log.entries[1].correlation[0], 0);
+	assert_int_equal(log.entries[1].call.correlation[0], 0);
 }
 
 /* CUPTI's numbers begin anew with each window: a call of an older one must not be found by them. */

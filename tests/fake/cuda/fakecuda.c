@@ -15,12 +15,14 @@
 #define ERROR_NOT_READY		  600
 #define ERROR_CONTEXT_DESTROYED	  709
 #define ERROR_CAPTURE_UNSUPPORTED 900
-#define STREAMS			  32
+#define STREAMS			  256
+#define DEVICES			  4 /* whose default streams are the first ones */
 #define NODES			  4096
 
 struct fake_event {
 	uint64_t t;
 	int is_recorded;
+	int device;
 };
 
 struct fake_graph {
@@ -38,13 +40,14 @@ uint32_t fake_correlation;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fake_stream streams[STREAMS];
-static unsigned n_streams = 1; /* 0: the default one */
+static unsigned n_streams = DEVICES;
+static _Thread_local int device, below; /* the thread's, and what it pushed another upon */
 static uint64_t next_node = 1;
 static uint32_t next_graph = 1;
 static long n_launches, lost_after = -1;
 static FILE *log_file;
 static struct {
-	_Atomic long launch, copy, set, graph, sync, event, elapsed;
+	_Atomic long launch, copy, set, graph, sync, event, elapsed, create, destroy;
 } calls;
 
 /* ---- script, clock, log ------------------------------------------------------------------------- */
@@ -124,9 +127,10 @@ __attribute__((constructor)) static void begin(void)
 
 __attribute__((destructor)) static void end(void)
 {
-	fake_log("calls launch=%ld copy=%ld set=%ld graph=%ld sync=%ld event=%ld elapsed=%ld\n",
+	fake_log("calls launch=%ld copy=%ld set=%ld graph=%ld sync=%ld event=%ld elapsed=%ld "
+		 "create=%ld destroy=%ld\n",
 		 calls.launch, calls.copy, calls.set, calls.graph, calls.sync, calls.event,
-		 calls.elapsed);
+		 calls.elapsed, calls.create, calls.destroy);
 	if (log_file)
 		fflush(log_file);
 }
@@ -135,7 +139,7 @@ __attribute__((destructor)) static void end(void)
 
 CUstream fake_stream_of(void *handle)
 {
-	return (uintptr_t)handle <= 2 ? &streams[0] : handle;
+	return (uintptr_t)handle <= 2 ? &streams[device] : handle;
 }
 
 CUstream fake_stream_new(void)
@@ -145,8 +149,19 @@ CUstream fake_stream_new(void)
 	pthread_mutex_lock(&lock);
 	s = &streams[n_streams % STREAMS];
 	s->id = n_streams++ % STREAMS;
+	s->device = device;
 	pthread_mutex_unlock(&lock);
 	return s;
+}
+
+int fake_device_set(int number)
+{
+	if (number < 0 || number >= DEVICES)
+		return 101; /* cudaErrorInvalidDevice */
+	device = number;
+	streams[device].device = device;
+	streams[device].id = (uint32_t)device;
+	return 0;
 }
 
 static uint64_t lasts(const struct fake_work *w)
@@ -355,9 +370,11 @@ void fake_exec_free(CUgraphExec e)
 
 FAKE_EXPORT int cuInit(unsigned flags);
 FAKE_EXPORT int cuDriverGetVersion(int *version);
-FAKE_EXPORT int cuCtxGetDevice(CUdevice *device);
+FAKE_EXPORT int cuCtxGetDevice(CUdevice *number);
 FAKE_EXPORT int cuCtxGetCurrent(CUcontext *context);
-FAKE_EXPORT int cuDeviceGetName(char *name, int bytes, CUdevice device);
+FAKE_EXPORT int cuCtxPushCurrent_v2(CUcontext context);
+FAKE_EXPORT int cuCtxPopCurrent_v2(CUcontext *context);
+FAKE_EXPORT int cuDeviceGetName(char *name, int bytes, CUdevice number);
 FAKE_EXPORT int cuStreamIsCapturing(void *s, int *status);
 FAKE_EXPORT int cuStreamSynchronize(void *s);
 FAKE_EXPORT int cuCtxSynchronize(void);
@@ -383,24 +400,38 @@ int cuDriverGetVersion(int *version)
 	return 0;
 }
 
-int cuCtxGetDevice(CUdevice *device)
+int cuCtxGetDevice(CUdevice *number)
 {
 	uint32_t correlation = api_enter(16);
 
-	*device = 0;
+	*number = device;
 	api_exit(16, correlation);
 	return 0;
 }
 
 int cuCtxGetCurrent(CUcontext *context)
 {
-	*context = streams;
+	*context = &streams[device];
 	return 0;
 }
 
-int cuDeviceGetName(char *name, int bytes, CUdevice device)
+int cuCtxPushCurrent_v2(CUcontext context)
 {
-	if (device)
+	below = device;
+	device = (int)((CUstream)context - streams);
+	return 0;
+}
+
+int cuCtxPopCurrent_v2(CUcontext *context)
+{
+	*context = &streams[device];
+	device = below;
+	return 0;
+}
+
+int cuDeviceGetName(char *name, int bytes, CUdevice number)
+{
+	if (number < 0 || number >= DEVICES)
 		return ERROR_INVALID_VALUE;
 	snprintf(name, (size_t)bytes, "Fake CUDA device");
 	return 0;
@@ -426,12 +457,15 @@ int cuEventCreate(CUevent *e, unsigned flags)
 {
 	(void)flags;
 	*e = calloc(1, sizeof(**e));
+	(*e)->device = device;
+	calls.create++;
 	return 0;
 }
 
 int cuEventDestroy_v2(CUevent e)
 {
 	free(e);
+	calls.destroy++;
 	return 0;
 }
 
@@ -442,6 +476,8 @@ int cuEventRecord(CUevent e, void *stream)
 
 	if (is_lost())
 		return ERROR_CONTEXT_DESTROYED;
+	if (e->device != s->device)
+		return ERROR_INVALID_HANDLE;
 	if (s->capture)
 		return ERROR_CAPTURE_UNSUPPORTED;
 	calls.event++;
@@ -459,6 +495,8 @@ int cuEventQuery(CUevent e)
 
 int cuEventElapsedTime(float *ms, CUevent a, CUevent b)
 {
+	if (a->device != b->device)
+		return ERROR_INVALID_HANDLE;
 	if (cuEventQuery(a) || cuEventQuery(b))
 		return ERROR_NOT_READY;
 	calls.elapsed++;

@@ -16,6 +16,7 @@
  *	attach_us=N, detach_us=N	how long enabling the first activity and finalizing take
  *	drop=N, zero=N, garbage=N, skip=N	of every N records one is dropped (and counted), has no stamps, has senseless stamps, is
  *			lost without a word
+ *	late=1		a flush gives what has ended by then; the rest comes with the next
  *	cupti_only=1	correlation ids are those of the runtime's calls, one less than the driver's
  *	silent=1	the profiler tells of no call that waits; 2: nor of cuCtxGetDevice()
  *	lost_after=N	after N launches every call answers that the context is destroyed
@@ -58,6 +59,7 @@ struct fake_stream {
 	uint32_t id;
 	uint64_t ready;
 	CUgraph capture; /* NULL: not capturing */
+	int device;	 /* whose context it is of */
 };
 
 /* What the profiler's library puts in. */
@@ -85,6 +87,7 @@ FAKE_EXPORT int fake_graph_launch(uint32_t cbid, CUgraphExec e, CUstream s);
 FAKE_EXPORT int fake_wait(uint32_t cbid, CUstream s); /* NULL: all streams */
 FAKE_EXPORT int fake_event_wait(uint32_t cbid, CUevent e);
 FAKE_EXPORT CUstream fake_stream_new(void);
+FAKE_EXPORT int fake_device_set(int number);
 FAKE_EXPORT CUstream fake_stream_of(void *handle);
 FAKE_EXPORT void fake_capture_begin(CUstream s);
 FAKE_EXPORT CUgraph fake_capture_end(CUstream s);

@@ -27,6 +27,9 @@
 #define MEMSET_BYTES		   88
 #define DRIVER_DOMAIN		   1
 #define CBIDS			   1024
+#define LATE			   65536
+
+static const uint32_t kind_of[] = { KIND_CONCURRENT_KERNEL, KIND_MEMCPY, KIND_MEMSET };
 
 typedef void subscriber_fn(void *user, int domain, uint32_t cbid, const void *data);
 
@@ -55,6 +58,8 @@ static uint8_t *buffer;
 static size_t buffer_bytes, valid;
 static uint64_t last_end; /* of what is in it */
 static size_t dropped;
+static struct fake_work late[LATE]; /* not written yet */
+static unsigned n_late;
 static unsigned long n_records;
 static unsigned n_attached;
 static int is_attached, was_refused;
@@ -138,26 +143,23 @@ static void spoil(struct fake_work *w)
 		w->start = UINT64_MAX - 5;
 }
 
-static void record(const struct fake_work *work)
+/* With the lock held. */
+static void write_record(const struct fake_work *work)
 {
-	static const uint32_t kind_of[] = { KIND_CONCURRENT_KERNEL, KIND_MEMCPY, KIND_MEMSET };
 	uint32_t kind = kind_of[work->kind];
 	struct fake_work w = *work;
 	size_t bytes = bytes_of(kind), most = 0;
 
-	pthread_mutex_lock(&lock);
-	if (!kinds[kind] || !request)
-		goto out;
 	n_records++;
 	if (is_every("skip"))
-		goto out;
+		return;
 	if (buffer && valid + bytes > buffer_bytes)
 		buffer_return();
 	if (!buffer)
 		request(&buffer, &buffer_bytes, &most);
 	if (!buffer || is_every("drop")) {
 		dropped++;
-		goto out;
+		return;
 	}
 	last_end = w.end > last_end ? w.end : last_end;
 	spoil(&w);
@@ -168,7 +170,34 @@ static void record(const struct fake_work *work)
 		put_transfer(buffer + valid, &w);
 	}
 	valid += bytes;
-out:
+}
+
+/* With the lock held: of what has ended. */
+static void late_write(void)
+{
+	uint64_t now = fake_now();
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < n_late; i++) {
+		if (late[i].end <= now) {
+			write_record(&late[i]);
+		} else {
+			late[left++] = late[i];
+		}
+	}
+	n_late = left;
+}
+
+static void record(const struct fake_work *w)
+{
+	pthread_mutex_lock(&lock);
+	if (kinds[kind_of[w->kind]] && request) {
+		if (!fake_script_number("late", 0)) {
+			write_record(w);
+		} else if (n_late < LATE) {
+			late[n_late++] = *w;
+		}
+	}
 	pthread_mutex_unlock(&lock);
 }
 
@@ -330,6 +359,7 @@ int cuptiActivityFlushAll(uint32_t flag)
 {
 	(void)flag;
 	pthread_mutex_lock(&lock);
+	late_write();
 	buffer_return();
 	pthread_mutex_unlock(&lock);
 	return OK;
@@ -374,6 +404,7 @@ int cuptiFinalize(void)
 	request = NULL;
 	complete = NULL;
 	timestamp = NULL;
+	n_late = 0;
 	is_attached = 0;
 	fake_profiler.api = NULL;
 	fake_profiler.record = NULL;

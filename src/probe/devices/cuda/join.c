@@ -4,11 +4,11 @@
 
 /* Phase and step of the thread's own words must not be used: the commands are those of steps that have gone. */
 static void command_put(struct lmm_thread *th, const struct lmm_cu_record *r,
-			const struct lmm_cu_entry *e, struct lmm_cu_stream *s, uint32_t id)
+			const struct lmm_cu_call *c, struct lmm_cu_stream *s, uint32_t id)
 {
 	uint64_t amount = r->amount < UINT32_MAX ? r->amount : UINT32_MAX;
-	uint32_t step = e ? e->step : LMM_STEP_NONE;
-	uint64_t t = e ? e->t : lmm_now();
+	uint32_t step = c ? c->step : LMM_STEP_NONE;
+	uint64_t t = c ? c->t : lmm_now();
 
 	if (r->tag_graph && (r->tag_graph != th->graph_said || step != th->graph_said_step)) {
 		th->graph_said = r->tag_graph;
@@ -18,25 +18,24 @@ static void command_put(struct lmm_thread *th, const struct lmm_cu_record *r,
 				    step);
 	}
 	lmm_writer_put_wide(
-		&th->w, t, lmm_word(LMM_EV_COMMAND, e ? e->phase : LMM_PHASE_NONE, s->number, id),
+		&th->w, t, lmm_word(LMM_EV_COMMAND, c ? c->phase : LMM_PHASE_NONE, s->number, id),
 		r->kernel | (uint64_t)(r->tag_graph ? r->tag_node : LMM_NODE_UNKNOWN) << 32,
 		step | amount << 32);
 }
 
 /* Whether this and what follows came with the launch of a graph, and which. */
-static void buffer_put(struct lmm_thread *th, const struct lmm_cu_entry *e, uint32_t *last,
-		       uint32_t entry, bool *is_told)
+static void buffer_put(struct lmm_thread *th, struct lmm_cu_call *c, uint32_t *last, uint32_t entry)
 {
-	uint32_t buffer = e && e->kind == LMM_KERNEL_COMMAND_BUFFER ? entry : 0;
+	uint32_t buffer = c && c->kind == LMM_KERNEL_COMMAND_BUFFER ? entry : 0;
 
 	if (buffer == *last)
 		return;
 	*last = buffer;
-	lmm_writer_put_wide(&th->w, e ? e->t : lmm_now(),
-			    lmm_word(LMM_EV_DEVICE_GRAPH, 1, LMM_SEQ_NONE, buffer ? e->kernel : 0),
-			    buffer && !*is_told, e ? e->step : LMM_STEP_NONE);
+	lmm_writer_put_wide(&th->w, c ? c->t : lmm_now(),
+			    lmm_word(LMM_EV_DEVICE_GRAPH, 1, LMM_SEQ_NONE, buffer ? c->kernel : 0),
+			    buffer && !c->is_told, c ? c->step : LMM_STEP_NONE);
 	if (buffer)
-		*is_told = true;
+		c->is_told = true;
 }
 
 static void clock_put(struct lmm_thread *th, struct lmm_cu_stream *s)
@@ -47,7 +46,7 @@ static void clock_put(struct lmm_thread *th, struct lmm_cu_stream *s)
 }
 
 static void record_put(struct lmm_thread *th, const struct lmm_cu_record *r,
-		       const struct lmm_cu_entry *e)
+		       const struct lmm_cu_call *c)
 {
 	struct lmm_device_times x = { .queued = r->start,
 				      .submitted = r->start,
@@ -57,53 +56,75 @@ static void record_put(struct lmm_thread *th, const struct lmm_cu_record *r,
 	struct lmm_cu_stream *s = lmm_cu_stream_of_cupti(r->stream);
 
 	if (!s || s->told != lmm_device_session()) {
-		s = lmm_cu_stream_name(e && e->stream ? lmm_cu_stream_find(e->stream) : s,
+		s = lmm_cu_stream_name(c && c->stream ? lmm_cu_stream_find(c->stream) : s,
 				       r->stream);
 		if (!s)
 			return;
 	}
 	clock_put(th, s);
 	x.id = s->next_id++;
-	command_put(th, r, e, s, x.id);
+	command_put(th, r, c, s, x.id);
 	lmm_device_completion_put(th, s->number, &x);
 }
 
 /* Handed over, and nothing is known of it: it counts. */
-static void unseen_put(struct lmm_thread *th, const struct lmm_cu_entry *e)
+static void unseen_put(struct lmm_thread *th, const struct lmm_cu_call *c)
 {
-	const struct lmm_cu_stream *s = e->stream ? lmm_cu_stream_find(e->stream) : NULL;
-	uint64_t amount = e->amount < UINT32_MAX ? e->amount : UINT32_MAX;
+	const struct lmm_cu_stream *s = c->stream ? lmm_cu_stream_find(c->stream) : NULL;
+	uint64_t amount = c->amount < UINT32_MAX ? c->amount : UINT32_MAX;
 
-	if (!s || !e->kernel)
+	if (!s || !c->kernel)
 		return;
-	lmm_writer_put_wide(&th->w, e->t, lmm_word(LMM_EV_COMMAND_UNTIMED, e->phase, s->number, 0),
-			    e->kernel | (uint64_t)LMM_NODE_UNKNOWN << 32, e->step | amount << 32);
+	lmm_writer_put_wide(&th->w, c->t, lmm_word(LMM_EV_COMMAND_UNTIMED, c->phase, s->number, 0),
+			    c->kernel | (uint64_t)LMM_NODE_UNKNOWN << 32, c->step | amount << 32);
 }
 
-static uint32_t expected_of(const struct lmm_cu_entry *e)
+/* 0: not known. */
+static uint32_t expected_of(const struct lmm_cu_call *c)
 {
-	if (e->kind != LMM_KERNEL_COMMAND_BUFFER)
+	if (c->kind != LMM_KERNEL_COMMAND_BUFFER)
 		return 1;
-	return e->list ? e->list->n : e->seen;
+	return c->list ? c->list->n : 0;
 }
 
-/* A call that was under way when its turn began: what it handed over may have been told with the turn before. */
-static bool is_across(const struct lmm_cu_log *log, const struct lmm_cu_entry *e)
+/* It was under way when its turn began: what it handed over may have been told with the turn before. */
+static bool is_across(const struct lmm_cu_log *log, const struct lmm_cu_call *c)
 {
-	return e->t < log->since_t;
+	return c->is_carried ? c->is_across : c->t < log->since_t;
 }
 
-static void calls_put(struct lmm_thread *th, const struct lmm_cu_log *log, struct lmm_cu_joined *j)
+static void call_put(struct lmm_thread *th, const struct lmm_cu_log *log,
+		     const struct lmm_cu_entry *e, bool is_last)
+{
+	const struct lmm_cu_call *c = &e->call;
+	uint32_t seen = c->n_before + e->seen;
+
+	if (seen && seen >= expected_of(c))
+		return;
+	/* of another thread, or another stream: the device may have it before it yet */
+	if (!is_last && !c->is_carried && lmm_cu_log_carry(e, is_across(log, c)))
+		return;
+	if (!seen && !is_across(log, c))
+		unseen_put(th, c);
+}
+
+static void calls_put(struct lmm_thread *th, const struct lmm_cu_log *log, bool is_last,
+		      struct lmm_cu_joined *j)
 {
 	j->expected += log->roomless;
 	for (uint32_t i = 0; i < log->n; i++) {
 		const struct lmm_cu_entry *e = &log->entries[i];
+		uint32_t expected;
 
 		if (!e->is_handed)
 			continue;
-		j->expected += expected_of(e);
-		if (!e->seen && !is_across(log, e))
-			unseen_put(th, e);
+		expected = expected_of(&e->call);
+		if (!expected) {
+			j->expected += e->seen;
+		} else if (!e->call.is_carried) {
+			j->expected += expected;
+		}
+		call_put(th, log, e, is_last);
 	}
 }
 
@@ -113,31 +134,30 @@ struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 	struct lmm_cu_joined j = { 0 };
 	uint32_t n_records, buffer = 0;
 	struct lmm_cu_record *r = lmm_cu_records(&n_records);
-	struct lmm_cu_entry *e = log.entries;
 	uint64_t end = 0;
 
-	if (!r || !e)
+	if (!r || !log.entries)
 		return j;
-	lmm_cu_match(r, n_records, e, log.n);
+	lmm_cu_match(r, n_records, log.entries, log.n);
 	for (uint32_t i = 0; i < n_records; i++) {
 		uint64_t from = r[i].start > end ? r[i].start : end;
-		struct lmm_cu_entry *x = r[i].entry ? &e[r[i].entry - 1] : NULL;
+		struct lmm_cu_call *c = r[i].entry ? &log.entries[r[i].entry - 1].call : NULL;
 
 		end = r[i].end > end ? r[i].end : end;
 		if (end > from)
 			j.union_ns += end - from;
 		/* its call found no room, and has been told as one without a time */
-		if (!x && log.roomless) {
+		if (!c && log.roomless) {
 			j.dropped++;
 			continue;
 		}
-		buffer_put(th, x, &buffer, r[i].entry, x ? &x->is_told : &(bool){ false });
-		record_put(th, &r[i], x);
+		buffer_put(th, c, &buffer, r[i].entry);
+		record_put(th, &r[i], c);
 		j.records++;
-		j.unmatched += !x;
+		j.unmatched += !c;
 	}
-	buffer_put(th, NULL, &buffer, 0, &(bool){ false });
-	calls_put(th, &log, &j);
+	buffer_put(th, NULL, &buffer, 0);
+	calls_put(th, &log, is_last, &j);
 	lmm_cu_records_drop(n_records);
 	return j;
 }

@@ -64,39 +64,73 @@ static bool is_claimed(struct lmm_cu_entry *e, uint64_t turn)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
+/* NULL: there is no room. */
+static struct lmm_cu_entry *place_take(uint64_t *turn)
+{
+	uint64_t at = atomic_fetch_add_explicit(&next, 1, memory_order_acquire);
+	struct lmm_cu_entry *e;
+
+	*turn = at >> 32;
+	if ((uint32_t)at >= LMM_CU_ROOM)
+		return NULL;
+	e = &halves[*turn & 1][(uint32_t)at];
+	return is_claimed(e, *turn) ? e : NULL;
+}
+
+static void place_fill(struct lmm_cu_entry *e, uint64_t turn, const struct lmm_cu_call *call)
+{
+	e->call = *call;
+	/* pairs with the acquire in lmm_cu_log_turn() */
+	atomic_store_explicit(&e->state, state_of(turn), memory_order_release);
+}
+
 bool lmm_cu_log_put(const struct lmm_cu_command *c, uint32_t kernel, unsigned kind, uint64_t amount,
 		    struct lmm_cu_graph *graph)
 {
+	struct lmm_cu_call call = { .correlation = { lmm_cu_self.correlation[0],
+						     lmm_cu_self.correlation[1] },
+				    .t = c->t,
+				    .amount = amount,
+				    .stream = c->stream,
+				    .list = graph,
+				    .step = c->th->step,
+				    .graph = c->th->graph,
+				    .node = LMM_NODE_UNKNOWN,
+				    .kernel = kernel,
+				    .phase = (uint8_t)lmm_device_phase(c->th),
+				    .kind = (uint8_t)kind };
 	uint32_t records = graph && graph->n ? graph->n : 1;
-	struct lmm_cu_entry *e = NULL;
-	uint64_t at;
+	struct lmm_cu_entry *e;
+	uint64_t turn;
 
 	/* a window that has closed meanwhile, or another one, has no record of this call */
 	if (lmm_cu_self.window != atomic_load_explicit(&live, memory_order_acquire))
 		return false;
-	at = atomic_fetch_add_explicit(&next, 1, memory_order_acquire);
 	atomic_fetch_add_explicit(&n_pending, records, memory_order_relaxed);
-	if ((uint32_t)at < LMM_CU_ROOM)
-		e = &halves[at >> 32 & 1][(uint32_t)at];
-	if (!e || !is_claimed(e, at >> 32)) {
+	e = place_take(&turn);
+	if (!e) {
 		atomic_fetch_add_explicit(&n_roomless, records, memory_order_relaxed);
 		return false;
 	}
-	e->t = c->t;
-	e->amount = amount;
-	e->stream = c->stream;
-	e->list = graph;
-	e->correlation[0] = lmm_cu_self.correlation[0];
-	e->correlation[1] = lmm_cu_self.correlation[1];
-	e->step = c->th->step;
-	e->phase = (uint8_t)lmm_device_phase(c->th);
-	e->graph = c->th->graph;
-	e->node = kind == LMM_KERNEL_COMMAND_BUFFER ? LMM_NODE_UNKNOWN : lmm_device_node(c->th);
-	e->kernel = kernel;
-	e->kind = (uint8_t)kind;
-	/* pairs with the acquire in lmm_cu_log_turn() */
-	atomic_store_explicit(&e->state, state_of(at >> 32), memory_order_release);
+	if (kind != LMM_KERNEL_COMMAND_BUFFER) /* which is for all of them */
+		call.node = lmm_device_node(c->th);
+	place_fill(e, turn, &call);
 	return true;
+}
+
+bool lmm_cu_log_carry(const struct lmm_cu_entry *e, bool is_across)
+{
+	struct lmm_cu_call call = e->call;
+	struct lmm_cu_entry *to;
+	uint64_t turn;
+
+	call.is_carried = true;
+	call.is_across = is_across;
+	call.n_before += e->seen;
+	to = place_take(&turn);
+	if (to)
+		place_fill(to, turn, &call);
+	return to != NULL;
 }
 
 static bool is_launch(uint32_t cbid)
@@ -142,7 +176,6 @@ struct lmm_cu_log lmm_cu_log_turn(bool is_last)
 
 		e->is_handed =
 			atomic_load_explicit(&e->state, memory_order_acquire) == state_of(turn);
-		e->is_told = false;
 		e->seen = 0;
 	}
 	return log;

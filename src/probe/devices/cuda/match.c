@@ -31,8 +31,8 @@ static uint32_t calls_collect(const struct lmm_cu_entry *e, uint32_t n, struct c
 		if (!e[i].is_handed)
 			continue;
 		for (unsigned k = 0; k < 2; k++) {
-			if (e[i].correlation[k])
-				calls[m++] = (struct call){ e[i].correlation[k], i + 1 };
+			if (e[i].call.correlation[k])
+				calls[m++] = (struct call){ e[i].call.correlation[k], i + 1 };
 		}
 	}
 	qsort(calls, m, sizeof(*calls), by_correlation);
@@ -101,10 +101,8 @@ static void tag(struct lmm_cu_record *r, const struct lmm_cu_node *x)
 }
 
 /* Some are missing, or were captured unseen: in order, by name. */
-static void tag_some(struct lmm_cu_record *r, uint32_t n, const struct lmm_cu_graph *g)
+static void tag_some(struct lmm_cu_record *r, uint32_t n, const struct lmm_cu_graph *g, uint32_t at)
 {
-	uint32_t at = 0;
-
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t k = at; k < g->n && k < at + LOOK_AHEAD; k++) {
 			if (!is_that(&r[i], &g->nodes[k], true))
@@ -116,12 +114,14 @@ static void tag_some(struct lmm_cu_record *r, uint32_t n, const struct lmm_cu_gr
 	}
 }
 
-static void launch_match(struct lmm_cu_record *r, uint32_t n, const struct lmm_cu_graph *g)
+/* n_before: nodes whose records were there before these. */
+static void launch_match(struct lmm_cu_record *r, uint32_t n, const struct lmm_cu_graph *g,
+			 uint32_t n_before)
 {
 	bool is_whole = n == g->n && (is_all(r, n, g, true) || is_all(r, n, g, false));
 
 	if (!is_whole) {
-		tag_some(r, n, g);
+		tag_some(r, n, g, n_before);
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -136,8 +136,8 @@ static void graphs_match(struct lmm_cu_record *r, uint32_t n, const struct lmm_c
 
 		while (end < n && r[end].entry == r[i].entry)
 			end++;
-		if (x && x->list)
-			launch_match(&r[i], end - i, x->list);
+		if (x && x->call.list)
+			launch_match(&r[i], end - i, x->call.list, x->call.n_before);
 		i = end;
 	}
 }
@@ -152,10 +152,10 @@ void lmm_cu_match(struct lmm_cu_record *r, uint32_t n_records, struct lmm_cu_ent
 		uint32_t at = r[i].correlation ? call_find(calls, n, r[i].correlation) : 0;
 
 		r[i].entry = at;
-		r[i].tag_graph = at ? e[at - 1].graph : 0;
+		r[i].tag_graph = at ? e[at - 1].call.graph : 0;
 		r[i].tag_node = LMM_NODE_UNKNOWN;
-		if (at && e[at - 1].kind != LMM_KERNEL_COMMAND_BUFFER)
-			r[i].tag_node = e[at - 1].node;
+		if (at && e[at - 1].call.kind != LMM_KERNEL_COMMAND_BUFFER)
+			r[i].tag_node = e[at - 1].call.node;
 		if (at)
 			e[at - 1].seen++;
 	}

@@ -39,7 +39,8 @@ static struct {
 	_Atomic uint32_t session; /* in which it was opened */
 	bool is_bound;
 	void *subscriber;
-	uint32_t steps, told_steps, waits;
+	_Atomic uint32_t steps;
+	uint32_t told_steps, waits;
 	uint64_t begin_t, begin_ns, close_t;
 	uint64_t attach_ticks, detach_ticks, join_ticks, slowed_ticks;
 	uint64_t union_ns, pass_ns;
@@ -67,6 +68,15 @@ double lmm_cu_ticks_per_ns(void)
 static bool is_owner(void)
 {
 	return atomic_load_explicit(&w.owner, memory_order_relaxed) == &lmm_cu_self;
+}
+
+/* One whose thread has ended is the next one's that comes by. */
+static bool is_adopted(void)
+{
+	const struct lmm_cu_thread *nobody = NULL;
+
+	return !atomic_load_explicit(&w.owner, memory_order_relaxed) &&
+	       atomic_compare_exchange_strong(&w.owner, &nobody, &lmm_cu_self);
 }
 
 static bool is_always(void)
@@ -216,7 +226,8 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 		(void)atexit(close_at_exit);
 	}
 	atomic_store(&w.owner, &lmm_cu_self);
-	w.steps = w.told_steps = w.waits = 0;
+	w.steps = 0;
+	w.told_steps = w.waits = 0;
 	w.subscriber = NULL;
 	w.slowed_ticks = w.join_ticks = 0;
 	w.union_ns = w.pass_ns = 0;
@@ -282,7 +293,8 @@ static void callback(void *user, int domain, uint32_t cbid, const void *data)
 	if (cbid == CUPTI_CBID_CTX_SYNCHRONIZE || cbid == CUPTI_CBID_EVENT_SYNCHRONIZE ||
 	    cbid == CUPTI_CBID_STREAM_SYNCHRONIZE || cbid == CUPTI_CBID_STREAM_SYNCHRONIZE_PTSZ ||
 	    cbid == CUPTI_CBID_CTX_GET_DEVICE) {
-		if (x->site == CUPTI_SITE_EXIT && (is_owner() || !is_listened_to()) &&
+		if (x->site == CUPTI_SITE_EXIT && atomic_load(&w.state) == CLOSING &&
+		    (is_owner() || !is_listened_to() || (lmm_cu_self.is_inside && is_adopted())) &&
 		    atomic_compare_exchange_strong(&w.state, &closing, DETACHING))
 			detach();
 		return;
@@ -411,7 +423,7 @@ void lmm_cu_window_step(struct lmm_thread *th, uint64_t t)
 		window_closed(th);
 		state = atomic_load_explicit(&w.state, memory_order_acquire);
 	}
-	if (lmm_unlikely(state == OPEN && lmm_cu_window_is_mine())) {
+	if (lmm_unlikely(state == OPEN && (lmm_cu_window_is_mine() || is_adopted()))) {
 		w.steps++;
 		/* with all of them like that there is nothing to hold them against */
 		if (!is_always())
@@ -463,7 +475,7 @@ static bool is_enough(void)
 
 static bool is_abandoned(void)
 {
-	return !is_always() && lmm_mono_ns() - w.begin_ns >= ABANDONED_NS;
+	return !is_always() && (is_half_full() || lmm_mono_ns() - w.begin_ns >= ABANDONED_NS);
 }
 
 void lmm_cu_window_wait_begin(void)
@@ -477,7 +489,7 @@ void lmm_cu_window_wait_begin(void)
 		atomic_store(&w.owner, &lmm_cu_self);
 }
 
-/* Of a window that stays open, when the thread's work has ended: what is handed over has all its records. */
+/* Of a window that stays open, when the thread's work has ended: what it has handed over has all its records. */
 static LMM_COLD void window_empty(struct lmm_thread *th)
 {
 	int open = OPEN;
@@ -517,8 +529,10 @@ void lmm_cu_window_wait_end(struct lmm_thread *th)
 {
 	int state = atomic_load_explicit(&w.state, memory_order_acquire);
 
-	if (lmm_unlikely(state == OPEN && is_always() && lmm_cu_window_is_mine() &&
-			 (w.steps - w.told_steps >= FLUSH_STEPS || is_half_full())))
+	/* the owner may have nothing to do any more while others go on */
+	if (lmm_unlikely(state == OPEN && is_always() &&
+			 (is_half_full() ||
+			  (lmm_cu_window_is_mine() && w.steps - w.told_steps >= FLUSH_STEPS))))
 		window_empty(th);
 	if (lmm_likely(state != CLOSING && state != CLOSED) || !is_owner())
 		return;
@@ -527,6 +541,13 @@ void lmm_cu_window_wait_end(struct lmm_thread *th)
 	} else if (++w.waits >= WAITS_MAX) {
 		window_force(th);
 	}
+}
+
+void lmm_cu_window_leave(void)
+{
+	const struct lmm_cu_thread *self = &lmm_cu_self;
+
+	atomic_compare_exchange_strong(&w.owner, &self, NULL);
 }
 
 /* ---- sessions ----------------------------------------------------------------------------------- */

@@ -50,6 +50,8 @@ void lmm_cu_window_wait_end(struct lmm_thread *th);
 void lmm_cu_window_step_took(uint64_t ticks);
 /* Events say that the device worked for so long in steps of the window. */
 void lmm_cu_window_check(uint64_t pass_ns);
+/* This thread ends. */
+void lmm_cu_window_leave(void);
 void lmm_cu_window_renew(void);
 void lmm_cu_window_after_fork(void);
 /* One is open or about to be: what it has noted of graphs must stay. */
@@ -62,8 +64,7 @@ double lmm_cu_ticks_per_ns(void);
 
 #define LMM_CU_ROOM 32768u /* calls, and records, between two readings */
 
-struct lmm_cu_entry {
-	_Atomic uint64_t state; /* in which turn it was written (log.c) */
+struct lmm_cu_call {
 	uint32_t correlation
 		[2]; /* 0: none; of a runtime's call that makes several of the driver's, the last two */
 	uint64_t t, amount;
@@ -71,10 +72,18 @@ struct lmm_cu_entry {
 	struct lmm_cu_graph *list; /* what a graph consists of; NULL: not known, or no graph */
 	uint32_t step, graph, node, kernel;
 	uint8_t phase, kind;
+	bool is_told;	   /* as a graph whose nodes are told */
+	bool is_carried;   /* from the turn before, */
+	bool is_across;	   /* in whose beginning it was under way; */
+	uint32_t n_before; /* and which had so many of its records */
+};
+
+struct lmm_cu_entry {
+	_Atomic uint64_t state; /* in which turn it was written (log.c) */
+	struct lmm_cu_call call;
 	/* the reader's */
-	uint32_t seen; /* records */
 	bool is_handed;
-	bool is_told; /* as a graph whose nodes are told */
+	uint32_t seen; /* records */
 };
 
 /* Calls of one turn. */
@@ -96,6 +105,8 @@ bool lmm_cu_log_put(const struct lmm_cu_command *c, uint32_t kernel, unsigned ki
 void lmm_cu_log_correlate(uint32_t cbid, uint32_t correlation);
 /* A new turn begins; of the one before, to be read until the next. is_last: of this window. One thread at a time. */
 struct lmm_cu_log lmm_cu_log_turn(bool is_last);
+/* Records of this call may come yet: it is of the turn that goes on, too. False: there is no room. */
+bool lmm_cu_log_carry(const struct lmm_cu_entry *e, bool is_across);
 /* Records to come for the calls of this turn, about. */
 uint32_t lmm_cu_log_pending(void);
 
