@@ -150,6 +150,10 @@ void lmm_vk_after_fork(void)
 {
 }
 
+void lmm_cu_thread_end(void)
+{
+}
+
 void lmm_cu_recording_end(void)
 {
 }

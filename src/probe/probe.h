@@ -320,6 +320,8 @@ void lmm_nvtx_after_fork(void);
 void lmm_device_after_fork(void);
 /* CUDA's part of fork(), and of the end of a session: a window that is open closes with the program's next wait. */
 void lmm_cu_after_fork(void);
+/* A thread that has recorded ends. */
+void lmm_cu_thread_end(void);
 void lmm_cu_recording_end(void);
 /* The process leaves in good order: says why no kernel was timed, if none was. */
 void lmm_cu_process_end(void);

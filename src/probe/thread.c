@@ -42,6 +42,7 @@ static void thread_gone(void *arg)
 	struct lmm_thread *th = arg;
 
 	lmm_self = NULL;
+	lmm_cu_thread_end();
 	pthread_mutex_lock(&rings_lock);
 	ring_give_up(th);
 	pthread_mutex_unlock(&rings_lock);

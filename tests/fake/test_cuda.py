@@ -169,6 +169,23 @@ def test_pass():
     t.check(play.log.calls["event"] > 0 and not play.log.said("attach"), play.log.calls)
 
 
+def test_two_devices():
+    """A thread that works with two of them: an event is of the context that it was made in."""
+    play = Play("gpus", 40, options=("--kernels", "off", "--budget", "off"))
+    t.check("refuses" not in play.reasons, play.reasons)
+    device = sum(p["device_ns"] or 0 for p in play.report["phases"])
+    truth = sum(r.end - r.start for r in play.log.runs[1:])
+    t.check(device >= truth * 0.99, device, truth)
+    check_all(Play("gpus", 40, options=ALWAYS), "gpus")
+
+
+def test_threads_that_end():
+    """What timing needs is left to those that come, and so is a window that stays open."""
+    few, many = (Play("workers", n, options=("--kernels", "off", "--budget", "off")).log.calls for n in (2, 30))
+    t.check(few["create"] == many["create"] > 0 and many["event"] > few["event"], few, many)
+    check_all(Play("workers", 20, "ns=k_bin_bcast:500", options=ALWAYS), "workers")
+
+
 # ---- every kernel ----------------------------------------------------------------------------------
 
 def check_all(play, scene):
@@ -196,6 +213,14 @@ def test_always():
 def test_large_graph():
     """More nodes per step than there is room for in as many steps as are read at once."""
     check_all(Play("large", 100, "ns=k_bin_bcast:500", options=ALWAYS), "large")
+
+
+def test_other_work_under_way():
+    """What other streams and threads still do when a window that stays open is read: it comes later, for the same calls."""
+    for scene, n in (("behind", 300), ("threads", 500)):
+        play = Play(scene, n, "late=1 ns=_Z14flash_attn_extILi64EEvPKf:15000", options=ALWAYS)
+        check_all(play, scene)
+        t.check(play.reported() == play.log.names, scene, play.reported(), play.log.names)
 
 
 def test_no_room():

@@ -13,6 +13,9 @@
  *	large N		as decode, by a graph of 1,201 nodes
  *	huge N		one pass of 36,001 launches
  *	threads N	as eager, on two threads
+ *	workers N	N threads after each other, of ten passes each without marks
+ *	gpus N		as eager, on two devices in turn
+ *	behind N	as eager, and another stream has as much to do, for which nobody waits
  *	unwaited	one pass, and no wait at all
  *	pauses N	three times: waits for a line of input; then N tokens eagerly, and a pass that nobody waits for yet
  *	fork N		as decode, by a child too
@@ -59,6 +62,7 @@ extern int cudaMemcpyAsync(void *to, const void *from, size_t bytes, int kind, v
 extern int cudaMemcpy(void *to, const void *from, size_t bytes, int kind);
 extern int cudaMemsetAsync(void *to, int value, size_t bytes, void *s);
 extern int cudaStreamCreateWithFlags(void **s, unsigned flags);
+extern int cudaSetDevice(int number);
 extern int cudaStreamSynchronize(void *s);
 extern int cudaDeviceSynchronize(void);
 extern int cudaStreamBeginCapture(void *s, int mode);
@@ -263,6 +267,58 @@ static void *worker(void *arg)
 	return rc ? arg : NULL;
 }
 
+static int workers(unsigned n)
+{
+	unsigned passes = 10;
+	pthread_t other;
+	void *failed;
+	int rc = 0;
+
+	layers = 60;
+	for (unsigned i = 0; i < n; i++) {
+		rc |= pthread_create(&other, NULL, worker, &passes);
+		pthread_join(other, &failed);
+		rc |= failed != NULL;
+	}
+	return rc;
+}
+
+static unsigned gpu;
+
+/* What is handed over next goes to the stream of a device that is not the thread's any more. */
+static int forward_and_leave(void *s)
+{
+	int rc = forward(s);
+
+	gpu = !gpu;
+	return rc | cudaSetDevice((int)gpu);
+}
+
+static int gpus(unsigned n)
+{
+	void *second = NULL;
+	int rc = cudaSetDevice(1);
+
+	rc |= cudaStreamCreateWithFlags(&second, 1) | cudaSetDevice(0);
+	for (unsigned i = 0; i < n; i++) {
+		/* the default streams of both have the same handle */
+		if (i % 3 == 0)
+			rc |= ask(1, i, forward, NULL);
+		rc |= ask(1, i, forward_and_leave, gpu ? second : stream);
+	}
+	return rc;
+}
+
+static int behind(unsigned n)
+{
+	void *other = NULL;
+	int rc = cudaStreamCreateWithFlags(&other, 1);
+
+	for (unsigned i = 0; i < n; i++)
+		rc |= forward(other) | ask(1, i, forward, stream);
+	return rc | cudaStreamSynchronize(other);
+}
+
 static int threads(unsigned n)
 {
 	pthread_t other;
@@ -310,6 +366,12 @@ static int play(const char *scene, unsigned n)
 		layers = 9000;
 		return ask(8, 0, forward, stream);
 	}
+	if (strcmp(scene, "workers") == 0)
+		return workers(n);
+	if (strcmp(scene, "gpus") == 0)
+		return gpus(n);
+	if (strcmp(scene, "behind") == 0)
+		return behind(n);
 	if (strcmp(scene, "unwaited") == 0)
 		return forward(stream);
 	if (strcmp(scene, "pauses") == 0)

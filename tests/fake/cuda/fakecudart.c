@@ -42,6 +42,7 @@ FAKE_EXPORT int cudaMemcpy(void *to, const void *from, size_t bytes, int kind);
 FAKE_EXPORT int cudaMemsetAsync(void *to, int value, size_t bytes, void *s);
 FAKE_EXPORT int cudaMemset(void *to, int value, size_t bytes);
 FAKE_EXPORT int cudaStreamCreateWithFlags(void **s, unsigned flags);
+FAKE_EXPORT int cudaSetDevice(int number);
 FAKE_EXPORT int cudaStreamSynchronize(void *s);
 FAKE_EXPORT int cudaDeviceSynchronize(void);
 FAKE_EXPORT int cudaEventCreateWithFlags(CUevent *e, unsigned flags);
@@ -205,6 +206,11 @@ int cudaStreamCreateWithFlags(void **s, unsigned flags)
 	(void)flags;
 	*s = fake_stream_new();
 	return 0;
+}
+
+int cudaSetDevice(int number)
+{
+	return said(fake_device_set(number));
 }
 
 int cudaStreamSynchronize(void *s)

@@ -22,6 +22,8 @@ struct cuda_dim3 {
 };
 
 #define CUDA_ERROR_INVALID_VALUE   1
+#define CUDA_ERROR_INVALID_HANDLE  400
+#define CUDA_ERROR_NOT_READY	   600
 #define CUDA_STREAM_LEGACY	   ((void *)1)
 #define CUDA_STREAM_PER_THREAD	   ((void *)2)
 #define CUDA_EVENT_DEFAULT	   0u

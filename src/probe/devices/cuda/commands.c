@@ -16,6 +16,12 @@ static void recording_begin(void)
 
 struct lmm_device_api lmm_cu_api = { .recording_begin = recording_begin };
 
+void lmm_cu_thread_end(void)
+{
+	lmm_cu_pairs_give_back();
+	lmm_cu_window_leave();
+}
+
 void lmm_cu_after_fork(void)
 {
 	lmm_cu_streams_after_fork();

@@ -28,7 +28,10 @@ struct lmm_cu_driver {
 	cuda_result (*cuDeviceGetName)(char *name, int bytes, int device);
 	cuda_result (*cuThreadExchangeStreamCaptureMode)(int *mode);
 	cuda_result (*cuStreamIsCapturing)(cuda_stream stream, int *status);
+	cuda_result (*cuCtxPushCurrent_v2)(void *context);
+	cuda_result (*cuCtxPopCurrent_v2)(void **context);
 	cuda_result (*cuEventCreate)(cuda_event *event, unsigned flags);
+	cuda_result (*cuEventDestroy_v2)(cuda_event event);
 	cuda_result (*cuEventRecord)(cuda_event event, cuda_stream stream);
 	cuda_result (*cuEventQuery)(cuda_event event);
 	cuda_result (*cuEventElapsedTime)(float *ms, cuda_event from, cuda_event to);
@@ -44,6 +47,8 @@ extern struct lmm_cu_driver lmm_cu;
 void lmm_cu_bind(const void *fn);
 /* True while nothing is known against asking the driver: it is there, and the thread has a context. */
 bool lmm_cu_is_ready(void);
+/* The thread's; NULL: none. */
+void *lmm_cu_context(void);
 
 /* ---- threads ------------------------------------------------------------------------------------ */
 
@@ -92,11 +97,12 @@ extern _Thread_local struct lmm_cu_thread lmm_cu_self __attribute__((tls_model("
 
 struct lmm_cu_stream {
 	_Atomic(cuda_stream) handle;
-	uint16_t number;	  /* the queue of its commands */
-	uint16_t pass_number;	  /* the queue of what is timed by events */
-	uint32_t told, pass_told; /* in which session they were described */
-	_Atomic uint32_t cupti;	  /* what CUPTI calls it, + 1; 0: not known */
-	uint32_t next_id, next_pass;
+	uint16_t number;		  /* the queue of its commands */
+	uint16_t pass_number;		  /* the queue of what is timed by events */
+	_Atomic uint32_t told, pass_told; /* in which session they were described */
+	_Atomic uint32_t cupti;		  /* what CUPTI calls it, + 1; 0: not known */
+	uint32_t next_id;		  /* whose has the window */
+	_Atomic uint32_t next_pass;
 	struct lmm_device_clock clock, pass_clock;
 };
 
@@ -203,6 +209,8 @@ void lmm_cu_pair_cost_take(uint64_t step_ticks, bool is_timed, bool is_in_window
 /* What one takes that is not timed; 0: not known yet. */
 uint64_t lmm_cu_pair_step_ticks(void);
 void lmm_cu_pairs_renew(void);
+/* This thread ends: another may have its events. */
+void lmm_cu_pairs_give_back(void);
 /* The child's thread has the parent's events. */
 void lmm_cu_pairs_after_fork(void);
 

@@ -29,7 +29,10 @@ LMM_COLD static void bind_slowly(const void *fn)
 	FIND(cuDeviceGetName);
 	FIND(cuThreadExchangeStreamCaptureMode);
 	FIND(cuStreamIsCapturing);
+	FIND(cuCtxPushCurrent_v2);
+	FIND(cuCtxPopCurrent_v2);
 	FIND(cuEventCreate);
+	FIND(cuEventDestroy_v2);
 	FIND(cuEventRecord);
 	FIND(cuEventQuery);
 	FIND(cuEventElapsedTime);
@@ -50,10 +53,16 @@ void lmm_cu_bind(const void *fn)
 		atomic_store_explicit(&is_bound, 1, memory_order_release);
 }
 
-bool lmm_cu_is_ready(void)
+void *lmm_cu_context(void)
 {
 	void *context = NULL;
 
-	return atomic_load_explicit(&is_bound, memory_order_acquire) && lmm_cu.cuCtxGetCurrent &&
-	       lmm_cu.cuCtxGetCurrent(&context) == 0 && context;
+	if (!lmm_cu.cuCtxGetCurrent || lmm_cu.cuCtxGetCurrent(&context))
+		return NULL;
+	return context;
+}
+
+bool lmm_cu_is_ready(void)
+{
+	return atomic_load_explicit(&is_bound, memory_order_acquire) && lmm_cu_context();
 }

@@ -4,6 +4,7 @@
  * about to wait. All of them have passed when it has waited. An event tells no time of day, only how long after another it was: the
  * chain lies between the first call and the end of the wait, and is placed in the middle of what that leaves.
  */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "probe/devices/cuda/cuda.h"
@@ -15,10 +16,15 @@
 struct lmm_cu_marks {
 	uint32_t n; /* of the chain that is not read yet */
 	cuda_stream stream;
-	uint64_t cost_ticks; /* spent on it by this thread */
-	bool is_refused;     /* the driver makes no events here */
+	void *context;		   /* of that stream */
+	uint64_t cost_ticks;	   /* spent on it by this thread */
+	bool is_refused;	   /* the driver makes no events here */
+	struct lmm_cu_marks *next; /* of those whose threads have ended */
 	struct lmm_cu_mark at[LMM_CU_MARKS];
 };
+
+static pthread_mutex_t left_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lmm_cu_marks *left;
 
 static struct {
 	_Atomic uint64_t host_ticks; /* of a chain, smoothed */
@@ -108,11 +114,46 @@ static void host_cost_take(uint64_t ticks)
 
 /* ---- recording events --------------------------------------------------------------------------- */
 
+static LMM_COLD struct lmm_cu_marks *marks_make(void)
+{
+	struct lmm_cu_marks *m;
+
+	pthread_mutex_lock(&left_lock);
+	m = left;
+	if (m)
+		left = m->next;
+	pthread_mutex_unlock(&left_lock);
+	return m ? m : calloc(1, sizeof(*m));
+}
+
 static struct lmm_cu_marks *marks_of_thread(void)
 {
 	if (!lmm_cu_self.marks)
-		lmm_cu_self.marks = calloc(1, sizeof(*lmm_cu_self.marks));
+		lmm_cu_self.marks = marks_make();
 	return lmm_cu_self.marks;
+}
+
+void lmm_cu_pairs_give_back(void)
+{
+	struct lmm_cu_marks *m = lmm_cu_self.marks;
+
+	if (!m)
+		return;
+	lmm_cu_self.marks = NULL;
+	m->n = 0;
+	m->cost_ticks = 0;
+	m->is_refused = false;
+	pthread_mutex_lock(&left_lock);
+	m->next = left;
+	left = m;
+	pthread_mutex_unlock(&left_lock);
+}
+
+/* The default streams of all contexts have the same handles. */
+static bool is_of_chain(const struct lmm_cu_marks *m, cuda_stream stream)
+{
+	return m->stream == stream && ((uintptr_t)stream > (uintptr_t)CUDA_STREAM_PER_THREAD ||
+				       m->context == lmm_cu_context());
 }
 
 static bool is_possible(struct lmm_cu_marks *m, cuda_stream stream)
@@ -122,10 +163,8 @@ static bool is_possible(struct lmm_cu_marks *m, cuda_stream stream)
 	if (!m || m->is_refused || lmm_cu_is_capturing() || !lmm_cu.cuEventRecord ||
 	    !lmm_cu.cuEventElapsedTime || !lmm_cu.cuEventQuery || !lmm_cu.cuEventCreate)
 		return false;
-	if (m->n && m->stream != stream)
-		return false;
 	if (m->n)
-		return true;
+		return is_of_chain(m, stream);
 	/* at the first one: by another thread, unseen */
 	return lmm_cu.cuStreamIsCapturing &&
 	       lmm_cu.cuStreamIsCapturing(stream, &is_captured) == 0 && !is_captured;
@@ -149,22 +188,59 @@ static int capture_mode_set(int mode)
 	return mode;
 }
 
+static cuda_result event_record_here(cuda_event *event, cuda_stream stream)
+{
+	cuda_result rc = CUDA_ERROR_INVALID_HANDLE;
+
+	if (*event)
+		rc = lmm_cu.cuEventRecord(*event, stream);
+	if (rc != CUDA_ERROR_INVALID_HANDLE)
+		return rc;
+	if (*event && lmm_cu.cuEventDestroy_v2)
+		(void)lmm_cu.cuEventDestroy_v2(*event);
+	rc = lmm_cu.cuEventCreate(event, CUDA_EVENT_DEFAULT);
+	if (rc) {
+		*event = NULL;
+		return rc;
+	}
+	return lmm_cu.cuEventRecord(*event, stream);
+}
+
+/*
+ * An event is of the context that it was made in: a thread that works with several devices may have it from another. And the thread may have
+ * gone to another device since the chain began.
+ */
+static cuda_result event_record(const struct lmm_cu_marks *m, cuda_event *event, cuda_stream stream)
+{
+	void *context = m->context;
+	cuda_result rc;
+
+	if (lmm_cu_context() == context)
+		return event_record_here(event, stream);
+	if (!lmm_cu.cuCtxPushCurrent_v2 || !lmm_cu.cuCtxPopCurrent_v2 ||
+	    lmm_cu.cuCtxPushCurrent_v2(context))
+		return CUDA_ERROR_INVALID_HANDLE;
+	rc = event_record_here(event, stream);
+	(void)lmm_cu.cuCtxPopCurrent_v2(&context);
+	return rc;
+}
+
 /* Its place in the chain; NULL: none. */
 static struct lmm_cu_mark *mark_put_relaxed(struct lmm_cu_marks *m, cuda_stream stream)
 {
 	struct lmm_cu_mark *x = m->n < LMM_CU_MARKS ? &m->at[m->n] : NULL;
+	cuda_result rc;
 
 	if (!x)
 		return NULL;
-	if (!x->event && lmm_cu.cuEventCreate(&x->event, CUDA_EVENT_DEFAULT)) {
-		x->event = NULL;
-		if (lmm_cu_is_ready()) /* else: the program's first call makes a context */
-			refuse(m);
-		return NULL;
-	}
+	if (!m->n)
+		m->context = lmm_cu_context();
 	x->mono_ns = lmm_mono_ns();
-	if (lmm_cu.cuEventRecord(x->event, stream)) {
-		refuse(m);
+	rc = event_record(m, &x->event, stream);
+	if (rc) {
+		/* the program's first call makes a context; and a stream may be of one that is not the thread's */
+		if (rc != CUDA_ERROR_INVALID_HANDLE && lmm_cu_is_ready())
+			refuse(m);
 		return NULL;
 	}
 	m->stream = stream;
@@ -188,7 +264,7 @@ void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
 	struct lmm_cu_stream *s;
 	struct lmm_cu_mark *x;
 
-	if (m && m->n && m->stream != stream && m->at[m->n - 1].is_end)
+	if (m && m->n && m->at[m->n - 1].is_end && !is_of_chain(m, stream))
 		lmm_cu_pair_harvest(th);
 	if (!is_possible(m, stream))
 		return;
@@ -208,7 +284,7 @@ void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
 	x->is_in_window = lmm_cu_window_is_mine();
 	if (!x->is_in_window) {
 		lmm_cu_stream_pass_tell(s);
-		x->id = s->next_pass++;
+		x->id = atomic_fetch_add_explicit(&s->next_pass, 1, memory_order_relaxed);
 		lmm_writer_put_wide(
 			&th->w, t, lmm_word(LMM_EV_COMMAND, phase, s->pass_number, x->id),
 			lmm_device_kind_number(LMM_KERNEL_PASS) | (uint64_t)LMM_NODE_UNKNOWN << 32,
@@ -317,8 +393,9 @@ void lmm_cu_pair_harvest(struct lmm_thread *th)
 	struct lmm_cu_marks *m = lmm_cu_self.marks;
 	uint64_t t = lmm_now();
 	struct chain c;
-	int mode, rc;
+	cuda_result rc;
 	bool is_read;
+	int mode;
 
 	if (lmm_likely(!m || !m->n) || !m->at[m->n - 1].is_end)
 		return;
@@ -327,12 +404,8 @@ void lmm_cu_pair_harvest(struct lmm_thread *th)
 	rc = lmm_cu.cuEventQuery(m->at[m->n - 1].event);
 	is_read = rc == 0 && chain_read(m, &c);
 	(void)capture_mode_set(mode);
-	if (rc) {
-		if (m->n + 2 < LMM_CU_MARKS)
-			return;
-		m->n = 0;
+	if (rc == CUDA_ERROR_NOT_READY && m->n + 2 < LMM_CU_MARKS)
 		return;
-	}
 	chain_put(th, m, is_read ? &c : NULL);
 	m->n = 0;
 	host_cost_take(m->cost_ticks + lmm_now() - t);
@@ -342,5 +415,7 @@ void lmm_cu_pair_harvest(struct lmm_thread *th)
 void lmm_cu_pairs_after_fork(void)
 {
 	lmm_cu_self.marks = NULL;
+	left = NULL;
+	pthread_mutex_init(&left_lock, NULL);
 	atomic_flag_clear(&cost.is_taken);
 }

@@ -93,8 +93,8 @@ static LMM_COLD struct lmm_cu_stream *learn(cuda_stream handle)
 	if (!s)
 		s = make(handle);
 	if (s && s->told != lmm_device_session()) {
-		s->told = lmm_device_session();
 		describe(s->number, false);
+		atomic_store(&s->told, lmm_device_session());
 	}
 	pthread_mutex_unlock(&lock);
 	if (!s) {
@@ -123,10 +123,14 @@ struct lmm_cu_stream *lmm_cu_stream_find(cuda_stream handle)
 
 void lmm_cu_stream_pass_tell(struct lmm_cu_stream *s)
 {
+	if (lmm_likely(atomic_load_explicit(&s->pass_told, memory_order_acquire) ==
+		       lmm_device_session()))
+		return;
 	pthread_mutex_lock(&lock);
 	if (s->pass_told != lmm_device_session()) {
-		s->pass_told = lmm_device_session();
 		describe(s->pass_number, true);
+		/* pairs with the acquire above */
+		atomic_store_explicit(&s->pass_told, lmm_device_session(), memory_order_release);
 	}
 	pthread_mutex_unlock(&lock);
 }
@@ -165,8 +169,10 @@ void lmm_cu_streams_after_fork(void)
 
 	pthread_mutex_init(&lock, NULL);
 	for (unsigned i = 0; i < n; i++) {
-		streams[i]->told = streams[i]->pass_told = 0;
-		streams[i]->next_id = streams[i]->next_pass = 0;
+		atomic_store(&streams[i]->told, 0);
+		atomic_store(&streams[i]->pass_told, 0);
+		atomic_store(&streams[i]->next_pass, 0);
+		streams[i]->next_id = 0;
 		atomic_store(&streams[i]->cupti, 0);
 	}
 }
