@@ -275,6 +275,21 @@ def test_streams():
     t.check(abs(play.device["busy_ns"] - truth) <= 0.002 * truth, play.device["busy_ns"], truth)
 
 
+def test_limits():
+    """Beyond what is told apart all is counted, and the driver is not asked for names again and again."""
+    play = Play("wide", 300, options=OFF)
+    t.check(play.reported() == play.log.names and "more than 64 CUDA streams" in play.reasons, play.reported(), play.log.names, play.reasons)
+    check_all(Play("wide", 300, options=ALWAYS), "wide")
+    play = Play("kinds", 3, options=OFF)
+    got, truth = play.reported(), play.log.names
+    t.check(sum(got.values()) == sum(truth.values()) and got["(other)"] > 0, sum(got.values()), sum(truth.values()), got["(other)"])
+    t.check(all(got[name] == truth[name] for name in got if name != "(other)"), "a kernel has others' launches")
+    t.check(play.log.calls["name"] < 3000, play.log.calls)
+    play = Play("graphs", 2, options=OFF)
+    in_graphs = sum(n for name, n in play.reported().items() if name.startswith("CUDA graph"))
+    t.check(in_graphs == len(play.log.graphs) == 900 and "more than 256 executable CUDA graphs" in play.reasons, in_graphs, play.reasons)
+
+
 # ---- windows ---------------------------------------------------------------------------------------
 
 def test_windows():

@@ -16,6 +16,9 @@
  *	workers N	N threads after each other, of ten passes each without marks
  *	gpus N		as eager, on two devices in turn
  *	behind N	as eager, and another stream has as much to do, for which nobody waits
+ *	wide N		N tokens, each on the next of 100 streams
+ *	kinds N		N rounds of 3,000 kernels, by the driver's own functions
+ *	graphs N	N rounds of 300 executable graphs
  *	unwaited	one pass, and no wait at all
  *	pauses N	three times: waits for a line of input; then N tokens eagerly, and a pass that nobody waits for yet
  *	fork N		as decode, by a child too
@@ -319,6 +322,48 @@ static int behind(unsigned n)
 	return rc | cudaStreamSynchronize(other);
 }
 
+static int wide(unsigned n)
+{
+	void *s[100];
+	int rc = 0;
+
+	for (unsigned i = 0; i < 100; i++)
+		rc |= cudaStreamCreateWithFlags(&s[i], 1);
+	for (unsigned i = 0; i < n; i++)
+		rc |= ask(1, i, forward, s[i % 100]);
+	return rc;
+}
+
+static int kinds(unsigned n)
+{
+	static char names[3000][16];
+	int rc = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		for (unsigned k = 0; k < 3000; k++) {
+			snprintf(names[k], sizeof(names[k]), "kind_%u", k);
+			rc |= cuLaunchKernel(names[k], 1, 1, 1, 1, 1, 1, 0, stream, NULL, NULL);
+		}
+		rc |= cuStreamSynchronize(stream);
+	}
+	return rc;
+}
+
+static int graphs(unsigned n)
+{
+	static void *execs[300];
+	int rc = 0;
+
+	for (unsigned i = 0; i < 300; i++) {
+		rc |= capture(stream);
+		execs[i] = exec;
+		exec = NULL;
+	}
+	for (unsigned i = 0; i < n * 300; i++)
+		rc |= cudaGraphLaunch(execs[i % 300], stream) | cudaStreamSynchronize(stream);
+	return rc;
+}
+
 static int threads(unsigned n)
 {
 	pthread_t other;
@@ -372,6 +417,12 @@ static int play(const char *scene, unsigned n)
 		return gpus(n);
 	if (strcmp(scene, "behind") == 0)
 		return behind(n);
+	if (strcmp(scene, "wide") == 0)
+		return wide(n);
+	if (strcmp(scene, "kinds") == 0)
+		return kinds(n);
+	if (strcmp(scene, "graphs") == 0)
+		return graphs(n);
 	if (strcmp(scene, "unwaited") == 0)
 		return forward(stream);
 	if (strcmp(scene, "pauses") == 0)

@@ -47,7 +47,7 @@ static uint32_t next_graph = 1;
 static long n_launches, lost_after = -1;
 static FILE *log_file;
 static struct {
-	_Atomic long launch, copy, set, graph, sync, event, elapsed, create, destroy;
+	_Atomic long launch, copy, set, graph, sync, event, elapsed, create, destroy, name;
 } calls;
 
 /* ---- script, clock, log ------------------------------------------------------------------------- */
@@ -128,9 +128,9 @@ __attribute__((constructor)) static void begin(void)
 __attribute__((destructor)) static void end(void)
 {
 	fake_log("calls launch=%ld copy=%ld set=%ld graph=%ld sync=%ld event=%ld elapsed=%ld "
-		 "create=%ld destroy=%ld\n",
+		 "create=%ld destroy=%ld name=%ld\n",
 		 calls.launch, calls.copy, calls.set, calls.graph, calls.sync, calls.event,
-		 calls.elapsed, calls.create, calls.destroy);
+		 calls.elapsed, calls.create, calls.destroy, calls.name);
 	if (log_file)
 		fflush(log_file);
 }
@@ -506,6 +506,7 @@ int cuEventElapsedTime(float *ms, CUevent a, CUevent b)
 
 int cuFuncGetName(const char **name, CUfunction f)
 {
+	calls.name++;
 	*name = (const char *)f;
 	return 0;
 }

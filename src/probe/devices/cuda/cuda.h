@@ -106,7 +106,7 @@ struct lmm_cu_stream {
 	struct lmm_device_clock clock, pass_clock;
 };
 
-/* The stream as a queue, made and described when it is first seen; NULL: there are too many. Lock-free where it is known. */
+/* The stream as a queue, made and described when it is first seen; NULL: no memory. Lock-free where it is known, or where there are too many. */
 struct lmm_cu_stream *lmm_cu_stream_find(cuda_stream handle);
 /* The one that CUPTI calls so; NULL: none yet. */
 struct lmm_cu_stream *lmm_cu_stream_of_cupti(uint32_t id);

@@ -28,6 +28,8 @@ static struct {
 } execs[EXECS_MAX];
 static struct lmm_cu_graph *retired[RETIRED];
 static unsigned next_made, next_retired;
+static _Atomic uint64_t unknown; /* of a graph that is not: recording << 32 | number */
+static bool is_over;		 /* there were more executable graphs than we take */
 static _Atomic int n_capturing;
 
 bool lmm_cu_is_capturing(void)
@@ -177,8 +179,10 @@ static void exec_set(cuda_exec handle, struct lmm_cu_graph *g)
 		if (!h && at == EXECS_MAX)
 			at = i;
 	}
-	if (at == EXECS_MAX)
+	if (at == EXECS_MAX) {
+		is_over |= g != NULL;
 		return;
+	}
 	old = atomic_load(&execs[at].graph);
 	/* pairs with the acquire in lmm_cu_graph_of() */
 	atomic_store_explicit(&execs[at].graph, g, memory_order_release);
@@ -189,9 +193,19 @@ static void exec_set(cuda_exec handle, struct lmm_cu_graph *g)
 
 static void exec_made(cuda_exec exec, cuda_graph graph)
 {
+	static _Atomic uint32_t said; /* in which session */
+	bool is_said;
+
 	pthread_mutex_lock(&lock);
 	exec_set(exec, made_find(graph, false));
+	is_said = !is_over || atomic_exchange(&said, lmm_device_session()) == lmm_device_session();
 	pthread_mutex_unlock(&lock);
+	if (!is_said) {
+		lmm_session_reason(LMM_LEVEL_KERNELS,
+				   "more than %u executable CUDA graphs: launches of further ones "
+				   "are told as of one that is not known",
+				   EXECS_MAX);
+	}
 }
 
 struct lmm_cu_graph *lmm_cu_graph_of(cuda_exec exec)
@@ -214,12 +228,24 @@ LMM_NOINLINE static uint32_t number_make(struct lmm_cu_graph *g)
 	return lmm_device_kernel_number(name, h, LMM_KERNEL_COMMAND_BUFFER, NULL);
 }
 
+/* Of all that are not known. */
+static uint32_t number_unknown(uint32_t now)
+{
+	uint64_t k = atomic_load_explicit(&unknown, memory_order_relaxed);
+
+	if (lmm_likely(k >> 32 == now))
+		return (uint32_t)k;
+	k = lmm_device_kernel_number("CUDA graph", 0, LMM_KERNEL_COMMAND_BUFFER, NULL);
+	atomic_store_explicit(&unknown, (uint64_t)now << 32 | k, memory_order_relaxed);
+	return (uint32_t)k;
+}
+
 uint32_t lmm_cu_graph_number(struct lmm_cu_graph *g)
 {
 	uint32_t now = lmm_recording();
 
 	if (!g)
-		return lmm_device_kernel_number("CUDA graph", 0, LMM_KERNEL_COMMAND_BUFFER, NULL);
+		return number_unknown(now);
 	if (lmm_unlikely(!g->number || g->recording != now)) {
 		g->number = number_make(g);
 		g->recording = now;
@@ -231,6 +257,7 @@ void lmm_cu_graphs_after_fork(void)
 {
 	pthread_mutex_init(&lock, NULL);
 	atomic_store(&n_capturing, 0);
+	atomic_store(&unknown, 0);
 }
 
 /* ---- the program's calls ------------------------------------------------------------------------ */

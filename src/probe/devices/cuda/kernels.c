@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels by the address that the host launches them by, or by the name that the compiler gave them. */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "probe/devices/cuda/cuda.h"
 
-#define HANDLES 4096u /* a power of two */
+#define HANDLES (2 * LMM_DEVICE_KERNELS) /* a power of two */
 
-/* An entry's key is written last, and never leaves its place. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Written with the lock held. An entry's key is written last, and never leaves its place. */
 static struct {
 	_Atomic(const void *) key;
 	_Atomic uint32_t number;
@@ -66,24 +69,39 @@ static void place_name(const void *function, char *name, size_t bytes)
 		       (unsigned long)((uintptr_t)function - (uintptr_t)i.dli_fbase));
 }
 
-static LMM_COLD uint32_t learn(uint32_t k, const void *function, bool is_driver)
+static uint32_t number_make(const void *function, bool is_driver)
 {
 	const char *mangled = is_driver ? driver_name(function) : runtime_name(function);
-	uint32_t now = lmm_recording(), number;
 	char name[192];
 
 	if (!mangled) {
 		place_name(function, name, sizeof(name));
 		mangled = name;
 	}
-	number = lmm_cu_kernel_named(mangled);
-	if (atomic_load(&n_handles) >= HANDLES / 2 && !atomic_load(&handles[k].key))
-		return number;
-	if (!atomic_load(&handles[k].key))
-		atomic_fetch_add(&n_handles, 1);
-	atomic_store_explicit(&handles[k].number, number, memory_order_relaxed);
-	atomic_store_explicit(&handles[k].recording, now, memory_order_relaxed);
-	atomic_store_explicit(&handles[k].key, function, memory_order_release);
+	return lmm_cu_kernel_named(mangled);
+}
+
+/* Its place is k or behind it, as another thread may have taken that. */
+static LMM_COLD uint32_t learn(uint32_t k, const void *function, bool is_driver)
+{
+	uint32_t now = lmm_recording(), number = number_make(function, is_driver);
+	const void *key;
+
+	pthread_mutex_lock(&lock);
+	for (;; k = (k + 1) & (HANDLES - 1)) {
+		key = atomic_load(&handles[k].key);
+		if (!key || key == function)
+			break;
+	}
+	if (key || atomic_load(&n_handles) < HANDLES / 2) {
+		if (!key)
+			atomic_fetch_add(&n_handles, 1);
+		atomic_store_explicit(&handles[k].number, number, memory_order_relaxed);
+		/* both pair with the acquires in lmm_cu_kernel_number() */
+		atomic_store_explicit(&handles[k].recording, now, memory_order_release);
+		atomic_store_explicit(&handles[k].key, function, memory_order_release);
+	}
+	pthread_mutex_unlock(&lock);
 	return number;
 }
 
@@ -96,19 +114,24 @@ uint32_t lmm_cu_kernel_number(const void *function, bool is_driver)
 
 		if (lmm_likely(key == function)) {
 			uint32_t told =
-				atomic_load_explicit(&handles[k].recording, memory_order_relaxed);
+				atomic_load_explicit(&handles[k].recording, memory_order_acquire);
 
 			if (lmm_unlikely(told != lmm_recording()))
 				return learn(k, function, is_driver);
 			return atomic_load_explicit(&handles[k].number, memory_order_relaxed);
 		}
-		if (!key)
-			return learn(k, function, is_driver);
+		if (key)
+			continue;
+		if (lmm_unlikely(atomic_load_explicit(&n_handles, memory_order_relaxed) >=
+				 HANDLES / 2))
+			return lmm_device_kernel_other();
+		return learn(k, function, is_driver);
 	}
 }
 
 void lmm_cu_kernels_after_fork(void)
 {
+	pthread_mutex_init(&lock, NULL);
 	for (unsigned k = 0; k < HANDLES; k++)
 		atomic_store_explicit(&handles[k].recording, 0, memory_order_relaxed);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Streams as queues: one for commands, which CUPTI times, and one for what pairs of events time. Entries are made under a lock and never
- * freed, so that the hot path finds them without one; a handle that is given out again is the same queue.
+ * freed, so that the hot path finds them without one; a handle that is given out again is the same queue. Beyond the room all are one.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lmm_cu_stream *streams[STREAMS_MAX];
 static _Atomic unsigned n_streams;
+static _Atomic(struct lmm_cu_stream *) others; /* NULL: there is room */
 static _Atomic(struct lmm_cu_stream *) last_found;
 
 uint16_t lmm_cu_device_number(bool is_pass)
@@ -43,14 +44,14 @@ static void device_name(char *name, int bytes)
 	name[bytes - 1] = 0;
 }
 
-static void describe(uint16_t number, bool is_pass)
+static void describe(const struct lmm_cu_stream *s, bool is_pass)
 {
 	char name[128];
 	struct lmm_device_queue q = { .device = name,
 				      .ticks_per_second = 1000000000u,
-				      .number = number,
+				      .number = is_pass ? s->pass_number : s->number,
 				      .device_number = lmm_cu_device_number(is_pass),
-				      .is_ordered = true };
+				      .is_ordered = s != atomic_load(&others) };
 
 	device_name(name, sizeof(name));
 	lmm_device_queue_describe(&q);
@@ -70,17 +71,36 @@ static struct lmm_cu_stream *find(cuda_stream handle)
 /* With the lock held. */
 static struct lmm_cu_stream *make(cuda_stream handle)
 {
-	unsigned n = atomic_load(&n_streams);
-	struct lmm_cu_stream *s = n < STREAMS_MAX ? calloc(1, sizeof(*s)) : NULL;
+	struct lmm_cu_stream *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
 	atomic_store(&s->handle, handle);
 	s->number = lmm_device_queue_next();
 	s->pass_number = lmm_device_queue_next();
-	streams[n] = s;
-	/* pairs with the acquire in find() */
-	atomic_store_explicit(&n_streams, n + 1, memory_order_release);
+	return s;
+}
+
+/* With the lock held. */
+static struct lmm_cu_stream *find_or_make(cuda_stream handle)
+{
+	struct lmm_cu_stream *s = handle ? find(handle) : NULL;
+	unsigned n = atomic_load(&n_streams);
+
+	if (!s)
+		s = atomic_load(&others);
+	if (s)
+		return s;
+	s = make(n < STREAMS_MAX ? handle : NULL);
+	if (!s)
+		return NULL;
+	if (n < STREAMS_MAX) {
+		streams[n] = s;
+		/* pairs with the acquire in find() */
+		atomic_store_explicit(&n_streams, n + 1, memory_order_release);
+	} else {
+		atomic_store_explicit(&others, s, memory_order_release);
+	}
 	return s;
 }
 
@@ -89,20 +109,17 @@ static LMM_COLD struct lmm_cu_stream *learn(cuda_stream handle)
 	struct lmm_cu_stream *s;
 
 	pthread_mutex_lock(&lock);
-	s = handle ? find(handle) : NULL;
-	if (!s)
-		s = make(handle);
+	s = find_or_make(handle);
 	if (s && s->told != lmm_device_session()) {
-		describe(s->number, false);
+		describe(s, false);
+		if (s == atomic_load(&others)) {
+			lmm_session_reason(LMM_LEVEL_KERNELS,
+					   "more than %u CUDA streams: further ones are one queue",
+					   STREAMS_MAX);
+		}
 		atomic_store(&s->told, lmm_device_session());
 	}
 	pthread_mutex_unlock(&lock);
-	if (!s) {
-		lmm_session_reason(
-			LMM_LEVEL_KERNELS,
-			"more than %u CUDA streams: commands of further ones are not seen",
-			STREAMS_MAX);
-	}
 	return s;
 }
 
@@ -112,8 +129,11 @@ struct lmm_cu_stream *lmm_cu_stream_find(cuda_stream handle)
 
 	if (!handle)
 		handle = CUDA_STREAM_LEGACY;
-	if (lmm_unlikely(!s || atomic_load_explicit(&s->handle, memory_order_relaxed) != handle))
+	if (lmm_unlikely(!s || atomic_load_explicit(&s->handle, memory_order_relaxed) != handle)) {
 		s = find(handle);
+		if (lmm_unlikely(!s))
+			s = atomic_load_explicit(&others, memory_order_acquire);
+	}
 	if (lmm_unlikely(!s || s->told != lmm_device_session()))
 		s = learn(handle);
 	if (s)
@@ -128,7 +148,7 @@ void lmm_cu_stream_pass_tell(struct lmm_cu_stream *s)
 		return;
 	pthread_mutex_lock(&lock);
 	if (s->pass_told != lmm_device_session()) {
-		describe(s->pass_number, true);
+		describe(s, true);
 		/* pairs with the acquire above */
 		atomic_store_explicit(&s->pass_told, lmm_device_session(), memory_order_release);
 	}
@@ -158,21 +178,29 @@ struct lmm_cu_stream *lmm_cu_stream_name(struct lmm_cu_stream *s, uint32_t id)
 		return learn(atomic_load(&known->handle));
 	if (!s || atomic_load(&s->cupti))
 		s = learn(NULL);
-	if (s)
+	/* those have many names */
+	if (s && s != atomic_load(&others))
 		atomic_store(&s->cupti, id + 1);
 	return s;
 }
 
+static void forget(struct lmm_cu_stream *s)
+{
+	atomic_store(&s->told, 0);
+	atomic_store(&s->pass_told, 0);
+	atomic_store(&s->next_pass, 0);
+	atomic_store(&s->cupti, 0);
+	s->next_id = 0;
+}
+
 void lmm_cu_streams_after_fork(void)
 {
+	struct lmm_cu_stream *s = atomic_load(&others);
 	unsigned n = atomic_load(&n_streams);
 
 	pthread_mutex_init(&lock, NULL);
-	for (unsigned i = 0; i < n; i++) {
-		atomic_store(&streams[i]->told, 0);
-		atomic_store(&streams[i]->pass_told, 0);
-		atomic_store(&streams[i]->next_pass, 0);
-		streams[i]->next_id = 0;
-		atomic_store(&streams[i]->cupti, 0);
-	}
+	for (unsigned i = 0; i < n; i++)
+		forget(streams[i]);
+	if (s)
+		forget(s);
 }
