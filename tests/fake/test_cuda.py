@@ -111,7 +111,7 @@ def union(runs):
 # ---- the program is not disturbed ------------------------------------------------------------------
 
 def test_transparent():
-    """Output, arguments and the calls that wait are those of a plain run, at every level and in every scene."""
+    """Output, errno, arguments and the calls that wait are those of a plain run, at every level and in every scene."""
     for scene in ("decode", "eager", "streams", "driver", "bare", "update", "threads"):
         plain = Play(scene)
         for options in (OFF, WINDOWS, ALWAYS):
@@ -120,7 +120,7 @@ def test_transparent():
             t.check(sorted(w[1:8] for w in play.log.said("args")) == sorted(w[1:8] for w in plain.log.said("args")), scene, "arguments")
             for call in ("launch", "copy", "set", "graph", "sync"):
                 t.check(play.log.calls[call] == plain.log.calls[call], scene, options, call, play.log.calls, plain.log.calls)
-            t.check("last error 0" in play.out.decode(), scene, play.out)
+            t.check("last error 0 errno 0" in play.out.decode(), scene, play.out)
 
 
 def test_nothing_of_cupti():

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels by name and code, whatever handles an API has for them: numbered for the process, described once per recording. */
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ static _Atomic uint32_t kinds_recording; /* recording word when the kinds were d
 static void describe(uint32_t number, const char *name, enum lmm_kernel_kind kind, uint64_t hash)
 {
 	struct lmm_buf b = { 0 };
+	int saved = errno;
 
 	lmm_buf_put_varint(&b, number);
 	lmm_buf_put_str(&b, name);
@@ -33,6 +35,7 @@ static void describe(uint32_t number, const char *name, enum lmm_kernel_kind kin
 	lmm_buf_put_varint(&b, hash);
 	lmm_session_describe(LMM_DESC_KERNEL, &b);
 	lmm_buf_free(&b);
+	errno = saved;
 }
 
 static LMM_NOINLINE void kinds_describe(uint32_t recording)

@@ -25,10 +25,11 @@
  *	noexit N	as decode, and it leaves by _exit()
  *	killed N	as decode, and it kills itself
  *
- * It prints a checksum of what was computed and "done", or what failed.
+ * It prints a checksum of what was computed, what became of errno and "done", or what failed.
  */
 #include <lmmeter/mark.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -86,6 +87,7 @@ static void *stream, *side;
 static float logits[LOGITS], device_logits[LOGITS];
 static unsigned long sum;
 static int layers = 6;
+static int spoilt; /* values that errno had */
 static void *beside;
 
 static void kernels_register(void)
@@ -127,11 +129,13 @@ static int forward(void *s)
 {
 	int rc = cudaMemsetAsync(NULL, 0, 4096, s);
 
+	spoilt |= errno;
 	for (int i = 0; i < layers; i++) {
 		rc |= launch(&stub_norm, s);
 		rc |= launch(&stub_matmul, s);
 		rc |= launch_overlapping(&stub_attention, s);
 		rc |= launch(&stub_add, side ? side : s);
+		spoilt |= errno;
 	}
 	return rc;
 }
@@ -151,6 +155,7 @@ static int read_back(void *s)
 	int rc = cudaMemcpyAsync(logits, device_logits, sizeof(logits), 2, s);
 
 	rc |= cudaStreamSynchronize(s);
+	spoilt |= errno;
 	for (int i = 0; i < LOGITS; i++)
 		sum = sum * 31 + (unsigned long)(logits[i] * 16);
 	if (side)
@@ -177,6 +182,7 @@ static int ask(unsigned tokens, unsigned at, int (*pass)(void *s), void *s)
 	lmm_mark_phase_end(LMM_MARK_COPY_TO_CPU);
 	lmm_mark_step_end();
 	lmm_mark_token(1);
+	spoilt |= errno;
 	return rc;
 }
 
@@ -441,11 +447,13 @@ int main(int argc, char **argv)
 	int rc;
 
 	kernels_register();
+	errno = 0;
 	rc = cudaStreamCreateWithFlags(&stream, 1);
 	if (strcmp(scene, "unwaited") != 0)
 		rc |= cudaMemcpy(device_logits, logits, sizeof(logits), 1);
 	rc |= play(scene, n);
-	printf("sum %lu last error %d\n%s\n", sum, cudaGetLastError(), rc ? "failed" : "done");
+	printf("sum %lu last error %d errno %d\n%s\n", sum, cudaGetLastError(), spoilt | errno,
+	       rc ? "failed" : "done");
 	fflush(stdout);
 	if (strcmp(scene, "noexit") == 0)
 		_exit(rc != 0);

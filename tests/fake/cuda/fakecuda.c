@@ -2,6 +2,7 @@
 /* libcuda.so.1: the device's timeline, and the driver's functions that lmmeter and its tests call. */
 #include "fakecuda.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -404,6 +405,7 @@ int cuCtxGetDevice(CUdevice *number)
 {
 	uint32_t correlation = api_enter(16);
 
+	errno = EIO;
 	*number = device;
 	api_exit(16, correlation);
 	return 0;
@@ -411,12 +413,14 @@ int cuCtxGetDevice(CUdevice *number)
 
 int cuCtxGetCurrent(CUcontext *context)
 {
+	errno = EIO;
 	*context = &streams[device];
 	return 0;
 }
 
 int cuCtxPushCurrent_v2(CUcontext context)
 {
+	errno = EIO;
 	below = device;
 	device = (int)((CUstream)context - streams);
 	return 0;
@@ -424,6 +428,7 @@ int cuCtxPushCurrent_v2(CUcontext context)
 
 int cuCtxPopCurrent_v2(CUcontext *context)
 {
+	errno = EIO;
 	*context = &streams[device];
 	device = below;
 	return 0;
@@ -431,6 +436,7 @@ int cuCtxPopCurrent_v2(CUcontext *context)
 
 int cuDeviceGetName(char *name, int bytes, CUdevice number)
 {
+	errno = EIO;
 	if (number < 0 || number >= DEVICES)
 		return ERROR_INVALID_VALUE;
 	snprintf(name, (size_t)bytes, "Fake CUDA device");
@@ -439,6 +445,7 @@ int cuDeviceGetName(char *name, int bytes, CUdevice number)
 
 int cuStreamIsCapturing(void *s, int *status)
 {
+	errno = EIO;
 	*status = fake_stream_of(s)->capture != NULL;
 	return 0;
 }
@@ -455,6 +462,7 @@ int cuCtxSynchronize(void)
 
 int cuEventCreate(CUevent *e, unsigned flags)
 {
+	errno = EIO;
 	(void)flags;
 	*e = calloc(1, sizeof(**e));
 	(*e)->device = device;
@@ -464,6 +472,7 @@ int cuEventCreate(CUevent *e, unsigned flags)
 
 int cuEventDestroy_v2(CUevent e)
 {
+	errno = EIO;
 	free(e);
 	calls.destroy++;
 	return 0;
@@ -474,6 +483,7 @@ int cuEventRecord(CUevent e, void *stream)
 	CUstream s = fake_stream_of(stream);
 	uint64_t now = fake_now();
 
+	errno = EIO;
 	if (is_lost())
 		return ERROR_CONTEXT_DESTROYED;
 	if (e->device != s->device)
@@ -488,6 +498,7 @@ int cuEventRecord(CUevent e, void *stream)
 
 int cuEventQuery(CUevent e)
 {
+	errno = EIO;
 	if (is_lost())
 		return ERROR_CONTEXT_DESTROYED;
 	return !e->is_recorded || e->t > fake_now() ? ERROR_NOT_READY : 0;
@@ -495,6 +506,7 @@ int cuEventQuery(CUevent e)
 
 int cuEventElapsedTime(float *ms, CUevent a, CUevent b)
 {
+	errno = EIO;
 	if (a->device != b->device)
 		return ERROR_INVALID_HANDLE;
 	if (cuEventQuery(a) || cuEventQuery(b))
@@ -506,6 +518,7 @@ int cuEventElapsedTime(float *ms, CUevent a, CUevent b)
 
 int cuFuncGetName(const char **name, CUfunction f)
 {
+	errno = EIO;
 	calls.name++;
 	*name = (const char *)f;
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A CUDA driver, runtime and CUPTI without a device. Device time is arithmetic on CLOCK_MONOTONIC: a kernel lasts exactly as
- * long as the script says, and begins when it is handed over or when its stream is free. Shares no code with src/.
+ * long as the script says, and begins when it is handed over or when its stream is free. What its test programs do not call themselves
+ * changes errno. Shares no code with src/.
  *
  * FAKECUDA, words "name=value":
  *	log=PATH	one line per thing done, written at exit (see fake_log())

@@ -2,6 +2,7 @@
 /* libcudart.so.13 and .12: the runtime's functions that llama.cpp's backend calls. */
 #include "fakecuda.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ int cudaGetLastError(void)
 
 int cudaPeekAtLastError(void)
 {
+	errno = EIO;
 	return last_error;
 }
 
@@ -124,6 +126,7 @@ static const char *name_of(const void *f)
 
 int cudaFuncGetName(const char **name, const void *func)
 {
+	errno = EIO;
 	*name = name_of(func);
 	return *name ? 0 : said(98); /* cudaErrorInvalidDeviceFunction */
 }

@@ -6,6 +6,7 @@
  */
 #include "fakecuda.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,6 +261,7 @@ FAKE_EXPORT int cuptiFinalize(void);
 
 int cuptiGetVersion(uint32_t *version)
 {
+	errno = EIO;
 	*version = (uint32_t)fake_script_number("version", 130000);
 	return OK;
 }
@@ -276,6 +278,7 @@ int cuptiSubscribe(void **handle, subscriber_fn *fn, void *user)
 	int rc = (int)fake_script_number("subscribe", OK);
 	long other = fake_script_number("other", 0);
 
+	errno = EIO;
 	if (rc == OK && other > 0 && n_attached + 1 >= (unsigned)other)
 		rc = ERROR_MULTIPLE_SUBSCRIBERS;
 	fake_log("subscribe %d\n", rc);
@@ -294,6 +297,7 @@ int cuptiSubscribe(void **handle, subscriber_fn *fn, void *user)
 
 int cuptiUnsubscribe(void *handle)
 {
+	errno = EIO;
 	if (handle != &subscriber)
 		return ERROR_INVALID_PARAMETER;
 	subscriber = NULL;
@@ -302,6 +306,7 @@ int cuptiUnsubscribe(void *handle)
 
 int cuptiEnableCallback(uint32_t on, void *handle, int domain, uint32_t cbid)
 {
+	errno = EIO;
 	if (handle != &subscriber || domain != DRIVER_DOMAIN || cbid >= CBIDS)
 		return ERROR_INVALID_PARAMETER;
 	enabled[cbid] = on != 0;
@@ -332,6 +337,7 @@ int cuptiActivityEnable(unsigned kind)
 {
 	int rc = (int)fake_script_number("enable", OK);
 
+	errno = EIO;
 	if (kind >= KINDS)
 		return ERROR_INVALID_KIND;
 	if (rc) {
@@ -349,6 +355,7 @@ int cuptiActivityEnable(unsigned kind)
 
 int cuptiActivityDisable(unsigned kind)
 {
+	errno = EIO;
 	if (kind >= KINDS)
 		return ERROR_INVALID_KIND;
 	kinds[kind] = 0;
@@ -357,6 +364,7 @@ int cuptiActivityDisable(unsigned kind)
 
 int cuptiActivityFlushAll(uint32_t flag)
 {
+	errno = EIO;
 	(void)flag;
 	pthread_mutex_lock(&lock);
 	late_write();
@@ -369,6 +377,7 @@ int cuptiActivityGetNextRecord(uint8_t *b, size_t bytes, uint8_t **at)
 {
 	uint8_t *next = b;
 
+	errno = EIO;
 	if (*at) {
 		uint32_t kind;
 
@@ -383,6 +392,7 @@ int cuptiActivityGetNextRecord(uint8_t *b, size_t bytes, uint8_t **at)
 
 int cuptiActivityGetNumDroppedRecords(CUcontext c, uint32_t stream, size_t *n)
 {
+	errno = EIO;
 	(void)c;
 	(void)stream;
 	*n = dropped;
@@ -394,6 +404,7 @@ int cuptiFinalize(void)
 {
 	int rc = (int)fake_script_number("finalize", OK);
 
+	errno = EIO;
 	fake_sleep_until(fake_now() + (uint64_t)fake_script_number("detach_us", 0) * 1000);
 	fake_log("finalize %d %llu records=%lu\n", rc, (unsigned long long)fake_now(), n_records);
 	if (rc)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Launches and copies as they are handed over. This is the hot path of every GPU kernel: docs/design.md, "Hot path". */
+#include <errno.h>
+
 #include "probe/devices/cuda/cuda.h"
 #include "probe/devices/cuda/hooks.h"
 #include "probe/devices/cuda/window.h"
@@ -59,6 +61,7 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 	uint32_t number = th->step == LMM_STEP_NONE ? (uint32_t)t : th->step;
 	uint64_t took = t - x->step_t;
 	unsigned phase = lmm_device_phase(th);
+	int saved = errno;
 	uint16_t kind = (uint16_t)(1u << (phase & 15u));
 
 	if (x->session == lmm_device_session()) {
@@ -88,6 +91,7 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 	x->was_in_window = lmm_cu_window_is_mine();
 	x->is_timed |= x->was_in_window;
 	x->was_timed = x->is_timed;
+	errno = saved;
 }
 
 /* ---- a call ------------------------------------------------------------------------------------- */

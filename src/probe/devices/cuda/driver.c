@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What lmmeter itself asks of CUDA, and what it says of the machine. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 
 #include "probe/devices/cuda/cuda.h"
@@ -45,9 +46,13 @@ LMM_COLD static void bind_slowly(const void *fn)
 
 void lmm_cu_bind(const void *fn)
 {
+	int saved;
+
 	if (lmm_likely(atomic_load_explicit(&is_bound, memory_order_acquire)))
 		return;
+	saved = errno;
 	bind_slowly(fn);
+	errno = saved;
 	/* a runtime that has not made its first call yet has not opened the driver: asked again */
 	if (lmm_cu.cuEventRecord)
 		atomic_store_explicit(&is_bound, 1, memory_order_release);

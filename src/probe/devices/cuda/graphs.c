@@ -3,6 +3,7 @@
  * What graphs consist of, noted while they are captured: a launch of the graph alone does not tell. Locks are taken where graphs are
  * made, updated and destroyed, not where they are launched. What is let go lives on for a while, as a window may still look at it.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,29 +61,33 @@ bool lmm_cu_is_captured(struct lmm_thread *th, cuda_stream stream, uint32_t kern
 {
 	struct lmm_cu_graph *g = lmm_cu_self.capture;
 	struct lmm_cu_node *x;
-	int is = 0;
+	int is, saved = errno;
 
 	if (!g)
 		return false;
 	/* other streams take part once they wait for an event of this one */
-	if (stream != lmm_cu_self.capture_stream &&
-	    (!lmm_cu.cuStreamIsCapturing || lmm_cu.cuStreamIsCapturing(stream, &is) || !is))
-		return false;
-	x = node_add(g);
+	is = stream == lmm_cu_self.capture_stream;
+	if (!is && lmm_cu.cuStreamIsCapturing && lmm_cu.cuStreamIsCapturing(stream, &is))
+		is = 0;
+	x = is ? node_add(g) : NULL;
+	errno = saved;
 	if (x) {
 		x->kernel = kernel;
 		x->kind = (uint8_t)kind;
 		x->graph = th->graph;
 		x->node = lmm_device_node(th);
 	}
-	return true;
+	return is != 0;
 }
 
 static void graph_free(struct lmm_cu_graph *g)
 {
+	int saved = errno;
+
 	if (g)
 		free(g->nodes);
 	free(g);
+	errno = saved;
 }
 
 /* With the lock held. */
@@ -107,11 +112,13 @@ static void retire(struct lmm_cu_graph *g)
 
 static void capture_begin(cuda_stream stream)
 {
+	int saved = errno;
 	struct lmm_cu_graph *g = calloc(1, sizeof(*g));
 
+	errno = saved;
 	if (lmm_cu_self.capture) { /* a second one at a time is not followed */
 		lmm_cu_self.capture->is_incomplete = true;
-		free(g);
+		graph_free(g);
 		return;
 	}
 	if (!g)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels by the address that the host launches them by, or by the name that the compiler gave them. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,14 +72,18 @@ static void place_name(const void *function, char *name, size_t bytes)
 
 static uint32_t number_make(const void *function, bool is_driver)
 {
+	int saved = errno;
 	const char *mangled = is_driver ? driver_name(function) : runtime_name(function);
 	char name[192];
+	uint32_t number;
 
 	if (!mangled) {
 		place_name(function, name, sizeof(name));
 		mangled = name;
 	}
-	return lmm_cu_kernel_named(mangled);
+	number = lmm_cu_kernel_named(mangled);
+	errno = saved;
+	return number;
 }
 
 /* Its place is k or behind it, as another thread may have taken that. */

@@ -4,6 +4,7 @@
  * about to wait. All of them have passed when it has waited. An event tells no time of day, only how long after another it was: the
  * chain lies between the first call and the end of the wait, and is placed in the middle of what that leaves.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -257,7 +258,7 @@ static struct lmm_cu_mark *mark_put(struct lmm_cu_marks *m, cuda_stream stream)
 	return x;
 }
 
-void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
+static void mark_if_new(struct lmm_thread *th, cuda_stream stream, uint64_t t)
 {
 	struct lmm_cu_marks *m = marks_of_thread();
 	unsigned phase = lmm_device_phase(th);
@@ -293,11 +294,20 @@ void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
 	m->cost_ticks += lmm_now() - t;
 }
 
+void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
+{
+	int saved = errno;
+
+	mark_if_new(th, stream, t);
+	errno = saved;
+}
+
 void lmm_cu_pair_close(void)
 {
 	struct lmm_cu_marks *m = lmm_cu_self.marks;
 	uint64_t t = lmm_now();
 	struct lmm_cu_mark *x;
+	int saved;
 
 	if (lmm_likely(!m || !m->n || m->at[m->n - 1].is_end))
 		return;
@@ -305,7 +315,9 @@ void lmm_cu_pair_close(void)
 		m->n = 0;
 		return;
 	}
+	saved = errno;
 	x = mark_put(m, m->stream);
+	errno = saved;
 	if (x) {
 		x->is_end = true;
 		x->step = m->at[m->n - 2].step;
@@ -395,15 +407,17 @@ void lmm_cu_pair_harvest(struct lmm_thread *th)
 	struct chain c;
 	cuda_result rc;
 	bool is_read;
-	int mode;
+	int mode, saved;
 
 	if (lmm_likely(!m || !m->n) || !m->at[m->n - 1].is_end)
 		return;
+	saved = errno;
 	mode = capture_mode_set(CAPTURE_MODE_RELAXED);
 	/* the program may have waited for another stream; asked, never waited for */
 	rc = lmm_cu.cuEventQuery(m->at[m->n - 1].event);
 	is_read = rc == 0 && chain_read(m, &c);
 	(void)capture_mode_set(mode);
+	errno = saved;
 	if (rc == CUDA_ERROR_NOT_READY && m->n + 2 < LMM_CU_MARKS)
 		return;
 	chain_put(th, m, is_read ? &c : NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CUPTI's buffers and what is kept of its records: they go, and names with them, when CUPTI is detached. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ static void buffers_warm(void)
 
 void lmm_cu_records_request(uint8_t **buffer, size_t *bytes, size_t *records_max)
 {
+	int saved = errno;
 	void *p = buffer_get();
 
 	if (!p && posix_memalign(&p, 64, BUFFER_BYTES))
@@ -84,6 +86,7 @@ void lmm_cu_records_request(uint8_t **buffer, size_t *bytes, size_t *records_max
 	*records_max = 0;
 	*buffer = p;
 	*bytes = p ? BUFFER_BYTES : 0;
+	errno = saved;
 }
 
 /* ---- records ------------------------------------------------------------------------------------ */
@@ -200,6 +203,7 @@ void lmm_cu_records_complete(void *context, uint32_t stream, uint8_t *buffer, si
 	uint64_t now = lmm_mono_ns();
 	void *record = NULL;
 	size_t dropped = 0;
+	int saved = errno;
 
 	pthread_mutex_lock(&lock);
 	while (buffer && valid && valid <= bytes && records &&
@@ -210,6 +214,7 @@ void lmm_cu_records_complete(void *context, uint32_t stream, uint8_t *buffer, si
 	pthread_mutex_unlock(&lock);
 	if (!buffer_put(buffer))
 		free(buffer);
+	errno = saved;
 }
 
 struct lmm_cu_record *lmm_cu_records(uint32_t *n)

@@ -3,6 +3,7 @@
  * Streams as queues: one for commands, which CUPTI times, and one for what pairs of events time. Entries are made under a lock and never
  * freed, so that the hot path finds them without one; a handle that is given out again is the same queue. Beyond the room all are one.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,7 @@ static void device_name(char *name, int bytes)
 static void describe(const struct lmm_cu_stream *s, bool is_pass)
 {
 	char name[128];
+	int saved = errno;
 	struct lmm_device_queue q = { .device = name,
 				      .ticks_per_second = 1000000000u,
 				      .number = is_pass ? s->pass_number : s->number,
@@ -55,6 +57,7 @@ static void describe(const struct lmm_cu_stream *s, bool is_pass)
 
 	device_name(name, sizeof(name));
 	lmm_device_queue_describe(&q);
+	errno = saved;
 }
 
 static struct lmm_cu_stream *find(cuda_stream handle)

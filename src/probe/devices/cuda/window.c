@@ -2,6 +2,7 @@
 /* When CUPTI is attached and detached, and what that costs. */
 #include "probe/devices/cuda/window.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define STEPS		16u	    /* of a window */
@@ -39,8 +40,8 @@ static struct {
 	_Atomic uint32_t session; /* in which it was opened */
 	bool is_bound;
 	void *subscriber;
-	_Atomic uint32_t steps;
-	uint32_t told_steps, waits;
+	_Atomic uint32_t steps, told_steps;
+	uint32_t waits;
 	uint64_t begin_t, begin_ns, close_t;
 	uint64_t attach_ticks, detach_ticks, join_ticks, slowed_ticks;
 	uint64_t union_ns, pass_ns;
@@ -227,7 +228,8 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 	}
 	atomic_store(&w.owner, &lmm_cu_self);
 	w.steps = 0;
-	w.told_steps = w.waits = 0;
+	w.told_steps = 0;
+	w.waits = 0;
 	w.subscriber = NULL;
 	w.slowed_ticks = w.join_ticks = 0;
 	w.union_ns = w.pass_ns = 0;
@@ -263,7 +265,7 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 static LMM_COLD void detach(void)
 {
 	uint64_t t = lmm_now();
-	int rc;
+	int rc, saved = errno;
 
 	atomic_store_explicit(&lmm_cu_window_is_open, 0, memory_order_relaxed);
 	kinds_disable();
@@ -278,6 +280,7 @@ static LMM_COLD void detach(void)
 	w.close_t = lmm_now();
 	w.detach_ticks = w.close_t - t;
 	atomic_store_explicit(&w.state, CLOSED, memory_order_release);
+	errno = saved;
 }
 
 static void callback(void *user, int domain, uint32_t cbid, const void *data)
@@ -325,7 +328,7 @@ static void harvest(struct lmm_thread *th, bool is_last)
 		window_put(th, LMM_WINDOW_LOSS, 0, lost.dropped, lost.garbage);
 	if (w.pass_ns)
 		window_put(th, LMM_WINDOW_CHECK, w.steps - w.told_steps, w.union_ns, w.pass_ns);
-	w.told_steps = w.steps;
+	w.told_steps = atomic_load(&w.steps);
 	w.union_ns = w.pass_ns = 0;
 }
 
@@ -525,22 +528,34 @@ static LMM_COLD void window_force(struct lmm_thread *th)
 	window_closed(th);
 }
 
-void lmm_cu_window_wait_end(struct lmm_thread *th)
+static LMM_COLD void wait_end_slowly(struct lmm_thread *th, int state)
 {
-	int state = atomic_load_explicit(&w.state, memory_order_acquire);
+	int saved = errno;
 
-	/* the owner may have nothing to do any more while others go on */
-	if (lmm_unlikely(state == OPEN && is_always() &&
-			 (is_half_full() ||
-			  (lmm_cu_window_is_mine() && w.steps - w.told_steps >= FLUSH_STEPS))))
+	if (state == OPEN) {
 		window_empty(th);
-	if (lmm_likely(state != CLOSING && state != CLOSED) || !is_owner())
-		return;
-	if (state == CLOSED) {
+	} else if (state == CLOSED) {
 		window_closed(th);
 	} else if (++w.waits >= WAITS_MAX) {
 		window_force(th);
 	}
+	errno = saved;
+}
+
+/* Of one that stays open. Its owner may have nothing to do any more while others go on. */
+static bool is_to_be_read(void)
+{
+	return is_always() && (is_half_full() ||
+			       (lmm_cu_window_is_mine() && w.steps - w.told_steps >= FLUSH_STEPS));
+}
+
+void lmm_cu_window_wait_end(struct lmm_thread *th)
+{
+	int state = atomic_load_explicit(&w.state, memory_order_acquire);
+
+	if (lmm_unlikely(state == OPEN ? is_to_be_read()
+				       : (state == CLOSING || state == CLOSED) && is_owner()))
+		wait_end_slowly(th, state);
 }
 
 void lmm_cu_window_leave(void)
