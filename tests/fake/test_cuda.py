@@ -551,12 +551,13 @@ def test_nodes_in_windows():
 # ---- NVTX ------------------------------------------------------------------------------------------
 
 def test_nvtx():
-    """Ranges are spans: of a thread, of domains, by registered strings, and those that another thread ends."""
+    """Ranges are spans: of a thread, of domains, by registered strings, of wide characters, and those that another thread ends."""
     play = os.path.join(HERE, "nvtxplay")
     run = t.record([play, "6"], options=["-q"])
     t.check(run.status == 0 and b"injection 1" in run.out, run.status, run.out, run.err)
     spans = {s["name"]: s["count"] for s in run.report["spans"]}
-    truth = {"forward": 6, "layer 0": 3, "layer 1": 3, "registered": 6, "plain": 6, "request": 6}
+    truth = {"forward": 6, "layer 0": 3, "layer 1": 3, "registered": 6, "plain": 6, "request": 6,
+             "größe ∑ 𝛼": 6, "01234567890123456789012345678901234567890123456789012345678901": 6, "wide request": 6, "wide message": 12}
     t.check(spans == truth, spans, truth)
     t.check(run.report["records"]["invalid"] == 0, run.report["records"])
     named = t.record([play, "2"], options=["-q"], env={"NVTX_INJECTION64_PATH": "/nowhere/tool.so"})

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "base/hash.h"
 #include "lmmeter/mark.h"
@@ -36,6 +37,7 @@ struct nvtx_attributes {
 	int32_t message_type;
 	union {
 		const char *text;
+		const wchar_t *wide;
 		void *registered;
 	} message;
 };
@@ -44,7 +46,7 @@ _Static_assert(offsetof(struct nvtx_attributes, message) == 40, "as NVTX has it"
 
 enum { NVTX_CALLBACKS = 1 };
 enum { NVTX_MODULE_CORE = 1, NVTX_MODULE_CORE2 = 5 };
-enum { NVTX_TEXT = 1, NVTX_REGISTERED = 3 };
+enum { NVTX_TEXT = 1, NVTX_WIDE = 2, NVTX_REGISTERED = 3 };
 
 struct named_site {
 	struct lmm_mark_site site;
@@ -54,7 +56,7 @@ struct named_site {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct named_site sites[SITES];
-static unsigned n_sites;
+static _Atomic unsigned n_sites;
 static struct named_site other = { .site = LMM_MARK_SITE("(other ranges)") };
 
 static struct {
@@ -107,9 +109,46 @@ static struct named_site *site_of(const char *text)
 		h = atomic_load_explicit(&sites[k].hash, memory_order_acquire);
 		if (h == hash)
 			return &sites[k];
-		if (!h)
-			return site_make(k, hash, text);
+		if (h)
+			continue;
+		if (atomic_load_explicit(&n_sites, memory_order_relaxed) >= SITES / 2)
+			return &other;
+		return site_make(k, hash, text);
 	}
+}
+
+/* As UTF-8, which has as many bytes as this. 0: it is no character. */
+static unsigned utf8_put(char *to, uint32_t c)
+{
+	unsigned n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return 0;
+	if (n == 1) {
+		to[0] = (char)c;
+		return 1;
+	}
+	for (unsigned i = n - 1; i; i--, c >>= 6)
+		to[i] = (char)(0x80 | (c & 0x3f));
+	to[0] = (char)(0xf0 << (4 - n) | c);
+	return n;
+}
+
+static struct named_site *site_of_wide(const wchar_t *text)
+{
+	char name[NAME_BYTES + 3] = "";
+	unsigned at = 0, n = 0;
+
+	for (; text && *text && at < NAME_BYTES; at += n) {
+		n = utf8_put(name + at, (uint32_t)*text++);
+		if (!n)
+			break;
+	}
+	/* whole characters alone */
+	if (at >= NAME_BYTES)
+		at -= n;
+	name[at] = 0;
+	return site_of(name);
 }
 
 static struct named_site *site_of_attributes(const struct nvtx_attributes *a)
@@ -118,6 +157,8 @@ static struct named_site *site_of_attributes(const struct nvtx_attributes *a)
 		return &other;
 	if (a->message_type == NVTX_TEXT)
 		return site_of(a->message.text);
+	if (a->message_type == NVTX_WIDE)
+		return site_of_wide(a->message.wide);
 	if (a->message_type == NVTX_REGISTERED && a->message.registered)
 		return a->message.registered;
 	return &other;
@@ -134,6 +175,11 @@ static int push(struct named_site *s)
 static int push_text(const char *text)
 {
 	return lmm_recording() ? push(site_of(text)) : 0;
+}
+
+static int push_wide(const wchar_t *text)
+{
+	return lmm_recording() ? push(site_of_wide(text)) : 0;
 }
 
 static int push_ex(const struct nvtx_attributes *a)
@@ -177,6 +223,11 @@ static uint64_t start_text(const char *text)
 	return lmm_recording() ? range_start(site_of(text)) : 0;
 }
 
+static uint64_t start_wide(const wchar_t *text)
+{
+	return lmm_recording() ? range_start(site_of_wide(text)) : 0;
+}
+
 static uint64_t start_ex(const struct nvtx_attributes *a)
 {
 	return lmm_recording() ? range_start(site_of_attributes(a)) : 0;
@@ -217,10 +268,22 @@ static void *domain_create(const char *name)
 	return &other; /* not NULL, and all of them one */
 }
 
+static void *domain_create_wide(const wchar_t *name)
+{
+	(void)name;
+	return &other;
+}
+
 static void *string_register(void *domain, const char *text)
 {
 	(void)domain;
 	return site_of(text);
+}
+
+static void *string_register_wide(void *domain, const wchar_t *text)
+{
+	(void)domain;
+	return site_of_wide(text);
 }
 
 /* ---- the injection ------------------------------------------------------------------------------ */
@@ -231,14 +294,16 @@ struct entry {
 };
 
 static const struct entry core[] = {
-	{ 4, (nvtx_function *)start_ex },  { 5, (nvtx_function *)start_text },
-	{ 7, (nvtx_function *)range_end }, { 8, (nvtx_function *)push_ex },
-	{ 9, (nvtx_function *)push_text }, { 11, (nvtx_function *)pop },
+	{ 4, (nvtx_function *)start_ex },   { 5, (nvtx_function *)start_text },
+	{ 6, (nvtx_function *)start_wide }, { 7, (nvtx_function *)range_end },
+	{ 8, (nvtx_function *)push_ex },    { 9, (nvtx_function *)push_text },
+	{ 10, (nvtx_function *)push_wide }, { 11, (nvtx_function *)pop },
 };
 static const struct entry core2[] = {
 	{ 2, (nvtx_function *)domain_start_ex },  { 3, (nvtx_function *)domain_range_end },
 	{ 4, (nvtx_function *)domain_push_ex },	  { 5, (nvtx_function *)domain_pop },
-	{ 10, (nvtx_function *)string_register }, { 12, (nvtx_function *)domain_create },
+	{ 10, (nvtx_function *)string_register }, { 11, (nvtx_function *)string_register_wide },
+	{ 12, (nvtx_function *)domain_create },	  { 13, (nvtx_function *)domain_create_wide },
 };
 
 static int fill(const struct nvtx_callbacks *callbacks, int module, const struct entry *entries,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 typedef void function(void);
 
@@ -69,6 +70,12 @@ static void push(const char *text)
 		((int (*)(const char *))core[9])(text);
 }
 
+static void push_wide(const wchar_t *text)
+{
+	if (core[10])
+		((int (*)(const wchar_t *))core[10])(text);
+}
+
 static void pop(void)
 {
 	if (core[11])
@@ -80,11 +87,44 @@ static uint64_t start(const char *text)
 	return core[5] ? ((uint64_t(*)(const char *))core[5])(text) : 0;
 }
 
+static uint64_t start_wide(const wchar_t *text)
+{
+	return core[6] ? ((uint64_t(*)(const wchar_t *))core[6])(text) : 0;
+}
+
 static void *end(void *id)
 {
 	if (core[7])
 		((void (*)(uint64_t))core[7])(*(uint64_t *)id);
 	return NULL;
+}
+
+static void wide(void *domain)
+{
+	static const wchar_t text[] = L"wide message";
+	struct attributes a = {
+		.version = 3, .bytes = sizeof(a), .message_type = 2, .message = text
+	};
+	uint64_t id;
+
+	push_wide(L"gr\u00f6\u00dfe \u2211 \U0001d6fc");
+	pop();
+	/* 63 bytes are kept, and no part of a character */
+	push_wide(L"01234567890123456789012345678901234567890123456789012345678901\u00fc");
+	pop();
+	id = start_wide(L"wide request");
+	end(&id);
+	if (core2[11])
+		a.message = ((void *(*)(void *, const wchar_t *))core2[11])(domain, text);
+	a.message_type = core2[11] ? 3 : 2;
+	for (int i = 0; i < 2; i++) {
+		if (core2[4])
+			((int (*)(void *, const struct attributes *))core2[4])(domain, &a);
+		if (core2[5])
+			((int (*)(void *))core2[5])(domain);
+		a.message = text;
+		a.message_type = 2;
+	}
 }
 
 static void domain_range(void *domain, void *string, const char *text)
@@ -126,6 +166,7 @@ int main(int argc, char **argv)
 		id = start("request");
 		if (pthread_create(&other, NULL, end, &id) == 0)
 			pthread_join(other, NULL);
+		wide(domain);
 		pop(); /* one too many */
 	}
 	puts("done");
