@@ -183,7 +183,7 @@ def test_threads_that_end():
     """What timing needs is left to those that come, and so is a window that stays open."""
     few, many = (Play("workers", n, options=("--kernels", "off", "--budget", "off")).log.calls for n in (2, 30))
     t.check(few["create"] == many["create"] > 0 and many["event"] > few["event"], few, many)
-    check_all(Play("workers", 20, "ns=k_bin_bcast:500", options=ALWAYS), "workers")
+    check_all(Play("workers", 15, "ns=k_bin_bcast:30000", options=ALWAYS), "workers")
 
 
 # ---- every kernel ----------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_always():
 
 def test_large_graph():
     """More nodes per step than there is room for in as many steps as are read at once."""
-    check_all(Play("large", 100, "ns=k_bin_bcast:500", options=ALWAYS), "large")
+    check_all(Play("large", 45, "ns=k_bin_bcast:30000", options=ALWAYS), "large")
 
 
 def test_other_work_under_way():
