@@ -501,9 +501,8 @@ def check_span(span, truth, what, cut=6):
     for q in rep["requests"]:
         t.check(q["joined"] and not q["complete"] and q["prompt_tokens"] == 0 and q["ttft_ns"] is None, what, q)
         t.check(all(p["total_ns"] >= 0 for p in q["phases"]) and q["unaccounted_ns"] >= 0, what, q)
-        # with a device up to 42 us of 400 ms were missing where the recording was cut; why is not known
         total = sum(p["total_ns"] for p in q["phases"]) + q["unaccounted_ns"]
-        t.check(total <= q["wall_ns"] + 2000 and t.close(total, q["wall_ns"], 0.001, 2000), what, total, q)
+        t.check(t.close(total, q["wall_ns"], 0, 2000), what, total, q)
     return same
 
 
