@@ -525,8 +525,10 @@ def asleep(how, tokens, *extra, options=(), spans=2, attach=("--budget", "off"))
 
 def test_attach():
     """Switched on and off in the middle of a generation: phases, tokens, layers and kernels of the passes that were seen whole."""
-    for how, tokens, options in (("linked", 700, ()), ("hidden", 700, ()), ("cpu", 250, ()), ("cpu", 250, ("--instrument",))):
-        spans, truth = asleep(how, tokens, options=options, spans=4 if t.LONG else 2)
+    n_spans = 4 if t.LONG else 2
+    on_cpu = 170 * n_spans
+    for how, tokens, options in (("linked", 700, ()), ("hidden", 700, ()), ("cpu", on_cpu, ()), ("cpu", on_cpu, ("--instrument",))):
+        spans, truth = asleep(how, tokens, options=options, spans=n_spans)
         for span in spans:
             same = check_span(span, truth, how)
             q, = span.report["requests"]
