@@ -41,7 +41,7 @@ class Play:
         self.log = os.path.join(folder, "watch")
         env = driver()
         command = [*before, VKPLAY, scene, str(n)]
-        watching = [f"WATCH_LOG={self.log}", *watch.split()]
+        watching = [f"WATCH_LOG={self.log}", *watch.format(folder=folder).split()]
         if options is None:
             env.update({"VK_ADD_LAYER_PATH": os.path.join(HERE, "layer"), "VK_INSTANCE_LAYERS": WATCH})
             env.update(dict(w.split("=") for w in watching))
@@ -220,6 +220,14 @@ def test_no_calibrated_clock():
     t.check(play.report["device"]["timed"] == 200 and play.report["device"]["early"] == 0, play.report["device"])
     t.check(play.report["device"]["clock_error_ns"] > exact.report["device"]["clock_error_ns"] > 0,
             play.report["device"], exact.report["device"])
+
+
+def test_overtaken():
+    """A buffer is submitted again while its times are read: those of the first time are dropped and counted, not mixed."""
+    play = Play("overtaken", below=(WATCH,), watch="WATCH_STALL={folder}/stall")
+    t.check(play.status == 0 and play.dispatches() == 20, play.status, play.out, play.err)
+    device = play.report["device"]
+    t.check((device["timed"], device["untimed"], device["unavailable"]) == (10, 10, 10), device)
 
 
 def test_lost():

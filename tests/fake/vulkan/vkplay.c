@@ -21,7 +21,9 @@
  *	wrong		does what is not allowed: a filling that ends nowhere
  *	killed		kills itself with work under way
  *	lost		goes on behind an error of the device, and says which
+ *	overtaken	submits a buffer again while the thread that waited for it is held up, by whoever stalls at $WATCH_STALL
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -464,6 +466,61 @@ static void run_unwaited(struct play *p)
 	MUST(vkDeviceWaitIdle(p->device));
 }
 
+/* ---- beside a thread that is held up ------------------------------------------------------------ */
+
+static void stall_file(char *path, size_t bytes, const char *suffix)
+{
+	const char *at = getenv("WATCH_STALL");
+
+	snprintf(path, bytes, "%s%s", at ? at : "", at ? suffix : "");
+}
+
+static void stall_wait(void)
+{
+	char path[512];
+
+	stall_file(path, sizeof(path), ".here");
+	while (path[0] && access(path, F_OK))
+		usleep(1000);
+}
+
+static void stall_end(void)
+{
+	char path[512];
+	int fd;
+
+	stall_file(path, sizeof(path), ".go");
+	fd = path[0] ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+	if (fd >= 0)
+		close(fd);
+}
+
+static void *held_up(void *arg)
+{
+	struct play *p = arg;
+
+	MUST(vkWaitForFences(p->device, 1, &p->fence, VK_TRUE, UINT64_MAX));
+	return NULL;
+}
+
+static void run_overtaken(struct play *p)
+{
+	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	pthread_t thread;
+
+	record(p, b, 0, PER_BUFFER);
+	MUST(submit(p, b, PER_BUFFER, p->fence));
+	if (pthread_create(&thread, NULL, held_up, p))
+		exit(3);
+	stall_wait();
+	MUST(vkWaitForFences(p->device, 1, &p->fence, VK_TRUE, UINT64_MAX));
+	MUST(submit(p, b, PER_BUFFER, VK_NULL_HANDLE));
+	MUST(vkQueueWaitIdle(p->queue));
+	stall_end();
+	pthread_join(thread, NULL);
+	MUST(vkDeviceWaitIdle(p->device));
+}
+
 /* The device may go at any submit or wait. */
 static void run_lost(struct play *p)
 {
@@ -496,6 +553,8 @@ static void *run(void *arg)
 		run_unwaited(p);
 	} else if (is("lost")) {
 		run_lost(p);
+	} else if (is("overtaken")) {
+		run_overtaken(p);
 	} else {
 		run_once(p);
 	}

@@ -8,13 +8,16 @@
  *	label TEXT		with WATCH_LABELS=1: for each submitted dispatch in turn, the node's label it stood in
  *
  * Below lmmeter it can also be a driver of another kind: WATCH_BITS=N: timestamps have N bits; WATCH_NO_QUERIES=1: query pools
- * cannot be made; WATCH_NO_CLOCK=1: no calibrated timestamps; WATCH_LOST=N: the device is lost at the Nth wait for a fence.
+ * cannot be made; WATCH_NO_CLOCK=1: no calibrated timestamps; WATCH_LOST=N: the device is lost at the Nth wait for a fence;
+ * WATCH_STALL=PATH: the first who reads several times at once makes PATH.here and waits for PATH.go before.
  * For one instance and one device at a time.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
@@ -59,6 +62,7 @@ static PFN_vkCreateDevice next_create;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *out;
 static int wants_labels, has_no_queries, has_no_clock;
+static const char *stall_at; /* NULL: nowhere, or it is over */
 static unsigned bits = 64;
 static unsigned long lost_at;
 static VkResult is_lost; /* VK_ERROR_DEVICE_LOST from then on */
@@ -234,13 +238,35 @@ static uint64_t cut(uint64_t stamp)
 	return bits < 64 ? stamp & (((uint64_t)1 << bits) - 1) : stamp;
 }
 
+/* What other threads do meanwhile lies between two reads of this one. */
+static void stall(void)
+{
+	const char *at = __atomic_exchange_n(&stall_at, NULL, __ATOMIC_RELAXED);
+	char path[512];
+	int fd;
+
+	if (!at)
+		return;
+	snprintf(path, sizeof(path), "%s.here", at);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		abort();
+	close(fd);
+	snprintf(path, sizeof(path), "%s.go", at);
+	while (access(path, F_OK))
+		usleep(1000);
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL on_results(VkDevice d, VkQueryPool p, uint32_t q, uint32_t n,
 						 size_t bytes, void *to, VkDeviceSize s,
 						 VkQueryResultFlags f)
 {
-	VkResult rc = next_vkGetQueryPoolResults(d, p, q, n, bytes, to, s, f);
 	uint64_t *stamps = to;
+	VkResult rc;
 
+	if (n > 1)
+		stall();
+	rc = next_vkGetQueryPoolResults(d, p, q, n, bytes, to, s, f);
 	count(N_vkGetQueryPoolResults);
 	for (uint32_t i = 0; rc == VK_SUCCESS && s == 8 && i < n; i++)
 		stamps[i] = cut(stamps[i]);
@@ -400,6 +426,7 @@ __attribute__((constructor)) static void begin(void)
 	has_no_clock = (int)asked("WATCH_NO_CLOCK", 0);
 	bits = (unsigned)asked("WATCH_BITS", 64);
 	lost_at = asked("WATCH_LOST", 0);
+	stall_at = getenv("WATCH_STALL");
 }
 
 __attribute__((destructor)) static void end(void)

@@ -72,6 +72,8 @@ static void buffer_before(struct submit *s, void *handle)
 	if (b->queue)
 		lmm_vk_buffer_has_ended(b);
 	atomic_fetch_add_explicit(&b->list->serial, 1, memory_order_relaxed);
+	/* pairs with the fence in is_current() */
+	atomic_thread_fence(memory_order_release);
 }
 
 /* ---- behind ------------------------------------------------------------------------------------- */
