@@ -230,6 +230,17 @@ def test_overtaken():
     t.check((device["timed"], device["untimed"], device["unavailable"]) == (10, 10, 10), device)
 
 
+def test_recording_ends_in_a_buffer():
+    """What a buffer holds is not known if a recording ended before it did, although another has begun; later it is."""
+    play = Play("cut")
+    kernels = play.kernels()
+    t.check(list(kernels) == ["command buffer"], list(kernels))
+    t.check((kernels["command buffer"]["count"], kernels["command buffer"]["untimed"]) == (0, SUBMITS), kernels)
+    play = Play("carried")
+    t.check(set(play.kernels()) == {"play_add", "play_mix"}, list(play.kernels()))
+    t.check(play.report["device"]["timed"] == play.dispatches() == 200, play.report["device"])
+
+
 def test_lost():
     """The device goes: the program is told what it would be told, and what was under way counts as failed."""
     play = Play("lost", below=(WATCH,), watch="WATCH_LOST=5")

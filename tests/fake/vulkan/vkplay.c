@@ -21,8 +21,11 @@
  *	wrong		does what is not allowed: a filling that ends nowhere
  *	killed		kills itself with work under way
  *	lost		goes on behind an error of the device, and says which
+ *	cut		as once, with the recording switched off and on in the middle of each buffer
+ *	carried		as again, with the recording switched off and on behind the buffer's end
  *	overtaken	submits a buffer again while the thread that waited for it is held up, by whoever stalls at $WATCH_STALL
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -303,6 +306,18 @@ static void barrier(VkCommandBuffer b)
 	}
 }
 
+/* A recording of this program, if there is one, ends, and another begins. */
+static void next_recording(void)
+{
+	int (*set)(int on);
+
+	*(void **)&set = dlsym(RTLD_DEFAULT, "lmm_recording_set");
+	if (set) {
+		set(0);
+		set(1);
+	}
+}
+
 /* n dispatches, the first of each three by another pipeline. */
 static void record(struct play *p, VkCommandBuffer b, VkCommandBufferUsageFlags flags, unsigned n)
 {
@@ -319,6 +334,8 @@ static void record(struct play *p, VkCommandBuffer b, VkCommandBufferUsageFlags 
 	for (unsigned i = 0; i < n; i++) {
 		int is_grouped = is("groups") && i % 3 != 2;
 
+		if (is("cut") && i == n / 2)
+			next_recording();
 		vkCmdBindPipeline(b, VK_PIPELINE_BIND_POINT_COMPUTE, i % 3 ? p->mix : p->add);
 		/* groups work on parts of their own: nothing of theirs overlaps */
 		vkCmdDispatch(b, is("groups") ? 1 : GROUPS, 1, 1);
@@ -392,6 +409,8 @@ static void run_again(struct play *p)
 	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 
 	record(p, b, is("twice") ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT : 0, PER_BUFFER);
+	if (is("carried"))
+		next_recording();
 	for (unsigned long i = 0; i < wanted; i++) {
 		MUST(submit(p, b, PER_BUFFER, is("twice") ? VK_NULL_HANDLE : p->fence));
 		if (!is("twice"))
@@ -543,7 +562,7 @@ static void *run(void *arg)
 {
 	struct play *p = arg;
 
-	if (is("again") || is("twice")) {
+	if (is("again") || is("twice") || is("carried")) {
 		run_again(p);
 	} else if (is("secondary")) {
 		run_secondary(p);

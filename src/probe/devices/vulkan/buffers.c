@@ -246,14 +246,17 @@ int32_t lmm__vkBeginCommandBuffer(void *handle, const struct vk_command_buffer_b
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(handle);
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
+	uint32_t recording = lmm_recording();
 
 	if (b) {
 		buffer_empty(b);
 		b->is_simultaneous = info->flags & VK_USE_SIMULTANEOUS;
-		b->is_unseen = !lmm_recording();
-		b->list = b->is_unseen ? NULL : lmm_vk_list_new(d);
-		if (b->list)
+		b->is_unseen = !recording;
+		b->list = recording ? lmm_vk_list_new(d) : NULL;
+		if (b->list) {
+			b->list->recording = recording;
 			b->list->is_one_time = info->flags & VK_USE_ONE_TIME;
+		}
 	}
 	return d->fn.vkBeginCommandBuffer(handle, info);
 }
@@ -263,8 +266,14 @@ int32_t lmm__vkEndCommandBuffer(void *handle)
 	struct lmm_vk_device *d = lmm_vk_device_of(handle);
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
 
-	if (b)
-		lmm_vk_group_close(b);
+	if (b && b->list) {
+		/* what came when the recording had ended is missing, even if another has begun */
+		if (b->list->recording != lmm_recording()) {
+			b->is_unseen = true;
+		} else {
+			lmm_vk_group_close(b);
+		}
+	}
 	return d->fn.vkEndCommandBuffer(handle);
 }
 

@@ -324,8 +324,12 @@ static void take_over(struct lmm_vk_buffer *b, const struct lmm_vk_buffer *from)
 		append(b, &unseen);
 		return;
 	}
-	for (uint32_t i = 0; i < l->n && append(b, &l->commands[i]); i++)
-		;
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct lmm_vk_command c = lmm_vk_list_at(l, i, b->list->recording);
+
+		if (!append(b, &c))
+			return;
+	}
 }
 
 static bool holds_commands(void *const *buffers, uint32_t n)

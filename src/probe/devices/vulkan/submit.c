@@ -127,15 +127,15 @@ static void list_put(const struct submit *s, const struct lmm_vk_list *l, bool i
 		     uint32_t id)
 {
 	for (uint32_t i = 0; i < l->n; i++) {
-		const struct lmm_vk_command *c = &l->commands[i];
+		const struct lmm_vk_command c = lmm_vk_list_at(l, i, s->recording);
 		struct lmm_device_command x = {
 			.t = s->t,
-			.amount = c->amount,
-			.graph = c->graph,
-			.node = c->node,
-			.kernel = lmm_vk_kernel_tell(c->kernel),
+			.amount = c.amount,
+			.graph = c.graph,
+			.node = c.node,
+			.kernel = lmm_vk_kernel_tell(c.kernel),
 			.queue = s->q->number,
-			.is_timed = is_timed && c->stamp,
+			.is_timed = is_timed && c.stamp,
 		};
 
 		if (x.is_timed)

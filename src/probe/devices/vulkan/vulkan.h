@@ -152,7 +152,8 @@ struct lmm_vk_list {
 	uint32_t n_stamps, n_timed;
 	unsigned n_chunks;
 	struct lmm_vk_chunk *chunks[LMM_VK_CHUNKS];
-	bool is_decided; /* whether it is timed */
+	uint32_t recording; /* in which it was begun */
+	bool is_decided;    /* whether it is timed */
 	bool is_timed;
 	bool is_split;	  /* commands between two barriers are told apart */
 	bool is_one_time; /* submitted once */
@@ -173,6 +174,18 @@ static inline void lmm_vk_list_ref(struct lmm_vk_list *l)
 bool lmm_vk_list_grow(struct lmm_vk_list *l);
 /* Room for two more stamps: a reset range is recorded into the buffer or reset here. False: there are none. */
 bool lmm_vk_list_grow_stamps(struct lmm_vk_list *l, void *buffer);
+/* Command i as a recording may know it: graphs and their nodes are numbered anew in each. */
+static inline struct lmm_vk_command lmm_vk_list_at(const struct lmm_vk_list *l, uint32_t i,
+						   uint32_t recording)
+{
+	struct lmm_vk_command c = l->commands[i];
+
+	if (lmm_unlikely(l->recording != recording)) {
+		c.graph = 0;
+		c.node = LMM_NODE_UNKNOWN;
+	}
+	return c;
+}
 /* Writes a stamp, for which there is room, behind what the buffer holds. */
 void lmm_vk_list_stamp(struct lmm_vk_list *l, void *buffer);
 /* The first n stamps of a piece; false: they are not there. */
