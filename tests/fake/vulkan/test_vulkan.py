@@ -241,6 +241,15 @@ def test_recording_ends_in_a_buffer():
     t.check(play.report["device"]["timed"] == play.dispatches() == 200, play.report["device"])
 
 
+def test_semaphores_of_some_stages():
+    """They say nothing of the other stages: times are read when all has ended, and a semaphore of all stages says that."""
+    play = Play("narrow", below=(WATCH,), watch="WATCH_STRICT=1")
+    device = play.report["device"]
+    t.check((device["timed"], device["unavailable"]) == (play.dispatches(), 0) == (200, 0), device)
+    device = Play("wide").report["device"]
+    t.check((device["timed"], device["in_flight"]) == (200, 0), device)
+
+
 def test_lost():
     """The device goes: the program is told what it would be told, and what was under way counts as failed."""
     play = Play("lost", below=(WATCH,), watch="WATCH_LOST=5")

@@ -23,6 +23,8 @@
  *	lost		goes on behind an error of the device, and says which
  *	cut		as once, with the recording switched off and on in the middle of each buffer
  *	carried		as again, with the recording switched off and on behind the buffer's end
+ *	wide		vkQueueSubmit2(), waits on a timeline semaphore that all commands signal; kills itself at the end
+ *	narrow		as wide, with one that compute shaders alone signal; waits for the queue at the end
  *	overtaken	submits a buffer again while the thread that waited for it is held up, by whoever stalls at $WATCH_STALL
  */
 #include <dlfcn.h>
@@ -105,12 +107,12 @@ static void make_device(struct play *p)
 					  .pQueuePriorities = &priority };
 	VkPhysicalDeviceVulkan13Features f13 = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
-		.synchronization2 = is("two"),
+		.synchronization2 = is("two") || is("wide") || is("narrow"),
 	};
 	VkPhysicalDeviceVulkan12Features f12 = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
 		.pNext = &f13,
-		.timelineSemaphore = is("timeline"),
+		.timelineSemaphore = is("timeline") || is("wide") || is("narrow"),
 		.hostQueryReset = is("host-reset"),
 	};
 	VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
@@ -438,14 +440,22 @@ static void run_secondary(struct play *p)
 	}
 }
 
-static void run_timeline(struct play *p)
+static VkSemaphore make_timeline(const struct play *p)
 {
 	VkSemaphoreTypeCreateInfo type = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
 					   .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE };
 	VkSemaphoreCreateInfo create = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
 					 .pNext = &type };
+	VkSemaphore x;
+
+	MUST(vkCreateSemaphore(p->device, &create, NULL, &x));
+	return x;
+}
+
+static void run_timeline(struct play *p)
+{
 	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
-	VkSemaphore semaphore;
+	VkSemaphore semaphore = make_timeline(p);
 	uint64_t value = 0;
 	VkTimelineSemaphoreSubmitInfo values = {
 		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
@@ -463,7 +473,6 @@ static void run_timeline(struct play *p)
 				     .pSemaphores = &semaphore,
 				     .pValues = &value };
 
-	MUST(vkCreateSemaphore(p->device, &create, NULL, &semaphore));
 	for (unsigned long i = 0; i < wanted; i++) {
 		record(p, b, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT, PER_BUFFER);
 		value++;
@@ -472,6 +481,40 @@ static void run_timeline(struct play *p)
 		MUST(vkWaitSemaphores(p->device, &wait, UINT64_MAX));
 	}
 	vkDestroySemaphore(p->device, semaphore, NULL);
+}
+
+static void run_stages(struct play *p)
+{
+	VkSemaphoreSubmitInfo signal = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
+					 .semaphore = make_timeline(p),
+					 .stageMask =
+						 is("wide")
+							 ? VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT
+							 : VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT };
+	VkCommandBufferSubmitInfo one = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO };
+	VkSubmitInfo2 info = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
+			       .commandBufferInfoCount = 1,
+			       .pCommandBufferInfos = &one,
+			       .signalSemaphoreInfoCount = 1,
+			       .pSignalSemaphoreInfos = &signal };
+	VkSemaphoreWaitInfo wait = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+				     .semaphoreCount = 1,
+				     .pSemaphores = &signal.semaphore,
+				     .pValues = &signal.value };
+
+	for (unsigned long i = 0; i < wanted; i++) {
+		one.commandBuffer = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+		record(p, one.commandBuffer, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
+		       PER_BUFFER);
+		signal.value++;
+		MUST(vkQueueSubmit2(p->queue, 1, &info, VK_NULL_HANDLE));
+		p->dispatches += PER_BUFFER;
+		MUST(vkWaitSemaphores(p->device, &wait, UINT64_MAX));
+	}
+	if (is("wide"))
+		kill(getpid(), SIGKILL);
+	MUST(vkQueueWaitIdle(p->queue));
+	vkDestroySemaphore(p->device, signal.semaphore, NULL);
 }
 
 static void run_unwaited(struct play *p)
@@ -568,6 +611,8 @@ static void *run(void *arg)
 		run_secondary(p);
 	} else if (is("timeline")) {
 		run_timeline(p);
+	} else if (is("wide") || is("narrow")) {
+		run_stages(p);
 	} else if (is("unwaited")) {
 		run_unwaited(p);
 	} else if (is("lost")) {

@@ -9,6 +9,7 @@
  *
  * Below lmmeter it can also be a driver of another kind: WATCH_BITS=N: timestamps have N bits; WATCH_NO_QUERIES=1: query pools
  * cannot be made; WATCH_NO_CLOCK=1: no calibrated timestamps; WATCH_LOST=N: the device is lost at the Nth wait for a fence;
+ * WATCH_STRICT=1: what was submitted by vkQueueSubmit2() has no times before a wait for a fence, a queue or the device;
  * WATCH_STALL=PATH: the first who reads several times at once makes PATH.here and waits for PATH.go before.
  * For one instance and one device at a time.
  */
@@ -35,6 +36,7 @@
 	X(vkCmdWriteTimestamp)                                                                     \
 	X(vkCmdResetQueryPool)                                                                     \
 	X(vkQueueSubmit)                                                                           \
+	X(vkQueueSubmit2)                                                                          \
 	X(vkQueueWaitIdle)                                                                         \
 	X(vkDeviceWaitIdle)                                                                        \
 	X(vkWaitForFences)                                                                         \
@@ -61,7 +63,8 @@ static PFN_vkGetPhysicalDeviceQueueFamilyProperties next_families;
 static PFN_vkCreateDevice next_create;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *out;
-static int wants_labels, has_no_queries, has_no_clock;
+static int wants_labels, has_no_queries, has_no_clock, is_strict;
+static int is_under_way;     /* something, as far as what was waited for says */
 static const char *stall_at; /* NULL: nowhere, or it is over */
 static unsigned bits = 64;
 static unsigned long lost_at;
@@ -187,6 +190,14 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_submit(VkQueue queue, uint32_t n, const
 	return next_vkQueueSubmit(queue, n, x, fence);
 }
 
+static VKAPI_ATTR VkResult VKAPI_CALL on_submit2(VkQueue queue, uint32_t n, const VkSubmitInfo2 *x,
+						 VkFence fence)
+{
+	count(N_vkQueueSubmit2);
+	__atomic_store_n(&is_under_way, is_strict, __ATOMIC_RELAXED);
+	return next_vkQueueSubmit2(queue, n, x, fence);
+}
+
 #define PASS(ret, name, params, args)                                                              \
 	static VKAPI_ATTR ret VKAPI_CALL count_##name params                                       \
 	{                                                                                          \
@@ -211,14 +222,28 @@ PASS(void, vkCmdWriteTimestamp,
      (VkCommandBuffer c, VkPipelineStageFlagBits s, VkQueryPool p, uint32_t q), (c, s, p, q))
 PASS(void, vkCmdResetQueryPool, (VkCommandBuffer c, VkQueryPool p, uint32_t q, uint32_t n),
      (c, p, q, n))
-PASS(VkResult, vkQueueWaitIdle, (VkQueue q), (q))
 
 /* ---- other drivers ------------------------------------------------------------------------------ */
+
+static void all_has_ended(void)
+{
+	__atomic_store_n(&is_under_way, 0, __ATOMIC_RELAXED);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL on_queue_idle(VkQueue q)
+{
+	VkResult rc = next_vkQueueWaitIdle(q);
+
+	count(N_vkQueueWaitIdle);
+	all_has_ended();
+	return rc;
+}
 
 static VKAPI_ATTR VkResult VKAPI_CALL on_idle(VkDevice d)
 {
 	count(N_vkDeviceWaitIdle);
 	next_vkDeviceWaitIdle(d);
+	all_has_ended();
 	return is_lost;
 }
 
@@ -228,6 +253,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_fences(VkDevice d, uint32_t n, const Vk
 	VkResult rc = next_vkWaitForFences(d, n, f, all, t);
 
 	count(N_vkWaitForFences);
+	all_has_ended();
 	if (lost_at && counts[N_vkWaitForFences] == lost_at)
 		is_lost = VK_ERROR_DEVICE_LOST;
 	return is_lost ? is_lost : rc;
@@ -264,10 +290,12 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_results(VkDevice d, VkQueryPool p, uint
 	uint64_t *stamps = to;
 	VkResult rc;
 
+	count(N_vkGetQueryPoolResults);
 	if (n > 1)
 		stall();
+	if (__atomic_load_n(&is_under_way, __ATOMIC_RELAXED))
+		return VK_NOT_READY;
 	rc = next_vkGetQueryPoolResults(d, p, q, n, bytes, to, s, f);
-	count(N_vkGetQueryPoolResults);
 	for (uint32_t i = 0; rc == VK_SUCCESS && s == 8 && i < n; i++)
 		stamps[i] = cut(stamps[i]);
 	return rc;
@@ -365,6 +393,7 @@ static PFN_vkVoidFunction mine(const char *name)
 	MINE(vkCmdDispatch, on_dispatch)
 	MINE(vkCmdExecuteCommands, on_execute)
 	MINE(vkQueueSubmit, on_submit)
+	MINE(vkQueueSubmit2, on_submit2)
 	MINE(vkCmdBeginDebugUtilsLabelEXT, on_label)
 	MINE(vkCmdEndDebugUtilsLabelEXT, on_label_end)
 	MINE(vkCmdCopyBuffer, count_vkCmdCopyBuffer)
@@ -373,7 +402,7 @@ static PFN_vkVoidFunction mine(const char *name)
 	MINE(vkCmdPipelineBarrier, count_vkCmdPipelineBarrier)
 	MINE(vkCmdWriteTimestamp, count_vkCmdWriteTimestamp)
 	MINE(vkCmdResetQueryPool, count_vkCmdResetQueryPool)
-	MINE(vkQueueWaitIdle, count_vkQueueWaitIdle)
+	MINE(vkQueueWaitIdle, on_queue_idle)
 	MINE(vkDeviceWaitIdle, on_idle)
 	MINE(vkWaitForFences, on_fences)
 	MINE(vkGetQueryPoolResults, on_results)
@@ -426,6 +455,7 @@ __attribute__((constructor)) static void begin(void)
 	has_no_clock = (int)asked("WATCH_NO_CLOCK", 0);
 	bits = (unsigned)asked("WATCH_BITS", 64);
 	lost_at = asked("WATCH_LOST", 0);
+	is_strict = (int)asked("WATCH_STRICT", 0);
 	stall_at = getenv("WATCH_STALL");
 }
 

@@ -9,6 +9,7 @@ struct submit {
 	struct lmm_thread *th;
 	uint64_t t;
 	uint32_t recording;
+	bool is_open; /* no signal stands behind what was told of last */
 	/* what the buffers held before the driver had them: another thread may record them anew as soon as it has */
 	uint32_t n_kept, n_told;
 	struct lmm_vk_list *kept[KEPT];
@@ -20,6 +21,7 @@ struct submit {
 static bool submit_begin(struct submit *s, void *queue)
 {
 	s->n_kept = s->n_told = 0;
+	s->is_open = false;
 	s->recording = lmm_recording();
 	s->q = s->recording ? lmm_vk_queue_find(queue) : NULL;
 	if (!s->q)
@@ -166,6 +168,7 @@ static void buffer_behind(struct submit *s, void *handle)
 	struct lmm_vk_list *l = is_kept ? s->kept[s->n_told++] : list_of(b);
 	uint32_t id = 0;
 
+	s->is_open = true;
 	if (!l) {
 		unseen_put(s);
 		return;
@@ -177,18 +180,26 @@ static void buffer_behind(struct submit *s, void *handle)
 }
 
 /* What says later that all before it has ended, or 0: that something is under way. Of no use if nothing waits for that. */
-static void signal_behind(const struct submit *s, vk_handle signal, uint64_t value)
+static void signal_behind(struct submit *s, vk_handle signal, uint64_t value)
 {
 	const struct lmm_vk_pending p = { .signal = signal, .value = value };
 
+	s->is_open = false;
 	if (atomic_load_explicit(&s->q->head, memory_order_relaxed) !=
 	    atomic_load_explicit(&s->q->tail, memory_order_relaxed))
 		pending_put(s->q, &p);
 }
 
+/* Without one, what is behind the last semaphore is under way until the queue or the device is waited for. */
+static void fence_behind(struct submit *s, vk_handle fence)
+{
+	if (fence || s->is_open)
+		signal_behind(s, fence, 0);
+}
+
 /* ---- hooks -------------------------------------------------------------------------------------- */
 
-static void timeline_behind(const struct submit *s, const struct vk_submit_info *x)
+static void timeline_behind(struct submit *s, const struct vk_submit_info *x)
 {
 	const struct vk_base *at = x->next;
 
@@ -227,8 +238,15 @@ int32_t lmm__vkQueueSubmit(void *queue, uint32_t n, const struct vk_submit_info 
 			buffer_behind(&s, submits[i].buffers[k]);
 		timeline_behind(&s, &submits[i]);
 	}
-	signal_behind(&s, fence, 0);
+	fence_behind(&s, fence);
 	return rc;
+}
+
+/* What some stages signal says nothing of the others. */
+static void semaphore_behind(struct submit *s, const struct vk_semaphore_submit_info *x)
+{
+	if (x->value && x->stages & (VK_STAGE_ALL_COMMANDS | VK_STAGE_BOTTOM_OF_PIPE))
+		signal_behind(s, x->semaphore, x->value);
 }
 
 int32_t lmm__vkQueueSubmit2(void *queue, uint32_t n, const struct vk_submit_info2 *submits,
@@ -254,11 +272,9 @@ int32_t lmm__vkQueueSubmit2(void *queue, uint32_t n, const struct vk_submit_info
 
 		for (uint32_t k = 0; k < x->n_buffers; k++)
 			buffer_behind(&s, x->buffers[k].buffer);
-		for (uint32_t k = 0; k < x->n_signal; k++) {
-			if (x->signal[k].value)
-				signal_behind(&s, x->signal[k].semaphore, x->signal[k].value);
-		}
+		for (uint32_t k = 0; k < x->n_signal; k++)
+			semaphore_behind(&s, &x->signal[k]);
 	}
-	signal_behind(&s, fence, 0);
+	fence_behind(&s, fence);
 	return rc;
 }
