@@ -189,6 +189,15 @@ def test_many_stamps():
     t.check(play.report["device"]["timed"] == play.dispatches() == 3000, play.report["device"])
 
 
+def test_more_groups_than_are_told_apart():
+    """Those beyond the room are one, and not taken for command buffers of which nothing is known."""
+    play = Play("many", n=42, options=("--budget", "50%"))
+    kernels = play.kernels()
+    t.check(sum(runs(k) for k in kernels.values()) == 4200, len(kernels))
+    t.check(runs(kernels["(other)"]) > 2000 and "command buffer" not in kernels, [n for n in kernels if "+" not in n])
+    t.check("more than 2048 Vulkan kernels" in play.reasons(), play.reasons())
+
+
 def test_budget():
     """By default it measures what stamps cost; whatever comes of it, all are counted."""
     play = Play("once", n=200, options=())

@@ -24,6 +24,8 @@
  *	cut		as once, with the recording switched off and on in the middle of each buffer
  *	carried		as again, with the recording switched off and on behind the buffer's end
  *	wide		vkQueueSubmit2(), waits on a timeline semaphore that all commands signal; kills itself at the end
+ *	many		COUNT buffers with 100 groups each, none like another
+ *	huge		more dispatches in one buffer than can be timed
  *	narrow		as wide, with one that compute shaders alone signal; waits for the queue at the end
  *	overtaken	submits a buffer again while the thread that waited for it is held up, by whoever stalls at $WATCH_STALL
  */
@@ -358,6 +360,35 @@ static void record(struct play *p, VkCommandBuffer b, VkCommandBufferUsageFlags 
 	MUST(vkEndCommandBuffer(b));
 }
 
+/* Groups from `first` on; of seven commands, each of which is one of four. Returns how many of them are dispatches. */
+static unsigned record_groups(struct play *p, VkCommandBuffer b, unsigned first, unsigned n)
+{
+	VkCommandBufferBeginInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
+	unsigned dispatches = 0;
+
+	MUST(vkBeginCommandBuffer(b, &info));
+	vkCmdBindDescriptorSets(b, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &p->set, 0,
+				NULL);
+	for (unsigned i = 0; i < 7 * n; i++) {
+		unsigned which = (first + i / 7) >> i % 7 * 2 & 3;
+
+		if (which == 2) {
+			vkCmdFillBuffer(b, p->buffer, 0, 4, 7);
+		} else if (which == 3) {
+			vkCmdUpdateBuffer(b, p->buffer, 8, 4, &first);
+		} else {
+			vkCmdBindPipeline(b, VK_PIPELINE_BIND_POINT_COMPUTE,
+					  which ? p->mix : p->add);
+			vkCmdDispatch(b, 1, 1, 1);
+			dispatches++;
+		}
+		if (i % 7 == 6)
+			barrier(b);
+	}
+	MUST(vkEndCommandBuffer(b));
+	return dispatches;
+}
+
 /* ---- submitting --------------------------------------------------------------------------------- */
 
 static VkResult submit(struct play *p, VkCommandBuffer b, unsigned n, VkFence fence)
@@ -395,7 +426,10 @@ static void wait_fence(struct play *p)
 static void run_once(struct play *p)
 {
 	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
-	unsigned n = is("long") ? 1000 : is("groups") ? 3 * PER_BUFFER : PER_BUFFER;
+	unsigned n = is("huge")	    ? 5000
+		     : is("long")   ? 1000
+		     : is("groups") ? 3 * PER_BUFFER
+				    : PER_BUFFER;
 
 	for (unsigned long i = 0; i < wanted; i++) {
 		record(p, b, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT, n);
@@ -419,6 +453,18 @@ static void run_again(struct play *p)
 			wait_fence(p);
 	}
 	MUST(vkQueueWaitIdle(p->queue));
+}
+
+static void run_many(struct play *p)
+{
+	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+
+	for (unsigned i = 0; i < wanted; i++) {
+		unsigned n = record_groups(p, b, 100 * i, 100);
+
+		MUST(submit(p, b, n, p->fence));
+		wait_fence(p);
+	}
 }
 
 static void run_secondary(struct play *p)
@@ -613,6 +659,8 @@ static void *run(void *arg)
 		run_timeline(p);
 	} else if (is("wide") || is("narrow")) {
 		run_stages(p);
+	} else if (is("many")) {
+		run_many(p);
 	} else if (is("unwaited")) {
 		run_unwaited(p);
 	} else if (is("lost")) {

@@ -13,6 +13,7 @@
 static struct lmm_vk_buffer buffers[BUFFERS];
 static unsigned n_buffers;
 static _Atomic bool is_full;
+static _Atomic uint32_t full_said;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
@@ -216,7 +217,7 @@ int32_t lmm__vkAllocateCommandBuffers(void *device,
 	for (uint32_t i = 0; i < info->n; i++)
 		buffer_note(d, info, handles[i]);
 	pthread_mutex_unlock(&lock);
-	if (atomic_load(&is_full)) {
+	if (atomic_load(&is_full) && lmm_vk_is_unsaid(&full_said)) {
 		lmm_session_reason(LMM_LEVEL_PHASES,
 				   "more than %u Vulkan command buffers at a time: what further "
 				   "ones hold is not told apart",

@@ -10,11 +10,13 @@
 #include "base/hash.h"
 #include "probe/devices/vulkan/vulkan.h"
 
-#define NAME_MAX  160
-#define MODULES	  4096u
-#define PIPELINES 16384u /* handles; a power of two */
-#define KERNELS	  4096u	 /* by name and code; a power of two */
-#define FIRST	  LMM_DEVICE_KERNEL_FIRST
+#define NAME_MAX   160
+#define MODULES	   4096u
+#define PIPELINES  16384u /* handles; a power of two */
+#define KERNELS	   4096u  /* by name and code; a power of two */
+#define GROUPS_MAX (KERNELS / 2)
+#define FIRST	   LMM_DEVICE_KERNEL_FIRST
+#define OTHER	   LMM_DEVICE_KERNEL_OTHER
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -33,27 +35,30 @@ static struct {
 	uint64_t hash;
 } pipelines[PIPELINES];
 static unsigned n_pipelines;
+static _Atomic bool is_full; /* there was one more */
 
 static struct kernel {
 	uint64_t key; /* of name and code; 0: free */
 	uint64_t hash;
-	char *name;
+	const char *name;
 	enum lmm_kernel_kind kind;
 	_Atomic uint32_t number;
 	_Atomic uint32_t recording; /* in which it was last described */
 } kernels[KERNELS];
 static unsigned n_kernels;
+/* What is bound was made where nobody looked, or beyond the room for pipelines. */
+static struct kernel unknown = { .name = "?", .kind = LMM_KERNEL_PROGRAM };
 
 /* Groups by the kernels in them; written like the pipelines. */
 static struct {
 	_Atomic uint64_t hash;
 	_Atomic uint32_t kernel;
 } groups[KERNELS];
-static unsigned n_groups;
+static _Atomic unsigned n_groups;
 
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
-/* With the lock held. 0: there is no room, or no memory. */
+/* With the lock held. OTHER: there is no room, or no memory. */
 static uint32_t kernel_index(const char *name, uint64_t hash, enum lmm_kernel_kind kind)
 {
 	uint64_t key = lmm_hash_str(hash ^ LMM_HASH_SEED ^ kind, name) | 1;
@@ -65,7 +70,7 @@ static uint32_t kernel_index(const char *name, uint64_t hash, enum lmm_kernel_ki
 		char *kept = n_kernels < KERNELS - 1 ? strdup(name) : NULL;
 
 		if (!kept)
-			return 0;
+			return OTHER;
 		n_kernels++;
 		kernels[k].hash = hash;
 		kernels[k].name = kept;
@@ -75,30 +80,56 @@ static uint32_t kernel_index(const char *name, uint64_t hash, enum lmm_kernel_ki
 	return FIRST + k;
 }
 
+static LMM_NOINLINE void other_say(void)
+{
+	static _Atomic uint32_t said;
+
+	if (lmm_vk_is_unsaid(&said)) {
+		lmm_session_reason(LMM_LEVEL_KERNELS,
+				   "more than %u Vulkan kernels, or groups of them between "
+				   "barriers: further ones are not told apart, \"(other)\"",
+				   LMM_DEVICE_KERNELS);
+	}
+}
+
+static void unknown_say(void)
+{
+	static _Atomic uint32_t said;
+
+	if (atomic_load(&is_full) && lmm_vk_is_unsaid(&said)) {
+		lmm_session_reason(LMM_LEVEL_KERNELS,
+				   "more than %u Vulkan pipelines: kernels of further ones are not "
+				   "known, \"?\"",
+				   PIPELINES / 2);
+	}
+}
+
+/* Once per recording. */
 static LMM_NOINLINE uint32_t describe(struct kernel *k, uint32_t recording)
 {
 	uint32_t number = lmm_device_kernel_number(k->name, k->hash, k->kind, NULL);
 
+	if (number == OTHER)
+		other_say();
+	if (k == &unknown)
+		unknown_say();
 	atomic_store_explicit(&k->number, number, memory_order_relaxed);
 	atomic_store_explicit(&k->recording, recording, memory_order_release);
 	return number;
 }
 
-static LMM_COLD uint32_t unknown_tell(void)
-{
-	return lmm_device_kernel_number("?", 0, LMM_KERNEL_PROGRAM, NULL);
-}
-
 uint32_t lmm_vk_kernel_tell(uint32_t kernel)
 {
 	uint32_t now = lmm_recording();
-	struct kernel *k;
+	struct kernel *k = &unknown;
 
-	if (kernel == 0)
-		return unknown_tell();
-	if (kernel < FIRST)
+	if (kernel >= FIRST) {
+		k = &kernels[kernel - FIRST];
+	} else if (kernel) {
+		if (lmm_unlikely(kernel == OTHER))
+			other_say();
 		return lmm_device_kind_number((enum lmm_kernel_kind)kernel);
-	k = &kernels[kernel - FIRST];
+	}
 	if (lmm_likely(atomic_load_explicit(&k->recording, memory_order_acquire) == now))
 		return atomic_load_explicit(&k->number, memory_order_relaxed);
 	return describe(k, now);
@@ -109,6 +140,7 @@ void lmm_vk_pipelines_after_fork(void)
 	pthread_mutex_init(&lock, NULL);
 	for (unsigned k = 0; k < KERNELS; k++)
 		atomic_store(&kernels[k].recording, 0);
+	atomic_store(&unknown.recording, 0);
 }
 
 /* ---- groups ------------------------------------------------------------------------------------- */
@@ -117,6 +149,8 @@ static const char *command_name(const struct lmm_vk_command *c)
 {
 	if (c->kernel >= FIRST)
 		return kernels[c->kernel - FIRST].name;
+	if (c->kernel == OTHER)
+		return "(other)";
 	return c->kernel ? lmm_kernel_kind_name(c->kernel) : "?";
 }
 
@@ -151,14 +185,14 @@ static LMM_COLD uint32_t group_learn(const struct lmm_vk_command *c, uint32_t n,
 	kernel = kernel_index(name, hash, LMM_KERNEL_COMMAND_BUFFER);
 	for (; groups[k].hash && groups[k].hash != hash; k = (k + 1) & (KERNELS - 1))
 		;
-	if (!groups[k].hash && n_groups < KERNELS / 2 && kernel) {
+	if (!groups[k].hash && n_groups < GROUPS_MAX) {
 		n_groups++;
 		atomic_store_explicit(&groups[k].kernel, kernel, memory_order_relaxed);
 		/* pairs with the acquire in lmm_vk_kernel_of_group() */
 		atomic_store_explicit(&groups[k].hash, hash, memory_order_release);
 	}
 	pthread_mutex_unlock(&lock);
-	return kernel ? kernel : (uint32_t)LMM_KERNEL_COMMAND_BUFFER;
+	return kernel;
 }
 
 uint32_t lmm_vk_kernel_of_group(const struct lmm_vk_command *c, uint32_t n)
@@ -174,8 +208,11 @@ uint32_t lmm_vk_kernel_of_group(const struct lmm_vk_command *c, uint32_t n)
 
 		if (lmm_likely(key == hash))
 			return atomic_load_explicit(&groups[k].kernel, memory_order_relaxed);
-		if (!key)
-			return group_learn(c, n, hash);
+		if (!key) {
+			return atomic_load_explicit(&n_groups, memory_order_relaxed) < GROUPS_MAX
+				       ? group_learn(c, n, hash)
+				       : OTHER;
+		}
 	}
 }
 
@@ -299,6 +336,8 @@ static void pipeline_note(vk_handle handle, const struct vk_shader_stage_create_
 				      memory_order_relaxed);
 		/* pairs with the acquire in pipeline_slot() */
 		atomic_store_explicit(&pipelines[k].handle, handle, memory_order_release);
+	} else {
+		atomic_store(&is_full, true);
 	}
 	pthread_mutex_unlock(&lock);
 }

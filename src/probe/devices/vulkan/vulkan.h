@@ -19,6 +19,14 @@
 extern struct lmm_device_api lmm_vk_api;
 /* The loader has asked for us. */
 bool lmm_vk_is_layer(void);
+/* True once per session: a reason is a text and a lock, and what it is about may come with every command buffer. */
+static inline bool lmm_vk_is_unsaid(_Atomic uint32_t *said)
+{
+	uint32_t now = lmm_device_session();
+
+	return lmm_session_is_joined() && atomic_load_explicit(said, memory_order_relaxed) != now &&
+	       atomic_exchange(said, now) != now;
+}
 
 /* ---- devices and queues (objects.c) ------------------------------------------------------------- */
 
@@ -107,8 +115,8 @@ bool lmm_vk_family_resets(const struct lmm_vk_device *d, uint32_t family);
 
 /* ---- kernels (pipelines.c) ---------------------------------------------------------------------- */
 
-/* Numbers of commands in lists: below LMM_DEVICE_KERNEL_FIRST kinds, else an index that the recording is told of by
- * lmm_vk_kernel_tell(), which returns the number for events. */
+/* Numbers of commands in lists: 0 for a kernel that is not known, below LMM_DEVICE_KERNEL_FIRST kinds, else an index that the
+ * recording is told of by lmm_vk_kernel_tell(), which returns the number for events. */
 uint32_t lmm_vk_kernel_of(vk_handle pipeline);
 uint32_t lmm_vk_kernel_tell(uint32_t kernel);
 /* One that stands for several that ran together. */
