@@ -189,6 +189,15 @@ def test_many_stamps():
     t.check(play.report["device"]["timed"] == play.dispatches() == 3000, play.report["device"])
 
 
+def test_more_stamps_than_can_be_read():
+    """A buffer whose times would be more than wait to be read at a time: the first of them are read, and the report says so."""
+    play = Play("huge", n=3)
+    device = play.report["device"]
+    t.check(device["timed"] + device["untimed"] == play.dispatches() == 15000, device)
+    t.check(3 * 3900 < device["timed"] < 3 * 4000 and device["unavailable"] == 0, device)
+    t.check("more than 3968 timestamps" in play.reasons(), play.reasons())
+
+
 def test_more_groups_than_are_told_apart():
     """Those beyond the room are one, and not taken for command buffers of which nothing is known."""
     play = Play("many", n=42, options=("--budget", "50%"))

@@ -133,8 +133,9 @@ int lmm_vk_embedded_name(const uint32_t *code, size_t bytes, const void *ra, cha
 
 /* ---- lists and timestamps (lists.c) ------------------------------------------------------------- */
 
-#define LMM_VK_CHUNK  128u /* stamps */
-#define LMM_VK_CHUNKS 64u  /* of a list */
+#define LMM_VK_CHUNK 128u /* stamps */
+/* Of a list: one with more commands than may wait to be read would never be read. */
+#define LMM_VK_CHUNKS (LMM_VK_IN_FLIGHT / LMM_VK_CHUNK)
 
 struct lmm_vk_command {
 	uint32_t kernel;
