@@ -23,6 +23,7 @@
  *	lost		goes on behind an error of the device, and says which
  *	cut		as once, with the recording switched off and on in the middle of each buffer
  *	carried		as again, with the recording switched off and on behind the buffer's end
+ *	errno		says what errno is when a device and a shader module were made
  *	wide		vkQueueSubmit2(), waits on a timeline semaphore that all commands signal; kills itself at the end
  *	many		COUNT buffers with 100 groups each, none like another
  *	huge		more dispatches in one buffer than can be timed
@@ -30,6 +31,7 @@
  *	overtaken	submits a buffer again while the thread that waited for it is held up, by whoever stalls at $WATCH_STALL
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -124,6 +126,8 @@ static void make_device(struct play *p)
 
 	MUST(vkEnumeratePhysicalDevices(p->instance, &n, &p->physical));
 	MUST(vkCreateDevice(p->physical, &info, NULL, &p->device));
+	if (is("errno"))
+		printf("device %d\n", errno);
 	if (vkGetDeviceProcAddr(p->device, "vkGetCalibratedTimestampsEXT"))
 		puts("an extension shows that was not asked for");
 	vkGetDeviceQueue(p->device, 0, 0, &p->queue);
@@ -217,6 +221,8 @@ static VkPipeline make_pipeline(struct play *p, const uint32_t *code, size_t byt
 	memcpy(changed + 7, code + 5, bytes - 20);
 	module.codeSize = bytes + 8;
 	MUST(vkCreateShaderModule(p->device, &module, NULL, &info.stage.module));
+	if (is("errno"))
+		printf("module %d\n", errno);
 	MUST(vkCreateComputePipelines(p->device, VK_NULL_HANDLE, 1, &info, NULL, &x));
 	vkDestroyShaderModule(p->device, info.stage.module, NULL);
 	free(changed);

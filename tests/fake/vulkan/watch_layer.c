@@ -10,9 +10,11 @@
  * Below lmmeter it can also be a driver of another kind: WATCH_BITS=N: timestamps have N bits; WATCH_NO_QUERIES=1: query pools
  * cannot be made; WATCH_NO_CLOCK=1: no calibrated timestamps; WATCH_LOST=N: the device is lost at the Nth wait for a fence;
  * WATCH_STRICT=1: what was submitted by vkQueueSubmit2() has no times before a wait for a fence, a queue or the device;
+ * WATCH_ERRNO=N: that is errno when a device or a shader module was made, and N + 1 when families of queues were asked for;
  * WATCH_STALL=PATH: the first who reads several times at once makes PATH.here and waits for PATH.go before.
  * For one instance and one device at a time.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -49,6 +51,7 @@
 	X(vkCmdBeginDebugUtilsLabelEXT)                                                            \
 	X(vkCmdEndDebugUtilsLabelEXT)                                                              \
 	X(vkCreateQueryPool)                                                                       \
+	X(vkCreateShaderModule)                                                                    \
 	X(vkGetCalibratedTimestampsEXT)                                                            \
 	X(vkDestroyDevice)
 
@@ -65,6 +68,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *out;
 static int wants_labels, has_no_queries, has_no_clock, is_strict;
 static int is_under_way;     /* something, as far as what was waited for says */
+static int leaves_errno;     /* 0: as it is */
 static const char *stall_at; /* NULL: nowhere, or it is over */
 static unsigned bits = 64;
 static unsigned long lost_at;
@@ -308,6 +312,15 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_pool(VkDevice d, const VkQueryPoolCreat
 			      : next_vkCreateQueryPool(d, info, a, to);
 }
 
+static VKAPI_ATTR VkResult VKAPI_CALL on_module(VkDevice d, const VkShaderModuleCreateInfo *info,
+						const VkAllocationCallbacks *a, VkShaderModule *to)
+{
+	VkResult rc = next_vkCreateShaderModule(d, info, a, to);
+
+	errno = leaves_errno ? leaves_errno : errno;
+	return rc;
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL on_clock(VkDevice d, uint32_t n,
 					       const VkCalibratedTimestampInfoEXT *info,
 					       uint64_t *to, uint64_t *deviation)
@@ -327,6 +340,7 @@ static VKAPI_ATTR void VKAPI_CALL on_families(VkPhysicalDevice p, uint32_t *n,
 	next_families(p, n, to);
 	for (uint32_t i = 0; to && i < *n; i++)
 		to[i].timestampValidBits = bits;
+	errno = leaves_errno ? leaves_errno + 1 : errno;
 }
 
 /* ---- layer -------------------------------------------------------------------------------------- */
@@ -374,6 +388,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_device(VkPhysicalDevice physical,
 #define LOAD(name) next_##name = (PFN_##name)next_device(*to, #name);
 		USED(LOAD)
 	}
+	errno = leaves_errno ? leaves_errno : errno;
 	return rc;
 }
 
@@ -407,6 +422,7 @@ static PFN_vkVoidFunction mine(const char *name)
 	MINE(vkWaitForFences, on_fences)
 	MINE(vkGetQueryPoolResults, on_results)
 	MINE(vkCreateQueryPool, on_pool)
+	MINE(vkCreateShaderModule, on_module)
 	MINE(vkGetCalibratedTimestampsEXT, on_clock)
 	MINE(vkGetPhysicalDeviceQueueFamilyProperties, on_families)
 	return NULL;
@@ -455,6 +471,7 @@ __attribute__((constructor)) static void begin(void)
 	has_no_clock = (int)asked("WATCH_NO_CLOCK", 0);
 	bits = (unsigned)asked("WATCH_BITS", 64);
 	lost_at = asked("WATCH_LOST", 0);
+	leaves_errno = (int)asked("WATCH_ERRNO", 0);
 	is_strict = (int)asked("WATCH_STRICT", 0);
 	stall_at = getenv("WATCH_STALL");
 }

@@ -475,6 +475,7 @@ int32_t lmm__vkWaitForFences(void *device, uint32_t n, const vk_handle *fences, 
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 	int32_t rc = d->fn.vkWaitForFences(device, n, fences, all, timeout);
+	int saved = errno;
 
 	if (!has_news(d, rc))
 		return rc;
@@ -482,6 +483,7 @@ int32_t lmm__vkWaitForFences(void *device, uint32_t n, const vk_handle *fences, 
 		if (all || n == 1 || d->fn.vkGetFenceStatus(device, fences[i]) == VK_OK)
 			signal_has_ended(d, fences[i], 0);
 	}
+	errno = saved;
 	return rc;
 }
 
@@ -510,6 +512,7 @@ int32_t lmm__vkWaitSemaphores(void *device, const struct vk_semaphore_wait_info 
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 	int32_t rc = d->fn.vkWaitSemaphores(device, info, timeout);
+	int saved = errno;
 
 	if (!has_news(d, rc))
 		return rc;
@@ -523,5 +526,6 @@ int32_t lmm__vkWaitSemaphores(void *device, const struct vk_semaphore_wait_info 
 		if (value)
 			signal_has_ended(d, info->semaphores[i], value);
 	}
+	errno = saved;
 	return rc;
 }

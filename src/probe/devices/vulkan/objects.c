@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices and queues. Entries are made under a lock and never freed, so that the hot path finds them without one. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,7 @@ static void pending_drop(struct lmm_vk_queue *q)
 void lmm_vk_device_remove(struct lmm_vk_device *d)
 {
 	unsigned n = atomic_load(&n_queues);
+	int saved = errno;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct lmm_vk_queue *q = queues[i];
@@ -114,6 +116,7 @@ void lmm_vk_device_remove(struct lmm_vk_device *d)
 		d->free_chunks = c->next;
 		free(c);
 	}
+	errno = saved;
 }
 
 /* ---- queues ------------------------------------------------------------------------------------- */
@@ -204,6 +207,7 @@ static void queue_fill(struct lmm_vk_queue *q, struct lmm_vk_device *d, void *ha
 void lmm_vk_queue_note(struct lmm_vk_device *d, void *handle, uint32_t family)
 {
 	struct lmm_vk_queue *q;
+	int saved = errno;
 
 	pthread_mutex_lock(&lock);
 	q = lmm_vk_queue_find(handle);
@@ -219,6 +223,7 @@ void lmm_vk_queue_note(struct lmm_vk_device *d, void *handle, uint32_t family)
 			"more than %d Vulkan queues: commands of further ones are not seen",
 			QUEUES_MAX);
 	}
+	errno = saved;
 }
 
 /* ---- sessions ----------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * Shader modules and pipelines, and what they are called: a name that the application gave the object, else the entry point, else,
  * where that is "main", what the code or the program that holds it says. A kernel is its name and the hash of its code.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,7 @@ static LMM_COLD uint32_t group_learn(const struct lmm_vk_command *c, uint32_t n,
 {
 	uint32_t k = (uint32_t)hash & (KERNELS - 1), kernel;
 	char name[NAME_MAX];
+	int saved = errno;
 
 	pthread_mutex_lock(&lock);
 	group_name(c, n, name, sizeof(name));
@@ -192,6 +194,7 @@ static LMM_COLD uint32_t group_learn(const struct lmm_vk_command *c, uint32_t n,
 		atomic_store_explicit(&groups[k].hash, hash, memory_order_release);
 	}
 	pthread_mutex_unlock(&lock);
+	errno = saved;
 	return kernel;
 }
 
@@ -246,9 +249,11 @@ int32_t lmm__vkCreateShaderModule(void *device, const struct vk_shader_module_cr
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 	int32_t rc = d->fn.vkCreateShaderModule(device, info, allocator, module);
+	int saved = errno;
 
 	if (rc == VK_OK)
 		module_note(*module, info, __builtin_return_address(0));
+	errno = saved;
 	return rc;
 }
 
@@ -349,6 +354,7 @@ int32_t lmm__vkCreateComputePipelines(void *device, vk_handle cache, uint32_t n,
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 	uint64_t t0 = lmm_recording() ? lmm_now() : 0;
 	int32_t rc = d->fn.vkCreateComputePipelines(device, cache, n, infos, allocator, to);
+	int saved = errno;
 	struct lmm_thread *th = t0 ? lmm_thread_self() : NULL;
 
 	if (th)
@@ -358,26 +364,32 @@ int32_t lmm__vkCreateComputePipelines(void *device, vk_handle cache, uint32_t n,
 		if (to[i] && rc >= 0)
 			pipeline_note(to[i], &infos[i].stage, __builtin_return_address(0));
 	}
+	errno = saved;
 	return rc;
+}
+
+static void pipeline_name(vk_handle handle, const char *name)
+{
+	int saved = errno;
+	bool found;
+	uint32_t k;
+
+	pthread_mutex_lock(&lock);
+	k = pipeline_slot(handle, &found);
+	if (found) {
+		atomic_store_explicit(&pipelines[k].kernel,
+				      kernel_index(name, pipelines[k].hash, LMM_KERNEL_PROGRAM),
+				      memory_order_relaxed);
+	}
+	pthread_mutex_unlock(&lock);
+	errno = saved;
 }
 
 int32_t lmm__vkSetDebugUtilsObjectNameEXT(void *device, const struct vk_object_name_info *info)
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 
-	if (info->object_type == VK_OBJECT_PIPELINE && info->name && info->name[0]) {
-		bool found;
-		uint32_t k;
-
-		pthread_mutex_lock(&lock);
-		k = pipeline_slot(info->object, &found);
-		if (found) {
-			atomic_store_explicit(
-				&pipelines[k].kernel,
-				kernel_index(info->name, pipelines[k].hash, LMM_KERNEL_PROGRAM),
-				memory_order_relaxed);
-		}
-		pthread_mutex_unlock(&lock);
-	}
+	if (info->object_type == VK_OBJECT_PIPELINE && info->name && info->name[0])
+		pipeline_name(info->object, info->name);
 	return d->fn.vkSetDebugUtilsObjectNameEXT(device, info);
 }
