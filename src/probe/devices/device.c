@@ -31,6 +31,7 @@ void lmm_device_after_fork(void)
 	pthread_mutex_init(&lock, NULL);
 	atomic_store(&told, 0);
 	lmm_device_kernels_after_fork();
+	lmm_device_marks_after_fork();
 }
 
 uint16_t lmm_device_queue_next(void)

@@ -196,5 +196,6 @@ void lmm_device_kernels_after_fork(void);
  * further objects may have come.
  */
 void lmm_device_marks_begin(const char *other);
+void lmm_device_marks_after_fork(void);
 
 #endif

@@ -268,6 +268,14 @@ def test_semaphores_of_some_stages():
     t.check((device["timed"], device["in_flight"]) == (200, 0), device)
 
 
+def test_forked_while_times_are_read():
+    """The child begins anew: who reads times in its parent is not there, and its own are read."""
+    play = Play("forked", below=(WATCH,), watch="WATCH_STALL={folder}/stall")
+    t.check(play.status == 0 and not play.err, play.status, play.err)
+    device = play.report["device"]
+    t.check((device["timed"], device["in_flight"]) == (10 + 10 * SUBMITS, 0), device)
+
+
 def test_errno_is_kept():
     """Here the program's file cannot be found by its name, in which the names of its shaders are looked for."""
     elsewhere = ["bash", "-c", 'exec -a /nonexistent "$0" "$@"']

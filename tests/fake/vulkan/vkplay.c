@@ -29,6 +29,7 @@
  *	huge		more dispatches in one buffer than can be timed
  *	narrow		as wide, with one that compute shaders alone signal; waits for the queue at the end
  *	overtaken	submits a buffer again while the thread that waited for it is held up, by whoever stalls at $WATCH_STALL
+ *	forked		a child plays once while a thread of its parent is held up as there
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -38,6 +39,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <vulkan/vulkan.h>
@@ -635,6 +637,38 @@ static void run_overtaken(struct play *p)
 	MUST(vkDeviceWaitIdle(p->device));
 }
 
+/* Vulkan is begun anew in it: nothing of the parent's is touched. */
+static void play_in_child(void)
+{
+	static struct play own;
+
+	own.instance = make_instance();
+	begin(&own);
+	run_once(&own);
+	_exit(0);
+}
+
+static void run_forked(struct play *p)
+{
+	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	pthread_t thread;
+	int status = -1;
+	pid_t child;
+
+	record(p, b, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT, PER_BUFFER);
+	MUST(submit(p, b, PER_BUFFER, p->fence));
+	if (pthread_create(&thread, NULL, held_up, p))
+		exit(3);
+	stall_wait();
+	child = fork();
+	if (child == 0)
+		play_in_child();
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		fprintf(stderr, "child: %d\n", status);
+	stall_end();
+	pthread_join(thread, NULL);
+}
+
 /* The device may go at any submit or wait. */
 static void run_lost(struct play *p)
 {
@@ -671,6 +705,8 @@ static void *run(void *arg)
 		run_unwaited(p);
 	} else if (is("lost")) {
 		run_lost(p);
+	} else if (is("forked")) {
+		run_forked(p);
 	} else if (is("overtaken")) {
 		run_overtaken(p);
 	} else {

@@ -99,6 +99,11 @@ static bool instance_add(void *handle, vk_get_instance_proc *get_proc)
 	return x != NULL;
 }
 
+void lmm_vk_instances_after_fork(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
 /* The loader's link to the next layer, moved on to the one behind. */
 static struct vk_layer_info *link_of(const void *chain, int32_t type)
 {

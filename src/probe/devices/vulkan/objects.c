@@ -260,14 +260,18 @@ void lmm_vk_after_fork(void)
 		atomic_store(&queues[i]->tail, atomic_load(&queues[i]->head));
 		atomic_store(&queues[i]->seen, atomic_load(&queues[i]->head));
 		atomic_store(&queues[i]->n_in_flight, 0);
+		/* whoever was at it stayed with the parent */
+		atomic_flag_clear(&queues[i]->is_harvested);
 		queues[i]->told = 0;
 	}
 	n = atomic_load(&n_devices);
 	for (unsigned i = 0; i < n; i++)
 		pthread_mutex_init(&devices[i]->lock, NULL);
 	atomic_store(&told, 0);
+	lmm_vk_instances_after_fork();
 	lmm_vk_buffers_after_fork();
 	lmm_vk_pipelines_after_fork();
+	lmm_vk_embedded_after_fork();
 }
 
 /* ---- what was not seen -------------------------------------------------------------------------- */

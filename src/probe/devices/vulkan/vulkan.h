@@ -19,6 +19,7 @@
 extern struct lmm_device_api lmm_vk_api;
 /* The loader has asked for us. */
 bool lmm_vk_is_layer(void);
+void lmm_vk_instances_after_fork(void);
 /* True once per session: a reason is a text and a lock, and what it is about may come with every command buffer. */
 static inline bool lmm_vk_is_unsaid(_Atomic uint32_t *said)
 {
@@ -130,6 +131,7 @@ int lmm_vk_spirv_name(const uint32_t *code, size_t bytes, const char *entry, cha
 /* The same by the variable that holds the code in the object that `ra` lies in, with what follows `_data` cut off (embedded.c). */
 int lmm_vk_embedded_name(const uint32_t *code, size_t bytes, const void *ra, char *name,
 			 size_t name_bytes);
+void lmm_vk_embedded_after_fork(void);
 
 /* ---- lists and timestamps (lists.c) ------------------------------------------------------------- */
 
