@@ -286,6 +286,14 @@ def test_errno_is_kept():
     t.check("play_add" not in play.kernels(), list(play.kernels()))
 
 
+def test_handles_come_again():
+    """What is made while the driver takes down one with the same key is found, and not the one that goes."""
+    driver()
+    run = t.plain([os.path.join(HERE, "vkreuse"), os.path.join(t.BUILD, "src", "probe", "liblmmeter.so")])
+    told = [f"{what} {when} 1" for what in ("device", "instance") for when in ("during", "after")]
+    t.check(run.status == 0 and run.out.decode().splitlines() == told, run.status, run.out, run.err)
+
+
 def test_lost():
     """The device goes: the program is told what it would be told, and what was under way counts as failed."""
     play = Play("lost", below=(WATCH,), watch="WATCH_LOST=5")

@@ -148,11 +148,14 @@ static int32_t create_instance(const struct vk_base *info, const void *allocator
 static void destroy_instance(void *handle, const void *allocator)
 {
 	struct instance *x = handle ? instance_of(handle) : NULL;
+	destroy_fn *destroy;
 
 	if (!x)
 		return;
-	x->fn.vkDestroyInstance(handle, allocator);
+	destroy = x->fn.vkDestroyInstance;
+	/* before the driver: then both the key and our place may be another instance's */
 	atomic_store(&x->key, NULL);
+	destroy(handle, allocator);
 }
 
 /* ---- devices ------------------------------------------------------------------------------------ */

@@ -290,12 +290,15 @@ void lmm_vk_look_around(void)
 void lmm__vkDestroyDevice(void *device, const void *allocator)
 {
 	struct lmm_vk_device *d = device ? lmm_vk_device_of(device) : NULL;
+	void (*destroy)(void *, const void *);
 
 	if (!d)
 		return;
 	lmm_vk_device_remove(d);
-	d->fn.vkDestroyDevice(device, allocator);
+	destroy = d->fn.vkDestroyDevice;
+	/* before the driver: then both the key and our place may be another device's */
 	atomic_store(&d->key, NULL);
+	destroy(device, allocator);
 }
 
 void lmm__vkGetDeviceQueue(void *device, uint32_t family, uint32_t index, void **queue)
