@@ -24,7 +24,8 @@
  *	cut		as once, with the recording switched off and on in the middle of each buffer
  *	carried		as again, with the recording switched off and on behind the buffer's end
  *	errno		says what errno is when a device and a shader module were made
- *	wide		vkQueueSubmit2(), waits on a timeline semaphore that all commands signal; kills itself at the end
+ *	wide		vkQueueSubmit2(), waits on a timeline semaphore that all commands signal, and not for the fence that every
+ *			other submit has as well; kills itself at the end
  *	many		COUNT buffers with 100 groups each, none like another
  *	huge		more dispatches in one buffer than can be timed
  *	narrow		as wide, with one that compute shaders alone signal; waits for the queue at the end
@@ -555,13 +556,18 @@ static void run_stages(struct play *p)
 				     .semaphoreCount = 1,
 				     .pSemaphores = &signal.semaphore,
 				     .pValues = &signal.value };
+	VkFenceCreateInfo create = { .sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO };
+	VkFence fence;
 
 	for (unsigned long i = 0; i < wanted; i++) {
 		one.commandBuffer = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 		record(p, one.commandBuffer, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
 		       PER_BUFFER);
 		signal.value++;
-		MUST(vkQueueSubmit2(p->queue, 1, &info, VK_NULL_HANDLE));
+		fence = VK_NULL_HANDLE;
+		if (is("wide") && i % 2 == 0)
+			MUST(vkCreateFence(p->device, &create, NULL, &fence));
+		MUST(vkQueueSubmit2(p->queue, 1, &info, fence));
 		p->dispatches += PER_BUFFER;
 		MUST(vkWaitSemaphores(p->device, &wait, UINT64_MAX));
 	}

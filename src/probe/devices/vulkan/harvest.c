@@ -401,23 +401,23 @@ LMM_COLD void lmm_vk_device_is_lost(struct lmm_vk_device *d)
 
 /* ---- what has ended ----------------------------------------------------------------------------- */
 
-/* Position behind the newest entry that the signal tells of; *found is false if there is none. */
+/* Position behind the newest entry that the signal tells of, and other signals of the same; *found is false if there is none. */
 static uint32_t signal_find(const struct lmm_vk_queue *q, vk_handle signal, uint64_t value,
 			    bool *found)
 {
 	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-	uint32_t at = atomic_load_explicit(&q->head, memory_order_acquire);
+	uint32_t upto = atomic_load_explicit(&q->head, memory_order_acquire);
 
-	for (*found = false; at != tail; at--) {
+	*found = false;
+	for (uint32_t at = upto; at != tail && !*found; at--) {
 		const struct lmm_vk_pending *p = &q->pending[(at - 1) % LMM_VK_PENDING];
 
 		/* a fence has no value, a semaphore one that is not 0 */
-		if (p->signal == signal && !p->value == !value && p->value <= value) {
-			*found = true;
-			return at;
-		}
+		*found = p->signal == signal && !p->value == !value && p->value <= value;
+		if (!*found && !p->is_more)
+			upto = at - 1;
 	}
-	return at;
+	return upto;
 }
 
 static void signal_has_ended(const struct lmm_vk_device *d, vk_handle signal, uint64_t value)

@@ -182,19 +182,14 @@ static void buffer_behind(struct submit *s, void *handle)
 /* What says later that all before it has ended, or 0: that something is under way. Of no use if nothing waits for that. */
 static void signal_behind(struct submit *s, vk_handle signal, uint64_t value)
 {
-	const struct lmm_vk_pending p = { .signal = signal, .value = value };
+	const struct lmm_vk_pending p = { .signal = signal,
+					  .value = value,
+					  .is_more = !s->is_open };
 
 	s->is_open = false;
 	if (atomic_load_explicit(&s->q->head, memory_order_relaxed) !=
 	    atomic_load_explicit(&s->q->tail, memory_order_relaxed))
 		pending_put(s->q, &p);
-}
-
-/* Without one, what is behind the last semaphore is under way until the queue or the device is waited for. */
-static void fence_behind(struct submit *s, vk_handle fence)
-{
-	if (fence || s->is_open)
-		signal_behind(s, fence, 0);
 }
 
 /* ---- hooks -------------------------------------------------------------------------------------- */
@@ -238,7 +233,7 @@ int32_t lmm__vkQueueSubmit(void *queue, uint32_t n, const struct vk_submit_info 
 			buffer_behind(&s, submits[i].buffers[k]);
 		timeline_behind(&s, &submits[i]);
 	}
-	fence_behind(&s, fence);
+	signal_behind(&s, fence, 0);
 	return rc;
 }
 
@@ -275,6 +270,6 @@ int32_t lmm__vkQueueSubmit2(void *queue, uint32_t n, const struct vk_submit_info
 		for (uint32_t k = 0; k < x->n_signal; k++)
 			semaphore_behind(&s, &x->signal[k]);
 	}
-	fence_behind(&s, fence);
+	signal_behind(&s, fence, 0);
 	return rc;
 }

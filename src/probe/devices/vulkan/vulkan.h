@@ -78,6 +78,7 @@ struct lmm_vk_pending {
 	uint32_t id;		  /* of its first timed command */
 	uint32_t recording;
 	uint32_t serial; /* of the list, when it was submitted */
+	bool is_more;	 /* a signal: nothing was handed over since the entry before */
 };
 
 struct lmm_vk_queue {
