@@ -207,6 +207,14 @@ def test_more_groups_than_are_told_apart():
     t.check("more than 2048 Vulkan kernels" in play.reasons(), play.reasons())
 
 
+def test_more_buffers_than_a_submit_keeps():
+    play = Play("crowd", n=600)
+    kernels = play.kernels()
+    t.check(set(kernels) == {"play_add", "command buffer"}, list(kernels))
+    t.check((kernels["play_add"]["count"], kernels["command buffer"]["untimed"]) == (512, 88), kernels)
+    t.check("command buffers in one submit" in play.reasons(), play.reasons())
+
+
 def test_budget():
     """By default it measures what stamps cost; whatever comes of it, all are counted."""
     play = Play("once", n=200, options=())

@@ -28,6 +28,7 @@
  *			other submit has as well; kills itself at the end
  *	many		COUNT buffers with 100 groups each, none like another
  *	huge		more dispatches in one buffer than can be timed
+ *	crowd		COUNT buffers of one dispatch in one submit
  *	narrow		as wide, with one that compute shaders alone signal; waits for the queue at the end
  *	overtaken	submits a buffer again while the thread that waited for it is held up, by whoever stalls at $WATCH_STALL
  *	forked		a child plays once while a thread of its parent is held up as there
@@ -476,6 +477,25 @@ static void run_many(struct play *p)
 	}
 }
 
+static void run_crowd(struct play *p)
+{
+	VkCommandBuffer *all = calloc(wanted, sizeof(VkCommandBuffer));
+	VkSubmitInfo info = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+			      .commandBufferCount = (uint32_t)wanted,
+			      .pCommandBuffers = all };
+
+	if (!all)
+		exit(3);
+	for (unsigned long i = 0; i < wanted; i++) {
+		all[i] = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+		record(p, all[i], VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT, 1);
+	}
+	MUST(vkQueueSubmit(p->queue, 1, &info, p->fence));
+	p->dispatches += wanted;
+	wait_fence(p);
+	free(all);
+}
+
 static void run_secondary(struct play *p)
 {
 	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
@@ -705,6 +725,8 @@ static void *run(void *arg)
 		run_timeline(p);
 	} else if (is("wide") || is("narrow")) {
 		run_stages(p);
+	} else if (is("crowd")) {
+		run_crowd(p);
 	} else if (is("many")) {
 		run_many(p);
 	} else if (is("unwaited")) {

@@ -2,7 +2,7 @@
 /* Submits: what the command buffers hold is told of now, with the step and phase of whoever submits them. */
 #include "probe/devices/vulkan/vulkan.h"
 
-#define KEPT 64u
+#define KEPT 512u
 
 struct submit {
 	struct lmm_vk_queue *q;
@@ -58,6 +58,20 @@ static void refused(struct submit *s, int32_t rc)
 	}
 }
 
+/* The driver has it then, and another thread may record it anew while it is told of. */
+static LMM_COLD void not_kept(void)
+{
+	static _Atomic uint32_t said;
+
+	if (lmm_vk_is_unsaid(&said)) {
+		lmm_session_reason(
+			LMM_LEVEL_PHASES,
+			"more than %u Vulkan command buffers in one submit: what further "
+			"ones hold is not told apart",
+			KEPT);
+	}
+}
+
 /* Submitted before, it must have ended by now, and its slots will be written anew. */
 static void buffer_before(struct submit *s, void *handle)
 {
@@ -68,6 +82,8 @@ static void buffer_before(struct submit *s, void *handle)
 		if (l)
 			lmm_vk_list_ref(l);
 		s->kept[s->n_kept++] = l;
+	} else {
+		not_kept();
 	}
 	if (!b || !b->list)
 		return;
@@ -164,9 +180,9 @@ static void unseen_put(const struct submit *s)
 static void buffer_behind(struct submit *s, void *handle)
 {
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
-	bool is_kept = s->n_told < s->n_kept, is_timed;
-	struct lmm_vk_list *l = is_kept ? s->kept[s->n_told++] : list_of(b);
+	struct lmm_vk_list *l = s->n_told < s->n_kept ? s->kept[s->n_told++] : NULL;
 	uint32_t id = 0;
+	bool is_timed;
 
 	s->is_open = true;
 	if (!l) {
@@ -175,8 +191,7 @@ static void buffer_behind(struct submit *s, void *handle)
 	}
 	is_timed = timing_begin(s, b, l, &id);
 	list_put(s, l, is_timed, id);
-	if (is_kept)
-		lmm_vk_list_unref(l);
+	lmm_vk_list_unref(l);
 }
 
 /* What says later that all before it has ended, or 0: that something is under way. Of no use if nothing waits for that. */
