@@ -6,8 +6,7 @@
 #include "base/hash.h"
 #include "probe/devices/device.h"
 
-#define KERNELS	     LMM_DEVICE_KERNELS /* a power of two */
-#define OTHER_KERNEL (LMM_DEVICE_KERNEL_FIRST - 1)
+#define KERNELS LMM_DEVICE_KERNELS /* a power of two */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -41,7 +40,7 @@ static LMM_NOINLINE void kinds_describe(uint32_t recording)
 		return;
 	for (unsigned k = 1; k < LMM_KERNEL_KIND_COUNT; k++)
 		describe(k, lmm_kernel_kind_name(k), (enum lmm_kernel_kind)k, 0);
-	describe(OTHER_KERNEL, "(other)", LMM_KERNEL_PROGRAM, 0);
+	describe(LMM_DEVICE_KERNEL_OTHER, "(other)", LMM_KERNEL_PROGRAM, 0);
 }
 
 uint32_t lmm_device_kind_number(enum lmm_kernel_kind kind)
@@ -83,7 +82,7 @@ static uint32_t number_of(const char *name, uint64_t code, enum lmm_kernel_kind 
 		if (n_kernels >= KERNELS - 1) {
 			if (is_first)
 				*is_first = first_take(&is_other_seen);
-			return OTHER_KERNEL;
+			return LMM_DEVICE_KERNEL_OTHER;
 		}
 		kernels[k].hash = hash;
 		kernels[k].number = LMM_DEVICE_KERNEL_FIRST + n_kernels++;

@@ -64,3 +64,8 @@ void lmm_device_marks_begin(const char *other)
 	lmm_patch_imports("ggml_is_empty", other, (void *)mark, (void **)&is_empty);
 	pthread_mutex_unlock(&lock);
 }
+
+void lmm_device_marks_after_fork(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}

@@ -205,6 +205,11 @@ static const struct object *object_of(const void *ra)
 	return o;
 }
 
+void lmm_vk_embedded_after_fork(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
 /* ---- finding one -------------------------------------------------------------------------------- */
 
 /* Bytes from the end on in which both agree. */
