@@ -232,12 +232,12 @@ def test_without_timestamps():
 
 
 def test_few_bits():
-    """Stamps of 30 bits come round once a second; with and without a clock to ask."""
+    """Stamps of 31 bits come round every two seconds; with and without a clock to ask."""
     for more in ("", " WATCH_NO_CLOCK=1"):
-        play = Play("long", n=12, below=(WATCH,), watch="WATCH_BITS=30" + more)
+        play = Play("long", n=24, below=(WATCH,), watch="WATCH_BITS=31" + more)
         device = play.report["device"]
-        t.check(device["timed"] == play.dispatches() == 12000 and device["early"] == 0, more, device)
-        t.check((1 << 30) < device["busy_ns"] < play.report["session"]["duration_ns"], more, device)
+        t.check(device["timed"] == play.dispatches() == 24000 and device["early"] == 0, more, device)
+        t.check((1 << 31) < device["busy_ns"] < play.report["session"]["duration_ns"], more, device)
 
 
 def test_no_calibrated_clock():
