@@ -262,5 +262,6 @@ run_ctest() { # folder further arguments…
 	ctest --test-dir "$dir" --output-on-failure --repeat until-pass:2 "$@" 2>&1 | tee "$log" || status=$?
 	again=$(sed -n 's/.*Test *#[0-9]*: \([^ ]*\) \.*\*\*\*\(Failed\|Timeout\|Exception\).*/\1/p' "$log" | sort -u | tr '\n' ' ')
 	[ -z "$again" ] || say "failed at first: ${again% }"
+	grep -hE ': FAILED|^\[  FAILED  \]|\[   LINE   \]|ERROR: [A-Za-z]+Sanitizer' "$log" | cut -c1-400 | head -40 || true
 	return "$status"
 }

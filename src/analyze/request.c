@@ -208,7 +208,8 @@ static void part_take(struct lmm_analysis *a, struct fact *f, const struct busy_
 
 	x.kind = FACT_PIECE;
 	x.flags = 0;
-	x.phase = part->phase;
+	/* what was handed over outside of any phase is time of the request all the same */
+	x.phase = part->phase ? part->phase : LMM_PHASE_UNACCOUNTED;
 	x.step = part->step;
 	x.t = f->t0 + part->ticks;
 	f->t0 = x.t;

@@ -72,6 +72,12 @@ static void say_phases(const struct lmm_result *r, const struct lmm_result_phase
 		(void)snprintf(second, sizeof(second), ", %s %s", lmm_phase_name(longest[1]->phase),
 			       lmm_human_percent(longest[1]->share_percent).s);
 	}
+	/* of a program that tells phases and no requests */
+	if (r->requests_total == 0) {
+		(void)snprintf(out->s, sizeof(out->s), "%s took %s of the time in phases%s.", first,
+			       lmm_human_percent(longest[0]->share_percent).s, second);
+		return;
+	}
 	(void)snprintf(out->s, sizeof(out->s), "%s took %s of the time of %s request%s%s.", first,
 		       lmm_human_percent(longest[0]->share_percent).s,
 		       lmm_human_count(r->requests_total).s, r->requests_total == 1 ? "" : "s",

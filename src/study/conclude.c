@@ -66,10 +66,24 @@ static double percent_of(double change)
 	return 100 * expm1(change);
 }
 
+/* From a doubling on nobody thinks in percent. */
+static void change_say(const struct lmm_contrast_estimate *e, char *out, size_t bytes)
+{
+	double percent = percent_of(e->change);
+
+	if (e->change > M_LN2) {
+		(void)snprintf(out, bytes, "%.3g times as much [%.3g, %.3g]", exp(e->change),
+			       exp(e->low), exp(e->high));
+		return;
+	}
+	(void)snprintf(out, bytes, "%.3g %% %s [%+.3g, %+.3g]", fabs(percent),
+		       percent < 0 ? "less" : "more", percent_of(e->low), percent_of(e->high));
+}
+
 static int effect_say(struct lmm_study_findings *f, const struct lmm_study_contrast *c)
 {
 	const struct lmm_plan *p = f->s->plan;
-	double percent = percent_of(c->e.change);
+	char change[96];
 	struct lmm_conclusion *to = lmm__conclusion_add(
 		f, "effect",
 		"a level of a factor changes a figure over all other factors, beyond doubt: Holm over all such comparisons at 0.005, and by 0.2 % at least",
@@ -77,14 +91,13 @@ static int effect_say(struct lmm_study_findings *f, const struct lmm_study_contr
 
 	if (!to)
 		return -ENOMEM;
-	to->value = percent;
+	to->value = percent_of(c->e.change);
 	to->threshold = 100 * LMM_CONTRAST_TRIFLE;
-	(void)snprintf(to->text, sizeof(to->text),
-		       "%.64s=%.80s instead of %.80s: %s %.3g %% %s [%+.3g, %+.3g].",
+	change_say(&c->e, change, sizeof(change));
+	(void)snprintf(to->text, sizeof(to->text), "%.64s=%.80s instead of %.80s: %s %s.",
 		       p->factors[c->factor].name, lmm__level_name(p, c->factor, c->level),
 		       lmm__level_name(p, c->factor, c->base), lmm_figures[c->figure].label,
-		       fabs(percent), percent < 0 ? "less" : "more", percent_of(c->e.low),
-		       percent_of(c->e.high));
+		       change);
 	(void)snprintf(
 		to->evidence, sizeof(to->evidence),
 		"mean of %u pairs of conditions in each block, p = %.2g unadjusted, %.3g degrees of freedom",
@@ -139,7 +152,10 @@ static int rule_no_difference(struct lmm_study_findings *f)
 				p->factors[i].name, lmm_figures[lmm_study_compared[k]].label,
 				percent_of(least));
 			(void)snprintf(to->evidence, sizeof(to->evidence),
-				       "%u comparisons, 0 lies in the interval of each", judged);
+				       judged == 1
+					       ? "1 comparison, 0 lies in its interval"
+					       : "%u comparisons, 0 lies in the interval of each",
+				       judged);
 		}
 	}
 	return 0;

@@ -7,6 +7,7 @@
 
 #include "report/html_parts.h"
 #include "study/conclude.h"
+#include "study/study_html.h"
 
 #define ROWS_MAX   500u
 #define PLOT_LEFT  60.0
@@ -175,7 +176,7 @@ static double axis_place(const struct axis *a, double v, double length)
 	return MAP_EDGE + (length - 2 * MAP_EDGE) * fmin(fmax(at, 0), 1);
 }
 
-static void put_rect(FILE *out, const char *class_name, double x, double y, double width,
+void lmm__study_rect(FILE *out, const char *class_name, double x, double y, double width,
 		     double height)
 {
 	fprintf(out, "<rect class=\"%s\" x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\"/>",
@@ -192,8 +193,8 @@ static void put_point(const struct lmm_study_findings *f, uint32_t i, const stru
 	double left = isnan(w->tpot.low) ? x : axis_place(time, w->tpot.low, MAP_WIDTH);
 	double right = isnan(w->tpot.high) ? x : axis_place(time, w->tpot.high, MAP_WIDTH);
 
-	put_rect(out, "host", left, y - 1, fmax(right - left, 1), 2);
-	put_rect(out, w->dominated_by < 0 ? "attributed" : "idle", x - 4, y - 4, 8, 8);
+	lmm__study_rect(out, "host", left, y - 1, fmax(right - left, 1), 2);
+	lmm__study_rect(out, w->dominated_by < 0 ? "attributed" : "idle", x - 4, y - 4, 8, 8);
 	fprintf(out, "<text x=\"%s\" y=\"%s\" fill=\"currentColor\" font-size=\"12\">",
 		lmm_decimal(x + 8, 1).s, lmm_decimal(y - 6, 1).s);
 	lmm__html_text(out, lmm__level_name(f->s->plan, (uint32_t)f->s->variant_factor, i));
@@ -222,8 +223,9 @@ static void put_frontier(const struct lmm_study_findings *f, FILE *out)
 	fprintf(out,
 		"<svg width=\"100%%\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"variants by time per token and perplexity\">",
 		(int)MAP_WIDTH, (int)MAP_HEIGHT);
-	put_rect(out, "idle", MAP_EDGE / 2, MAP_HEIGHT - MAP_EDGE / 2, MAP_WIDTH - MAP_EDGE, 1);
-	put_rect(out, "idle", MAP_EDGE / 2, MAP_EDGE / 2, 1, MAP_HEIGHT - MAP_EDGE);
+	lmm__study_rect(out, "idle", MAP_EDGE / 2, MAP_HEIGHT - MAP_EDGE / 2, MAP_WIDTH - MAP_EDGE,
+			1);
+	lmm__study_rect(out, "idle", MAP_EDGE / 2, MAP_EDGE / 2, 1, MAP_HEIGHT - MAP_EDGE);
 	for (uint32_t i = 0; i < f->s->n_variants; i++) {
 		if (!isnan(f->worths[i].tpot.value) && !isnan(f->worths[i].quality.value))
 			put_point(f, i, &time, &quality, out);
@@ -421,6 +423,7 @@ static int put_body(const struct lmm_study_findings *f, FILE *out)
 	put_conclusions(f, out);
 	put_variants(f, out);
 	put_frontier(f, out);
+	lmm__study_growth_put(f, out);
 	put_conditions(f, out);
 	put_effects(f, out);
 	put_holes(f, out);

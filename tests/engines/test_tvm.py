@@ -501,9 +501,8 @@ def check_span(span, truth, what, cut=6):
     for q in rep["requests"]:
         t.check(q["joined"] and not q["complete"] and q["prompt_tokens"] == 0 and q["ttft_ns"] is None, what, q)
         t.check(all(p["total_ns"] >= 0 for p in q["phases"]) and q["unaccounted_ns"] >= 0, what, q)
-        # with a device up to 42 us of 400 ms were missing where the recording was cut; why is not known
         total = sum(p["total_ns"] for p in q["phases"]) + q["unaccounted_ns"]
-        t.check(total <= q["wall_ns"] + 2000 and t.close(total, q["wall_ns"], 0.001, 2000), what, total, q)
+        t.check(t.close(total, q["wall_ns"], 0, 2000), what, total, q)
     return same
 
 
@@ -526,8 +525,10 @@ def asleep(how, tokens, *extra, options=(), spans=2, attach=("--budget", "off"))
 
 def test_attach():
     """Switched on and off in the middle of a generation: phases, tokens, layers and kernels of the passes that were seen whole."""
-    for how, tokens, options in (("linked", 700, ()), ("hidden", 700, ()), ("cpu", 250, ()), ("cpu", 250, ("--instrument",))):
-        spans, truth = asleep(how, tokens, options=options, spans=4 if t.LONG else 2)
+    n_spans = 4 if t.LONG else 2
+    on_cpu = 170 * n_spans
+    for how, tokens, options in (("linked", 700, ()), ("hidden", 700, ()), ("cpu", on_cpu, ()), ("cpu", on_cpu, ("--instrument",))):
+        spans, truth = asleep(how, tokens, options=options, spans=n_spans)
         for span in spans:
             same = check_span(span, truth, how)
             q, = span.report["requests"]

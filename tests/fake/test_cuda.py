@@ -564,5 +564,19 @@ def test_nvtx():
     t.check(b"injection -1" in named.out, "a tool that the user has named was put aside", named.out)
 
 
+def test_nvtx_phases():
+    """Ranges whose names say so are steps and phases: how many requests of a step are at their prompt decides which."""
+    n = 7
+    run = t.record([os.path.join(HERE, "nvtxplay"), str(n), "phases"], options=["-q"])
+    t.check(run.status == 0 and b"injection 1" in run.out, run.status, run.out, run.err)
+    rep, phases = run.report, t.phases(run.report)
+    counts = {name: p["count"] for name, p in phases.items()}
+    t.check(counts == {"embedding": n, "prefill": 1, "decode": n - 1, "sampling": n}, counts)
+    t.check({s["name"]: s["count"] for s in rep["spans"]} == {"gpu_model_runner: forward": n, "decode": n}, rep["spans"])
+    t.check(phases["decode"]["min_ns"] >= 1100000 and phases["sampling"]["min_ns"] >= 200000, phases)
+    t.check(rep["steps"]["decode"]["count"] == n - 1 and rep["records"]["invalid"] == 0, rep["steps"], rep["records"])
+    t.check(rep["session"]["engine"]["name"] == "unknown", rep["session"])
+
+
 if __name__ == "__main__":
     t.main()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -408,6 +409,46 @@ def test_five_hundred_cells():
         t.check(done.status == 0, done.err)
         print(f"500 cells, {options[:1]}: {took:.2f} s")
     t.check(len(rows(where + "/s")) == 500, "rows")
+
+
+def forged(where, levels, blocks, figures):
+    """A study of one level, whose cell is copied for each level of the factor X and each block; figures(level): what it says instead."""
+    def factors(some):
+        return "[factors.env]\nX = " + json.dumps(some)
+    text = plan(where, repeats=1, factors=factors(levels[:1]))
+    done = study(text, where + "/s")
+    t.check(done.status == 0, done.err)
+    one = json.loads(cells(where + "/s")["0000-0000.json"])
+    with open(plan(where, repeats=blocks, factors=factors(levels)), encoding="utf-8") as f, \
+            open(os.path.join(where, "s", "plan.toml"), "w", encoding="utf-8") as to:
+        to.write(f.read())
+    for block in range(blocks):
+        for condition in range(2 * len(levels)):
+            cell = json.loads(json.dumps(one))
+            cell["block"], cell["condition"] = block, condition
+            cell["figures"].update(figures(levels[condition % len(levels)]))
+            with open(f"{where}/s/cells/{block:04}-{condition:04}.json", "w", encoding="utf-8") as f:
+                json.dump(cell, f)
+
+
+def test_growth_is_drawn():
+    """A factor of numbers has curves: points in the order of the numbers, as high as they are."""
+    where = t.scratch()
+    levels = ["40", "10", "20"]
+    forged(where, levels, 2, lambda level: {"ttft_ns": int(level) * 1e6})
+    done = t.lmmeter("study", "report", where + "/s", "--html", where + "/p.html")
+    t.check(done.status == 0, done.err)
+    with open(where + "/p.html", encoding="utf-8") as f:
+        page = f.read()
+    t.check("By env.X" in page and "By prompt_tokens" not in page, "two levels are no curve, three are", re.findall("<h2>.*?</h2>", page),
+            re.findall("<header>.*?</header>", page, re.S))
+    plot = page.split('aria-label="Time to first token by env.X"')[1].split("</svg>")[0]
+    points = [tuple(map(float, xy.split(","))) for xy in re.search(r'points="([^"]+)"', plot)[1].split()]
+    (x0, y0), (x1, y1), (x2, y2) = points
+    t.check(t.close((x1 - x0) / (x2 - x0), 1 / 3, 0.01), points)
+    bottom = y2 + (y0 - y2) * 4 / 3  # of 10, 20 and 40 ms, the last at the top
+    t.check(t.close((bottom - y1) / (bottom - y2), 0.5, 0.01), points)
+    t.check(">40.0 ms</text>" in plot and [w for w in re.findall(r">([0-9]+)</text>", plot)] == ["0", "10", "20", "40"], plot)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program with the library asleep in it, to be attached to while it runs."""
 
+import functools
 import os
 import re
 import subprocess
@@ -27,9 +28,14 @@ class Span:
         t.check(self.process.wait(60) == 0, "attach", err)
         self.process.stderr.close()
         self.left_ns = time.monotonic_ns()
-        self.report = t.report(self.path)
-        t.check_counts(self.report)
         return self
+
+    @functools.cached_property
+    def report(self):
+        """Made when it is asked for: the program runs on meanwhile, and may be asked for more spans."""
+        report = t.report(self.path)
+        t.check_counts(report)
+        return report
 
 
 class Sleeper:

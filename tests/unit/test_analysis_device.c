@@ -217,6 +217,32 @@ static void test_phases_by_device(void **state)
 	tape_free(&p);
 }
 
+/* What was handed over outside of any phase and runs in one: not the bracket's, and the request's wall has it. */
+static void test_of_no_phase(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint32_t id = 2;
+
+	(void)state;
+	session(&p);
+	command(&p, 9000, LMM_EV_COMMAND, LMM_PHASE_NONE, LMM_STEP_NONE, 1, 1, 40);
+	step(&p, 10000, 1, &id);
+	step(&p, 11000, 2, &id);
+	ran(&p, 1, 1, 10900, 10930);
+	tape_end(&p, 13000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 1);
+	assert_ns(r->requests[0].wall_ns, 2000);
+	assert_ns(r->requests[0].unaccounted_ns, 30);
+	assert_ns(request_phase(&r->requests[0], LMM_PHASE_COPY_TO_CPU) +
+			  request_phase(&r->requests[0], LMM_PHASE_PREFILL) +
+			  request_phase(&r->requests[0], LMM_PHASE_DECODE),
+		  2000 - 30);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 static double gap(const struct lmm_result *r, enum lmm_gap_cause cause)
 {
 	return r->device.gaps[cause].stats.total_ns;
@@ -900,6 +926,7 @@ int main(void)
 		cmocka_unit_test(test_clock_drops_late_pairs),
 		cmocka_unit_test(test_clock_that_was_set),
 		cmocka_unit_test(test_phases_by_device),
+		cmocka_unit_test(test_of_no_phase),
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_gaps_within_error),
 		cmocka_unit_test(test_more_work_than_is_kept),

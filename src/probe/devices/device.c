@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probe/devices/device.h"
 
+#include <errno.h>
 #include <link.h>
 #include <pthread.h>
 #include <string.h>
@@ -48,6 +49,7 @@ uint16_t lmm_device_number_next(void)
 static LMM_COLD void recording_begin(uint32_t session)
 {
 	struct lmm_device_api *first;
+	int saved = errno;
 
 	pthread_mutex_lock(&lock);
 	first = apis;
@@ -56,6 +58,7 @@ static LMM_COLD void recording_begin(uint32_t session)
 		api->recording_begin();
 	/* pairs with the acquire in lmm_device_step_begin(): no other thread's command goes before */
 	atomic_store_explicit(&told, session, memory_order_release);
+	errno = saved;
 }
 
 /*

@@ -174,8 +174,10 @@ void lmm_device_queue_describe(const struct lmm_device_queue *q);
 
 /* ---- kernels (kernels.c) ------------------------------------------------------------------------ */
 
-#define LMM_DEVICE_KERNEL_FIRST 32u   /* numbers below are kinds of commands */
-#define LMM_DEVICE_KERNELS	2048u /* told apart by number */
+#define LMM_DEVICE_KERNEL_FIRST 32u /* numbers below are kinds of commands */
+#define LMM_DEVICE_KERNEL_OTHER                                                                    \
+	(LMM_DEVICE_KERNEL_FIRST - 1) /* one beyond the room; a kind for lmm_device_kind_number() */
+#define LMM_DEVICE_KERNELS 2048u      /* told apart by number */
 
 /*
  * Number of the kernel of that name and code, described if it is new to this recording; one number stands for all beyond the room.

@@ -7,8 +7,7 @@
 #include "base/hash.h"
 #include "probe/devices/device.h"
 
-#define SLOTS	     (2 * LMM_DEVICE_KERNELS) /* a power of two */
-#define OTHER_KERNEL (LMM_DEVICE_KERNEL_FIRST - 1)
+#define SLOTS (2 * LMM_DEVICE_KERNELS) /* a power of two */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -44,7 +43,7 @@ static LMM_NOINLINE void kinds_describe(uint32_t recording)
 		return;
 	for (unsigned k = 1; k < LMM_KERNEL_KIND_COUNT; k++)
 		describe(k, lmm_kernel_kind_name(k), (enum lmm_kernel_kind)k, 0);
-	describe(OTHER_KERNEL, "(other)", LMM_KERNEL_PROGRAM, 0);
+	describe(LMM_DEVICE_KERNEL_OTHER, "(other)", LMM_KERNEL_PROGRAM, 0);
 }
 
 static void kinds_tell(void)
@@ -64,7 +63,7 @@ uint32_t lmm_device_kind_number(enum lmm_kernel_kind kind)
 uint32_t lmm_device_kernel_other(void)
 {
 	kinds_tell();
-	return OTHER_KERNEL;
+	return LMM_DEVICE_KERNEL_OTHER;
 }
 
 void lmm_device_kernels_after_fork(void)

@@ -46,6 +46,7 @@ static _Thread_local __attribute__((tls_model("initial-exec"))) struct {
 	struct {
 		uint64_t t;
 		uint32_t number;
+		uint32_t phase; /* it is one, and has no number; else LMM_PHASE_NONE */
 	} span[SPANS_MAX];
 } now;
 
@@ -60,6 +61,7 @@ static char engine_version[NAME_BYTES];
 /* Until the first mark there is no session, and that mark must come here. */
 static const uint32_t unjoined = 1;
 static struct lmm_mark_door door;
+static _Atomic bool has_tables; /* else it is others who tell us */
 
 /* What was begun belongs to the recording that goes on: it is one, then. */
 static inline bool is_current(void)
@@ -94,7 +96,9 @@ static LMM_COLD void renew(struct lmm_thread *th)
 	memset(&now, 0, sizeof(now));
 	now.word = lmm_recording();
 	now.key = (uint64_t)th->session << 32 | now.word;
-	if (!lmm_engine_is_described()) {
+	if (!atomic_load_explicit(&has_tables, memory_order_relaxed)) {
+		lmm_engine_describe_unknown("nvtx");
+	} else if (!lmm_engine_is_described()) {
 		pthread_mutex_lock(&names_lock);
 		lmm_engine_describe_by(engine_name[0] ? engine_name : "unnamed", engine_version,
 				       "mark");
@@ -224,10 +228,15 @@ static void step_leave(struct lmm_thread *th)
 	now.step_depth = 0;
 }
 
+static bool is_step(unsigned phase)
+{
+	return phase == LMM_PHASE_PREFILL || phase == LMM_PHASE_DECODE ||
+	       phase == LMM_PHASE_DRAFT || phase == LMM_PHASE_VERIFY;
+}
+
 static unsigned step_phase(unsigned kind, const struct lmm_mark_part *parts, unsigned n)
 {
-	if (kind == LMM_MARK_PREFILL || kind == LMM_MARK_DECODE || kind == LMM_MARK_DRAFT ||
-	    kind == LMM_MARK_VERIFY)
+	if (is_step(kind))
 		return kind;
 	for (unsigned i = 0; i < n; i++) {
 		if (parts[i].tokens > 1)
@@ -380,6 +389,7 @@ static inline void span_open(const struct lmm_mark_site *site)
 	unsigned i = now.n_spans++;
 
 	now.span[i].number = site->number;
+	now.span[i].phase = LMM_PHASE_NONE;
 	now.span[i].t = lmm_now();
 }
 
@@ -407,6 +417,15 @@ static void mark_span_begin(struct lmm_mark_site *site)
 	}
 }
 
+static void range_end(unsigned phase)
+{
+	if (is_step(phase)) {
+		mark_step_end();
+	} else {
+		mark_phase_end(phase);
+	}
+}
+
 static void mark_span_end(void)
 {
 	uint64_t t = lmm_now();
@@ -420,6 +439,10 @@ static void mark_span_end(void)
 		return;
 	}
 	i = --now.n_spans;
+	if (lmm_unlikely(now.span[i].phase)) {
+		range_end(now.span[i].phase);
+		return;
+	}
 	lmm_writer_put_wide_inline(&th->w, t,
 				   lmm_word(LMM_EV_SPAN, i, LMM_SEQ_NONE, now.span[i].number),
 				   t - now.span[i].t, th->step);
@@ -433,6 +456,35 @@ void lmm_span_begin(struct lmm_mark_site *site)
 void lmm_span_end(void)
 {
 	mark_span_end();
+}
+
+/* Whether a range can be a phase here and now: nobody else tells them, and there is room. */
+static bool is_range_a_phase(unsigned phase)
+{
+	if (atomic_load_explicit(&has_tables, memory_order_relaxed) || lmm_engine_is_described())
+		return false;
+	if (is_step(phase) && is_current() && now.step_depth)
+		return false;
+	return now.n_spans < SPANS_MAX;
+}
+
+void lmm_range_begin(struct lmm_mark_site *site, unsigned phase)
+{
+	unsigned depth = is_current() ? now.depth : 0;
+
+	if (is_range_a_phase(phase)) {
+		if (is_step(phase)) {
+			mark_step_begin(phase, NULL, 0);
+		} else {
+			mark_phase_begin(phase, LMM_MARK_NO_REQUEST);
+		}
+	}
+	if (!is_current() || now.depth == depth) {
+		mark_span_begin(site);
+		return;
+	}
+	now.span[now.n_spans].phase = phase;
+	now.n_spans++;
 }
 
 void lmm_span_put(struct lmm_mark_site *site, uint64_t from)
@@ -474,6 +526,7 @@ bool lmm_mark_open(struct lmm_mark_table *table)
 	if (table->version != LMM_MARK_VERSION ||
 	    table->bytes < offsetof(struct lmm_mark_table, pad))
 		return false;
+	atomic_store_explicit(&has_tables, true, memory_order_relaxed);
 	/* the door is filled when this library is relocated: whoever sees its address sees it whole */
 	__atomic_store_n(&table->door, &door, __ATOMIC_RELEASE);
 	return true;

@@ -19,6 +19,11 @@ void lmm_mark_find(void);
 void lmm_span_begin(struct lmm_mark_site *site);
 void lmm_span_end(void);
 void lmm_span_put(struct lmm_mark_site *site, uint64_t from);
+/*
+ * A span of this thread whose name says that it is a phase (LMM_PHASE_*, those that marks have); lmm_span_end() ends it, too. It stays a
+ * span where an adapter or the program's marks tell phases, and a step that begins within one does.
+ */
+void lmm_range_begin(struct lmm_mark_site *site, unsigned phase);
 
 /* The recording word may be another one now: a session was joined, or there is none. */
 void lmm_mark_started(void);

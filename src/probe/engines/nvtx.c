@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NVTX ranges (vLLM, TensorRT-LLM, PyTorch, …) as spans. Each linked object that has NVTX's headers in it asks for an injection once and
+ * NVTX ranges (vLLM, TensorRT-LLM, PyTorch, …) as spans, and as phases where their names say so. Each linked object that has NVTX's headers in it asks for an injection once and
  * hands over its table of functions; `lmmeter run` names this library in NVTX_INJECTION64_PATH, unless the user names another.
  * Own declarations, of NVTX 3. What is not set in the table costs the program nothing.
  */
@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "lmmeter/mark.h"
 #include "probe/engines/mark.h"
+#include "probe/engines/nvtx_phases.h"
 #include "probe/probe.h"
 
 #define SITES	   512u /* names told apart; a power of two */
@@ -51,6 +52,7 @@ enum { NVTX_TEXT = 1, NVTX_WIDE = 2, NVTX_REGISTERED = 3 };
 struct named_site {
 	struct lmm_mark_site site;
 	_Atomic uint64_t hash; /* 0: free */
+	uint8_t phase;	       /* what its ranges are; LMM_PHASE_NONE: spans */
 	char name[NAME_BYTES];
 };
 
@@ -58,6 +60,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct named_site sites[SITES];
 static _Atomic unsigned n_sites;
 static struct named_site other = { .site = LMM_MARK_SITE("(other ranges)") };
+/* of texts with numbers in them, which are never the same */
+static struct named_site of_phase[LMM_PHASE_COUNT];
 
 static struct {
 	_Atomic(struct named_site *) site;
@@ -67,10 +71,24 @@ static _Atomic uint64_t next_range;
 
 /* ---- names -------------------------------------------------------------------------------------- */
 
+static void of_phase_init(void)
+{
+	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
+		of_phase[i].site.name = lmm_phase_name(i);
+		of_phase[i].phase = (uint8_t)i;
+	}
+}
+
 static LMM_COLD struct named_site *site_make(uint32_t k, uint64_t hash, const char *text)
 {
+	bool is_numbered;
+	unsigned phase = lmm_nvtx_phase(text, &is_numbered);
 	struct named_site *s = &other;
 
+	if (is_numbered)
+		return &of_phase[phase];
+	if (atomic_load_explicit(&n_sites, memory_order_relaxed) >= SITES / 2)
+		return phase ? &of_phase[phase] : &other;
 	pthread_mutex_lock(&lock);
 	for (;; k = (k + 1) & (SITES - 1)) {
 		uint64_t h = atomic_load(&sites[k].hash);
@@ -86,6 +104,7 @@ static LMM_COLD struct named_site *site_make(uint32_t k, uint64_t hash, const ch
 		n_sites++;
 		(void)strncpy(sites[k].name, text, NAME_BYTES - 1);
 		sites[k].site.name = sites[k].name;
+		sites[k].phase = (uint8_t)phase;
 		/* pairs with the acquire in site_of() */
 		atomic_store_explicit(&sites[k].hash, hash, memory_order_release);
 		break;
@@ -109,11 +128,8 @@ static struct named_site *site_of(const char *text)
 		h = atomic_load_explicit(&sites[k].hash, memory_order_acquire);
 		if (h == hash)
 			return &sites[k];
-		if (h)
-			continue;
-		if (atomic_load_explicit(&n_sites, memory_order_relaxed) >= SITES / 2)
-			return &other;
-		return site_make(k, hash, text);
+		if (!h)
+			return site_make(k, hash, text);
 	}
 }
 
@@ -168,7 +184,11 @@ static struct named_site *site_of_attributes(const struct nvtx_attributes *a)
 
 static int push(struct named_site *s)
 {
-	lmm_span_begin(&s->site);
+	if (s->phase) {
+		lmm_range_begin(&s->site, s->phase);
+	} else {
+		lmm_span_begin(&s->site);
+	}
 	return 0;
 }
 
@@ -329,6 +349,7 @@ LMM_EXPORT int InitializeInjectionNvtx2(const void *(*table_of)(uint32_t what))
 
 	if (!callbacks || callbacks->bytes < sizeof(*callbacks) || !callbacks->module_functions)
 		return 0;
+	of_phase_init();
 	lmm_probe_start();
 	/* it is asked when the program makes its first range: others of its objects may follow */
 	return fill(callbacks, NVTX_MODULE_CORE, core, LMM_ARRAY_SIZE(core)) |

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program with NVTX ranges, whose headers look for an injection as NVTX 3's do: by NVTX_INJECTION64_PATH alone, at the first call.
- * usage: nvtxplay N
+ * usage: nvtxplay N [phases]: with phases, N steps with ranges named as vLLM, TensorRT-LLM and others name theirs
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <wchar.h>
 
 typedef void function(void);
@@ -140,6 +141,34 @@ static void domain_range(void *domain, void *string, const char *text)
 		((int (*)(void *))core2[5])(domain);
 }
 
+static void range(const char *text, unsigned us)
+{
+	push(text);
+	usleep(us);
+	pop();
+}
+
+/* A prompt, then a token each: the step's range, a layer's in it, and the choice behind it. */
+static int phases(unsigned n)
+{
+	static const char *const steps[] = { "execute_context_%u(5)_generation_%u(2)",
+					     "[Executor] _forward_step 7: %u ctx reqs, %u gen reqs",
+					     "executeStep: %u ctx reqs, %u gen reqs" };
+	char name[64];
+
+	for (unsigned i = 0; i < n; i++) {
+		range("embedding", 100);
+		snprintf(name, sizeof(name), steps[i % 3], i == 0, i);
+		push(name);
+		range("gpu_model_runner: forward", 1000);
+		range("decode", 100); /* within a step it is none */
+		pop();
+		range(i % 2 ? "gpu_model_runner: sample" : "_sample_async", 200);
+	}
+	puts("done");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned n = argc > 1 ? (unsigned)atoi(argv[1]) : 3;
@@ -147,6 +176,8 @@ int main(int argc, char **argv)
 	char name[32];
 
 	initialize();
+	if (argc > 2)
+		return phases(n);
 	if (core2[12])
 		domain = ((void *(*)(const char *))core2[12])("engine");
 	if (core2[10])

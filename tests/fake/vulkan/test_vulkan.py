@@ -41,7 +41,7 @@ class Play:
         self.log = os.path.join(folder, "watch")
         env = driver()
         command = [*before, VKPLAY, scene, str(n)]
-        watching = [f"WATCH_LOG={self.log}", *watch.split()]
+        watching = [f"WATCH_LOG={self.log}", *watch.format(folder=folder).split()]
         if options is None:
             env.update({"VK_ADD_LAYER_PATH": os.path.join(HERE, "layer"), "VK_INSTANCE_LAYERS": WATCH})
             env.update(dict(w.split("=") for w in watching))
@@ -189,6 +189,32 @@ def test_many_stamps():
     t.check(play.report["device"]["timed"] == play.dispatches() == 3000, play.report["device"])
 
 
+def test_more_stamps_than_can_be_read():
+    """A buffer whose times would be more than wait to be read at a time: the first of them are read, and the report says so."""
+    play = Play("huge", n=3)
+    device = play.report["device"]
+    t.check(device["timed"] + device["untimed"] == play.dispatches() == 15000, device)
+    t.check(3 * 3900 < device["timed"] < 3 * 4000 and device["unavailable"] == 0, device)
+    t.check("more than 3968 timestamps" in play.reasons(), play.reasons())
+
+
+def test_more_groups_than_are_told_apart():
+    """Those beyond the room are one, and not taken for command buffers of which nothing is known."""
+    play = Play("many", n=42, options=("--budget", "50%"))
+    kernels = play.kernels()
+    t.check(sum(runs(k) for k in kernels.values()) == 4200, len(kernels))
+    t.check(runs(kernels["(other)"]) > 2000 and "command buffer" not in kernels, [n for n in kernels if "+" not in n])
+    t.check("more than 2048 Vulkan kernels" in play.reasons(), play.reasons())
+
+
+def test_more_buffers_than_a_submit_keeps():
+    play = Play("crowd", n=600)
+    kernels = play.kernels()
+    t.check(set(kernels) == {"play_add", "command buffer"}, list(kernels))
+    t.check((kernels["play_add"]["count"], kernels["command buffer"]["untimed"]) == (512, 88), kernels)
+    t.check("command buffers in one submit" in play.reasons(), play.reasons())
+
+
 def test_budget():
     """By default it measures what stamps cost; whatever comes of it, all are counted."""
     play = Play("once", n=200, options=())
@@ -206,12 +232,12 @@ def test_without_timestamps():
 
 
 def test_few_bits():
-    """Stamps of 30 bits come round once a second; with and without a clock to ask."""
+    """Stamps of 31 bits come round every two seconds; with and without a clock to ask."""
     for more in ("", " WATCH_NO_CLOCK=1"):
-        play = Play("long", n=12, below=(WATCH,), watch="WATCH_BITS=30" + more)
+        play = Play("long", n=24, below=(WATCH,), watch="WATCH_BITS=31" + more)
         device = play.report["device"]
-        t.check(device["timed"] == play.dispatches() == 12000 and device["early"] == 0, more, device)
-        t.check((1 << 30) < device["busy_ns"] < play.report["session"]["duration_ns"], more, device)
+        t.check(device["timed"] == play.dispatches() == 24000 and device["early"] == 0, more, device)
+        t.check((1 << 31) < device["busy_ns"] < play.report["session"]["duration_ns"], more, device)
 
 
 def test_no_calibrated_clock():
@@ -220,6 +246,62 @@ def test_no_calibrated_clock():
     t.check(play.report["device"]["timed"] == 200 and play.report["device"]["early"] == 0, play.report["device"])
     t.check(play.report["device"]["clock_error_ns"] > exact.report["device"]["clock_error_ns"] > 0,
             play.report["device"], exact.report["device"])
+
+
+def test_overtaken():
+    """A buffer is submitted again while its times are read: those of the first time are dropped and counted, not mixed."""
+    play = Play("overtaken", below=(WATCH,), watch="WATCH_STALL={folder}/stall")
+    t.check(play.status == 0 and play.dispatches() == 20, play.status, play.out, play.err)
+    device = play.report["device"]
+    t.check((device["timed"], device["untimed"], device["unavailable"]) == (10, 10, 10), device)
+
+
+def test_recording_ends_in_a_buffer():
+    """What a buffer holds is not known if a recording ended before it did, although another has begun; later it is."""
+    play = Play("cut")
+    kernels = play.kernels()
+    t.check(list(kernels) == ["command buffer"], list(kernels))
+    t.check((kernels["command buffer"]["count"], kernels["command buffer"]["untimed"]) == (0, SUBMITS), kernels)
+    play = Play("carried")
+    t.check(set(play.kernels()) == {"play_add", "play_mix"}, list(play.kernels()))
+    t.check(play.report["device"]["timed"] == play.dispatches() == 200, play.report["device"])
+
+
+def test_semaphores_of_some_stages():
+    """They say nothing of the other stages: times are read when all has ended, and a semaphore of all stages says that."""
+    play = Play("narrow", below=(WATCH,), watch="WATCH_STRICT=1")
+    device = play.report["device"]
+    t.check((device["timed"], device["unavailable"]) == (play.dispatches(), 0) == (200, 0), device)
+    # the last submit has a fence, which nobody waits for, or none
+    for n in (SUBMITS, SUBMITS + 1):
+        device = Play("wide", n=n).report["device"]
+        t.check((device["timed"], device["in_flight"]) == (10 * n, 0), n, device)
+
+
+def test_forked_while_times_are_read():
+    """The child begins anew: who reads times in its parent is not there, and its own are read."""
+    play = Play("forked", below=(WATCH,), watch="WATCH_STALL={folder}/stall")
+    t.check(play.status == 0 and not play.err, play.status, play.err)
+    device = play.report["device"]
+    t.check((device["timed"], device["in_flight"]) == (10 + 10 * SUBMITS, 0), device)
+
+
+def test_errno_is_kept():
+    """The program bears another name than its file, in which the names of its shaders are looked for."""
+    elsewhere = ["bash", "-c", 'exec -a /nonexistent "$0" "$@"']
+    bare = Play("errno", options=None, watch="WATCH_ERRNO=4242", before=elsewhere)
+    t.check(bare.status == 0 and bare.out.startswith("device 4242\nmodule 4242\nmodule 4242\n"), bare.out, bare.err)
+    play = Play("errno", below=(WATCH,), watch="WATCH_ERRNO=4242", before=elsewhere)
+    t.check(play.status == 0 and play.out == bare.out, play.out, bare.out)
+    t.check("play_add" in play.kernels(), list(play.kernels()))
+
+
+def test_handles_come_again():
+    """What is made while the driver takes down one with the same key is found, and not the one that goes."""
+    driver()
+    run = t.plain([os.path.join(HERE, "vkreuse"), os.path.join(t.BUILD, "src", "probe", "liblmmeter.so")])
+    told = [f"{what} {when} 1" for what in ("device", "instance") for when in ("during", "after")]
+    t.check(run.status == 0 and run.out.decode().splitlines() == told, run.status, run.out, run.err)
 
 
 def test_lost():

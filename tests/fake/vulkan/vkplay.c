@@ -21,12 +21,27 @@
  *	wrong		does what is not allowed: a filling that ends nowhere
  *	killed		kills itself with work under way
  *	lost		goes on behind an error of the device, and says which
+ *	cut		as once, with the recording switched off and on in the middle of each buffer
+ *	carried		as again, with the recording switched off and on behind the buffer's end
+ *	errno		says what errno is when a device and a shader module were made
+ *	wide		vkQueueSubmit2(), waits on a timeline semaphore that all commands signal, and not for the fence that every
+ *			other submit has as well; kills itself at the end
+ *	many		COUNT buffers with 100 groups each, none like another
+ *	huge		more dispatches in one buffer than can be timed
+ *	crowd		COUNT buffers of one dispatch in one submit
+ *	narrow		as wide, with one that compute shaders alone signal; waits for the queue at the end
+ *	overtaken	submits a buffer again while the thread that waited for it is held up, by whoever stalls at $WATCH_STALL
+ *	forked		a child plays once while a thread of its parent is held up as there
  */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <vulkan/vulkan.h>
@@ -100,12 +115,12 @@ static void make_device(struct play *p)
 					  .pQueuePriorities = &priority };
 	VkPhysicalDeviceVulkan13Features f13 = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
-		.synchronization2 = is("two"),
+		.synchronization2 = is("two") || is("wide") || is("narrow"),
 	};
 	VkPhysicalDeviceVulkan12Features f12 = {
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
 		.pNext = &f13,
-		.timelineSemaphore = is("timeline"),
+		.timelineSemaphore = is("timeline") || is("wide") || is("narrow"),
 		.hostQueryReset = is("host-reset"),
 	};
 	VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
@@ -115,6 +130,8 @@ static void make_device(struct play *p)
 
 	MUST(vkEnumeratePhysicalDevices(p->instance, &n, &p->physical));
 	MUST(vkCreateDevice(p->physical, &info, NULL, &p->device));
+	if (is("errno"))
+		printf("device %d\n", errno);
 	if (vkGetDeviceProcAddr(p->device, "vkGetCalibratedTimestampsEXT"))
 		puts("an extension shows that was not asked for");
 	vkGetDeviceQueue(p->device, 0, 0, &p->queue);
@@ -208,6 +225,8 @@ static VkPipeline make_pipeline(struct play *p, const uint32_t *code, size_t byt
 	memcpy(changed + 7, code + 5, bytes - 20);
 	module.codeSize = bytes + 8;
 	MUST(vkCreateShaderModule(p->device, &module, NULL, &info.stage.module));
+	if (is("errno"))
+		printf("module %d\n", errno);
 	MUST(vkCreateComputePipelines(p->device, VK_NULL_HANDLE, 1, &info, NULL, &x));
 	vkDestroyShaderModule(p->device, info.stage.module, NULL);
 	free(changed);
@@ -301,6 +320,18 @@ static void barrier(VkCommandBuffer b)
 	}
 }
 
+/* A recording of this program, if there is one, ends, and another begins. */
+static void next_recording(void)
+{
+	int (*set)(int on);
+
+	*(void **)&set = dlsym(RTLD_DEFAULT, "lmm_recording_set");
+	if (set) {
+		set(0);
+		set(1);
+	}
+}
+
 /* n dispatches, the first of each three by another pipeline. */
 static void record(struct play *p, VkCommandBuffer b, VkCommandBufferUsageFlags flags, unsigned n)
 {
@@ -317,6 +348,8 @@ static void record(struct play *p, VkCommandBuffer b, VkCommandBufferUsageFlags 
 	for (unsigned i = 0; i < n; i++) {
 		int is_grouped = is("groups") && i % 3 != 2;
 
+		if (is("cut") && i == n / 2)
+			next_recording();
 		vkCmdBindPipeline(b, VK_PIPELINE_BIND_POINT_COMPUTE, i % 3 ? p->mix : p->add);
 		/* groups work on parts of their own: nothing of theirs overlaps */
 		vkCmdDispatch(b, is("groups") ? 1 : GROUPS, 1, 1);
@@ -335,6 +368,35 @@ static void record(struct play *p, VkCommandBuffer b, VkCommandBufferUsageFlags 
 	if (is("wrong"))
 		vkCmdFillBuffer(b, p->buffer, 0, 3, 7);
 	MUST(vkEndCommandBuffer(b));
+}
+
+/* Groups from `first` on; of seven commands, each of which is one of four. Returns how many of them are dispatches. */
+static unsigned record_groups(struct play *p, VkCommandBuffer b, unsigned first, unsigned n)
+{
+	VkCommandBufferBeginInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
+	unsigned dispatches = 0;
+
+	MUST(vkBeginCommandBuffer(b, &info));
+	vkCmdBindDescriptorSets(b, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &p->set, 0,
+				NULL);
+	for (unsigned i = 0; i < 7 * n; i++) {
+		unsigned which = (first + i / 7) >> i % 7 * 2 & 3;
+
+		if (which == 2) {
+			vkCmdFillBuffer(b, p->buffer, 0, 4, 7);
+		} else if (which == 3) {
+			vkCmdUpdateBuffer(b, p->buffer, 8, 4, &first);
+		} else {
+			vkCmdBindPipeline(b, VK_PIPELINE_BIND_POINT_COMPUTE,
+					  which ? p->mix : p->add);
+			vkCmdDispatch(b, 1, 1, 1);
+			dispatches++;
+		}
+		if (i % 7 == 6)
+			barrier(b);
+	}
+	MUST(vkEndCommandBuffer(b));
+	return dispatches;
 }
 
 /* ---- submitting --------------------------------------------------------------------------------- */
@@ -374,7 +436,10 @@ static void wait_fence(struct play *p)
 static void run_once(struct play *p)
 {
 	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
-	unsigned n = is("long") ? 1000 : is("groups") ? 3 * PER_BUFFER : PER_BUFFER;
+	unsigned n = is("huge")	    ? 5000
+		     : is("long")   ? 1000
+		     : is("groups") ? 3 * PER_BUFFER
+				    : PER_BUFFER;
 
 	for (unsigned long i = 0; i < wanted; i++) {
 		record(p, b, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT, n);
@@ -390,12 +455,45 @@ static void run_again(struct play *p)
 	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 
 	record(p, b, is("twice") ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT : 0, PER_BUFFER);
+	if (is("carried"))
+		next_recording();
 	for (unsigned long i = 0; i < wanted; i++) {
 		MUST(submit(p, b, PER_BUFFER, is("twice") ? VK_NULL_HANDLE : p->fence));
 		if (!is("twice"))
 			wait_fence(p);
 	}
 	MUST(vkQueueWaitIdle(p->queue));
+}
+
+static void run_many(struct play *p)
+{
+	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+
+	for (unsigned i = 0; i < wanted; i++) {
+		unsigned n = record_groups(p, b, 100 * i, 100);
+
+		MUST(submit(p, b, n, p->fence));
+		wait_fence(p);
+	}
+}
+
+static void run_crowd(struct play *p)
+{
+	VkCommandBuffer *all = calloc(wanted, sizeof(VkCommandBuffer));
+	VkSubmitInfo info = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+			      .commandBufferCount = (uint32_t)wanted,
+			      .pCommandBuffers = all };
+
+	if (!all)
+		exit(3);
+	for (unsigned long i = 0; i < wanted; i++) {
+		all[i] = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+		record(p, all[i], VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT, 1);
+	}
+	MUST(vkQueueSubmit(p->queue, 1, &info, p->fence));
+	p->dispatches += wanted;
+	wait_fence(p);
+	free(all);
 }
 
 static void run_secondary(struct play *p)
@@ -417,14 +515,22 @@ static void run_secondary(struct play *p)
 	}
 }
 
-static void run_timeline(struct play *p)
+static VkSemaphore make_timeline(const struct play *p)
 {
 	VkSemaphoreTypeCreateInfo type = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
 					   .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE };
 	VkSemaphoreCreateInfo create = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
 					 .pNext = &type };
+	VkSemaphore x;
+
+	MUST(vkCreateSemaphore(p->device, &create, NULL, &x));
+	return x;
+}
+
+static void run_timeline(struct play *p)
+{
 	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
-	VkSemaphore semaphore;
+	VkSemaphore semaphore = make_timeline(p);
 	uint64_t value = 0;
 	VkTimelineSemaphoreSubmitInfo values = {
 		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
@@ -442,7 +548,6 @@ static void run_timeline(struct play *p)
 				     .pSemaphores = &semaphore,
 				     .pValues = &value };
 
-	MUST(vkCreateSemaphore(p->device, &create, NULL, &semaphore));
 	for (unsigned long i = 0; i < wanted; i++) {
 		record(p, b, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT, PER_BUFFER);
 		value++;
@@ -451,6 +556,45 @@ static void run_timeline(struct play *p)
 		MUST(vkWaitSemaphores(p->device, &wait, UINT64_MAX));
 	}
 	vkDestroySemaphore(p->device, semaphore, NULL);
+}
+
+static void run_stages(struct play *p)
+{
+	VkSemaphoreSubmitInfo signal = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
+					 .semaphore = make_timeline(p),
+					 .stageMask =
+						 is("wide")
+							 ? VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT
+							 : VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT };
+	VkCommandBufferSubmitInfo one = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO };
+	VkSubmitInfo2 info = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
+			       .commandBufferInfoCount = 1,
+			       .pCommandBufferInfos = &one,
+			       .signalSemaphoreInfoCount = 1,
+			       .pSignalSemaphoreInfos = &signal };
+	VkSemaphoreWaitInfo wait = { .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+				     .semaphoreCount = 1,
+				     .pSemaphores = &signal.semaphore,
+				     .pValues = &signal.value };
+	VkFenceCreateInfo create = { .sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO };
+	VkFence fence;
+
+	for (unsigned long i = 0; i < wanted; i++) {
+		one.commandBuffer = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+		record(p, one.commandBuffer, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
+		       PER_BUFFER);
+		signal.value++;
+		fence = VK_NULL_HANDLE;
+		if (is("wide") && i % 2 == 0)
+			MUST(vkCreateFence(p->device, &create, NULL, &fence));
+		MUST(vkQueueSubmit2(p->queue, 1, &info, fence));
+		p->dispatches += PER_BUFFER;
+		MUST(vkWaitSemaphores(p->device, &wait, UINT64_MAX));
+	}
+	if (is("wide"))
+		kill(getpid(), SIGKILL);
+	MUST(vkQueueWaitIdle(p->queue));
+	vkDestroySemaphore(p->device, signal.semaphore, NULL);
 }
 
 static void run_unwaited(struct play *p)
@@ -462,6 +606,93 @@ static void run_unwaited(struct play *p)
 		MUST(submit(p, b, PER_BUFFER, VK_NULL_HANDLE));
 	}
 	MUST(vkDeviceWaitIdle(p->device));
+}
+
+/* ---- beside a thread that is held up ------------------------------------------------------------ */
+
+static void stall_file(char *path, size_t bytes, const char *suffix)
+{
+	const char *at = getenv("WATCH_STALL");
+
+	snprintf(path, bytes, "%s%s", at ? at : "", at ? suffix : "");
+}
+
+static void stall_wait(void)
+{
+	char path[512];
+
+	stall_file(path, sizeof(path), ".here");
+	while (path[0] && access(path, F_OK))
+		usleep(1000);
+}
+
+static void stall_end(void)
+{
+	char path[512];
+	int fd;
+
+	stall_file(path, sizeof(path), ".go");
+	fd = path[0] ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+	if (fd >= 0)
+		close(fd);
+}
+
+static void *held_up(void *arg)
+{
+	struct play *p = arg;
+
+	MUST(vkWaitForFences(p->device, 1, &p->fence, VK_TRUE, UINT64_MAX));
+	return NULL;
+}
+
+static void run_overtaken(struct play *p)
+{
+	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	pthread_t thread;
+
+	record(p, b, 0, PER_BUFFER);
+	MUST(submit(p, b, PER_BUFFER, p->fence));
+	if (pthread_create(&thread, NULL, held_up, p))
+		exit(3);
+	stall_wait();
+	MUST(vkWaitForFences(p->device, 1, &p->fence, VK_TRUE, UINT64_MAX));
+	MUST(submit(p, b, PER_BUFFER, VK_NULL_HANDLE));
+	MUST(vkQueueWaitIdle(p->queue));
+	stall_end();
+	pthread_join(thread, NULL);
+	MUST(vkDeviceWaitIdle(p->device));
+}
+
+/* Vulkan is begun anew in it: nothing of the parent's is touched. */
+static void play_in_child(void)
+{
+	static struct play own;
+
+	own.instance = make_instance();
+	begin(&own);
+	run_once(&own);
+	_exit(0);
+}
+
+static void run_forked(struct play *p)
+{
+	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	pthread_t thread;
+	int status = -1;
+	pid_t child;
+
+	record(p, b, VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT, PER_BUFFER);
+	MUST(submit(p, b, PER_BUFFER, p->fence));
+	if (pthread_create(&thread, NULL, held_up, p))
+		exit(3);
+	stall_wait();
+	child = fork();
+	if (child == 0)
+		play_in_child();
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		fprintf(stderr, "child: %d\n", status);
+	stall_end();
+	pthread_join(thread, NULL);
 }
 
 /* The device may go at any submit or wait. */
@@ -486,16 +717,26 @@ static void *run(void *arg)
 {
 	struct play *p = arg;
 
-	if (is("again") || is("twice")) {
+	if (is("again") || is("twice") || is("carried")) {
 		run_again(p);
 	} else if (is("secondary")) {
 		run_secondary(p);
 	} else if (is("timeline")) {
 		run_timeline(p);
+	} else if (is("wide") || is("narrow")) {
+		run_stages(p);
+	} else if (is("crowd")) {
+		run_crowd(p);
+	} else if (is("many")) {
+		run_many(p);
 	} else if (is("unwaited")) {
 		run_unwaited(p);
 	} else if (is("lost")) {
 		run_lost(p);
+	} else if (is("forked")) {
+		run_forked(p);
+	} else if (is("overtaken")) {
+		run_overtaken(p);
 	} else {
 		run_once(p);
 	}

@@ -8,13 +8,19 @@
  *	label TEXT		with WATCH_LABELS=1: for each submitted dispatch in turn, the node's label it stood in
  *
  * Below lmmeter it can also be a driver of another kind: WATCH_BITS=N: timestamps have N bits; WATCH_NO_QUERIES=1: query pools
- * cannot be made; WATCH_NO_CLOCK=1: no calibrated timestamps; WATCH_LOST=N: the device is lost at the Nth wait for a fence.
+ * cannot be made; WATCH_NO_CLOCK=1: no calibrated timestamps; WATCH_LOST=N: the device is lost at the Nth wait for a fence;
+ * WATCH_STRICT=1: what was submitted by vkQueueSubmit2() has no times before a wait for a fence, a queue or the device;
+ * WATCH_ERRNO=N: that is errno when a device or a shader module was made, and N + 1 when families of queues were asked for;
+ * WATCH_STALL=PATH: the first who reads several times at once makes PATH.here and waits for PATH.go before.
  * For one instance and one device at a time.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
@@ -32,6 +38,7 @@
 	X(vkCmdWriteTimestamp)                                                                     \
 	X(vkCmdResetQueryPool)                                                                     \
 	X(vkQueueSubmit)                                                                           \
+	X(vkQueueSubmit2)                                                                          \
 	X(vkQueueWaitIdle)                                                                         \
 	X(vkDeviceWaitIdle)                                                                        \
 	X(vkWaitForFences)                                                                         \
@@ -44,6 +51,7 @@
 	X(vkCmdBeginDebugUtilsLabelEXT)                                                            \
 	X(vkCmdEndDebugUtilsLabelEXT)                                                              \
 	X(vkCreateQueryPool)                                                                       \
+	X(vkCreateShaderModule)                                                                    \
 	X(vkGetCalibratedTimestampsEXT)                                                            \
 	X(vkDestroyDevice)
 
@@ -58,7 +66,10 @@ static PFN_vkGetPhysicalDeviceQueueFamilyProperties next_families;
 static PFN_vkCreateDevice next_create;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *out;
-static int wants_labels, has_no_queries, has_no_clock;
+static int wants_labels, has_no_queries, has_no_clock, is_strict;
+static int is_under_way;     /* something, as far as what was waited for says */
+static int leaves_errno;     /* 0: as it is */
+static const char *stall_at; /* NULL: nowhere, or it is over */
 static unsigned bits = 64;
 static unsigned long lost_at;
 static VkResult is_lost; /* VK_ERROR_DEVICE_LOST from then on */
@@ -183,6 +194,14 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_submit(VkQueue queue, uint32_t n, const
 	return next_vkQueueSubmit(queue, n, x, fence);
 }
 
+static VKAPI_ATTR VkResult VKAPI_CALL on_submit2(VkQueue queue, uint32_t n, const VkSubmitInfo2 *x,
+						 VkFence fence)
+{
+	count(N_vkQueueSubmit2);
+	__atomic_store_n(&is_under_way, is_strict, __ATOMIC_RELAXED);
+	return next_vkQueueSubmit2(queue, n, x, fence);
+}
+
 #define PASS(ret, name, params, args)                                                              \
 	static VKAPI_ATTR ret VKAPI_CALL count_##name params                                       \
 	{                                                                                          \
@@ -207,14 +226,28 @@ PASS(void, vkCmdWriteTimestamp,
      (VkCommandBuffer c, VkPipelineStageFlagBits s, VkQueryPool p, uint32_t q), (c, s, p, q))
 PASS(void, vkCmdResetQueryPool, (VkCommandBuffer c, VkQueryPool p, uint32_t q, uint32_t n),
      (c, p, q, n))
-PASS(VkResult, vkQueueWaitIdle, (VkQueue q), (q))
 
 /* ---- other drivers ------------------------------------------------------------------------------ */
+
+static void all_has_ended(void)
+{
+	__atomic_store_n(&is_under_way, 0, __ATOMIC_RELAXED);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL on_queue_idle(VkQueue q)
+{
+	VkResult rc = next_vkQueueWaitIdle(q);
+
+	count(N_vkQueueWaitIdle);
+	all_has_ended();
+	return rc;
+}
 
 static VKAPI_ATTR VkResult VKAPI_CALL on_idle(VkDevice d)
 {
 	count(N_vkDeviceWaitIdle);
 	next_vkDeviceWaitIdle(d);
+	all_has_ended();
 	return is_lost;
 }
 
@@ -224,6 +257,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_fences(VkDevice d, uint32_t n, const Vk
 	VkResult rc = next_vkWaitForFences(d, n, f, all, t);
 
 	count(N_vkWaitForFences);
+	all_has_ended();
 	if (lost_at && counts[N_vkWaitForFences] == lost_at)
 		is_lost = VK_ERROR_DEVICE_LOST;
 	return is_lost ? is_lost : rc;
@@ -234,14 +268,38 @@ static uint64_t cut(uint64_t stamp)
 	return bits < 64 ? stamp & (((uint64_t)1 << bits) - 1) : stamp;
 }
 
+/* What other threads do meanwhile lies between two reads of this one. */
+static void stall(void)
+{
+	const char *at = __atomic_exchange_n(&stall_at, NULL, __ATOMIC_RELAXED);
+	char path[512];
+	int fd;
+
+	if (!at)
+		return;
+	snprintf(path, sizeof(path), "%s.here", at);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		abort();
+	close(fd);
+	snprintf(path, sizeof(path), "%s.go", at);
+	while (access(path, F_OK))
+		usleep(1000);
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL on_results(VkDevice d, VkQueryPool p, uint32_t q, uint32_t n,
 						 size_t bytes, void *to, VkDeviceSize s,
 						 VkQueryResultFlags f)
 {
-	VkResult rc = next_vkGetQueryPoolResults(d, p, q, n, bytes, to, s, f);
 	uint64_t *stamps = to;
+	VkResult rc;
 
 	count(N_vkGetQueryPoolResults);
+	if (n > 1)
+		stall();
+	if (__atomic_load_n(&is_under_way, __ATOMIC_RELAXED))
+		return VK_NOT_READY;
+	rc = next_vkGetQueryPoolResults(d, p, q, n, bytes, to, s, f);
 	for (uint32_t i = 0; rc == VK_SUCCESS && s == 8 && i < n; i++)
 		stamps[i] = cut(stamps[i]);
 	return rc;
@@ -252,6 +310,15 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_pool(VkDevice d, const VkQueryPoolCreat
 {
 	return has_no_queries ? VK_ERROR_OUT_OF_DEVICE_MEMORY
 			      : next_vkCreateQueryPool(d, info, a, to);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL on_module(VkDevice d, const VkShaderModuleCreateInfo *info,
+						const VkAllocationCallbacks *a, VkShaderModule *to)
+{
+	VkResult rc = next_vkCreateShaderModule(d, info, a, to);
+
+	errno = leaves_errno ? leaves_errno : errno;
+	return rc;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL on_clock(VkDevice d, uint32_t n,
@@ -273,6 +340,7 @@ static VKAPI_ATTR void VKAPI_CALL on_families(VkPhysicalDevice p, uint32_t *n,
 	next_families(p, n, to);
 	for (uint32_t i = 0; to && i < *n; i++)
 		to[i].timestampValidBits = bits;
+	errno = leaves_errno ? leaves_errno + 1 : errno;
 }
 
 /* ---- layer -------------------------------------------------------------------------------------- */
@@ -320,6 +388,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL on_device(VkPhysicalDevice physical,
 #define LOAD(name) next_##name = (PFN_##name)next_device(*to, #name);
 		USED(LOAD)
 	}
+	errno = leaves_errno ? leaves_errno : errno;
 	return rc;
 }
 
@@ -339,6 +408,7 @@ static PFN_vkVoidFunction mine(const char *name)
 	MINE(vkCmdDispatch, on_dispatch)
 	MINE(vkCmdExecuteCommands, on_execute)
 	MINE(vkQueueSubmit, on_submit)
+	MINE(vkQueueSubmit2, on_submit2)
 	MINE(vkCmdBeginDebugUtilsLabelEXT, on_label)
 	MINE(vkCmdEndDebugUtilsLabelEXT, on_label_end)
 	MINE(vkCmdCopyBuffer, count_vkCmdCopyBuffer)
@@ -347,11 +417,12 @@ static PFN_vkVoidFunction mine(const char *name)
 	MINE(vkCmdPipelineBarrier, count_vkCmdPipelineBarrier)
 	MINE(vkCmdWriteTimestamp, count_vkCmdWriteTimestamp)
 	MINE(vkCmdResetQueryPool, count_vkCmdResetQueryPool)
-	MINE(vkQueueWaitIdle, count_vkQueueWaitIdle)
+	MINE(vkQueueWaitIdle, on_queue_idle)
 	MINE(vkDeviceWaitIdle, on_idle)
 	MINE(vkWaitForFences, on_fences)
 	MINE(vkGetQueryPoolResults, on_results)
 	MINE(vkCreateQueryPool, on_pool)
+	MINE(vkCreateShaderModule, on_module)
 	MINE(vkGetCalibratedTimestampsEXT, on_clock)
 	MINE(vkGetPhysicalDeviceQueueFamilyProperties, on_families)
 	return NULL;
@@ -400,6 +471,9 @@ __attribute__((constructor)) static void begin(void)
 	has_no_clock = (int)asked("WATCH_NO_CLOCK", 0);
 	bits = (unsigned)asked("WATCH_BITS", 64);
 	lost_at = asked("WATCH_LOST", 0);
+	leaves_errno = (int)asked("WATCH_ERRNO", 0);
+	is_strict = (int)asked("WATCH_STRICT", 0);
+	stall_at = getenv("WATCH_STALL");
 }
 
 __attribute__((destructor)) static void end(void)

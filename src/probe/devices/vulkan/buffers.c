@@ -13,6 +13,7 @@
 static struct lmm_vk_buffer buffers[BUFFERS];
 static unsigned n_buffers;
 static _Atomic bool is_full;
+static _Atomic uint32_t full_said;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
@@ -216,7 +217,7 @@ int32_t lmm__vkAllocateCommandBuffers(void *device,
 	for (uint32_t i = 0; i < info->n; i++)
 		buffer_note(d, info, handles[i]);
 	pthread_mutex_unlock(&lock);
-	if (atomic_load(&is_full)) {
+	if (atomic_load(&is_full) && lmm_vk_is_unsaid(&full_said)) {
 		lmm_session_reason(LMM_LEVEL_PHASES,
 				   "more than %u Vulkan command buffers at a time: what further "
 				   "ones hold is not told apart",
@@ -246,14 +247,17 @@ int32_t lmm__vkBeginCommandBuffer(void *handle, const struct vk_command_buffer_b
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(handle);
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
+	uint32_t recording = lmm_recording();
 
 	if (b) {
 		buffer_empty(b);
 		b->is_simultaneous = info->flags & VK_USE_SIMULTANEOUS;
-		b->is_unseen = !lmm_recording();
-		b->list = b->is_unseen ? NULL : lmm_vk_list_new(d);
-		if (b->list)
+		b->is_unseen = !recording;
+		b->list = recording ? lmm_vk_list_new(d) : NULL;
+		if (b->list) {
+			b->list->recording = recording;
 			b->list->is_one_time = info->flags & VK_USE_ONE_TIME;
+		}
 	}
 	return d->fn.vkBeginCommandBuffer(handle, info);
 }
@@ -263,8 +267,14 @@ int32_t lmm__vkEndCommandBuffer(void *handle)
 	struct lmm_vk_device *d = lmm_vk_device_of(handle);
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
 
-	if (b)
-		lmm_vk_group_close(b);
+	if (b && b->list) {
+		/* what came when the recording had ended is missing, even if another has begun */
+		if (b->list->recording != lmm_recording()) {
+			b->is_unseen = true;
+		} else {
+			lmm_vk_group_close(b);
+		}
+	}
 	return d->fn.vkEndCommandBuffer(handle);
 }
 

@@ -25,6 +25,17 @@ static bool is_split(const struct lmm_thread *th)
 	return lmm_hash_u64(LMM_HASH_SEED + 1, th->step) % SPLIT_EVERY == 0;
 }
 
+static void simultaneous_say(void)
+{
+	static _Atomic uint32_t said;
+
+	if (lmm_vk_is_unsaid(&said)) {
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "Vulkan command buffers that may be in flight twice: what they "
+				   "hold is counted and not timed");
+	}
+}
+
 /*
  * At its first command. One that may be submitted again is stamped whatever the step is, as it is recorded once; secondary ones
  * are timed by the one that runs them; the slots of one that may be in flight twice would be written twice.
@@ -43,9 +54,7 @@ static LMM_NOINLINE void decide(struct lmm_vk_buffer *b)
 	if (b->is_secondary || b->family >= d->n_families || !d->family[b->family].bits)
 		return;
 	if (b->is_simultaneous) {
-		lmm_session_reason(LMM_LEVEL_PHASES,
-				   "Vulkan command buffers that may be in flight twice: what they "
-				   "hold is counted and not timed");
+		simultaneous_say();
 		return;
 	}
 	if (!lmm_vk_family_resets(d, b->family) && !(d->has_host_reset && l->is_one_time))
@@ -107,15 +116,32 @@ void lmm_vk_group_close(struct lmm_vk_buffer *b)
 
 /* ---- commands ----------------------------------------------------------------------------------- */
 
+static void no_room_say(const struct lmm_vk_list *l)
+{
+	static _Atomic uint32_t list_said, device_said;
+
+	if (l->n_chunks < LMM_VK_CHUNKS) {
+		if (lmm_vk_is_unsaid(&device_said)) {
+			lmm_session_reason(
+				LMM_LEVEL_PHASES,
+				"a Vulkan device has no room for more timestamps: some commands "
+				"are counted and not timed");
+		}
+	} else if (lmm_vk_is_unsaid(&list_said)) {
+		lmm_session_reason(LMM_LEVEL_PHASES,
+				   "a Vulkan command buffer has more than %u timestamps: what lies "
+				   "behind them is counted and not timed",
+				   LMM_VK_CHUNKS * LMM_VK_CHUNK);
+	}
+}
+
 /* There is no room for more times: what is known by then stays. */
 static LMM_COLD void stop_timing(struct lmm_vk_buffer *b)
 {
 	if (b->list->n_stamps)
 		lmm_vk_group_close(b);
 	b->list->is_timed = false;
-	lmm_session_reason(LMM_LEVEL_PHASES,
-			   "a Vulkan device has no room for more timestamps: some commands are "
-			   "counted and not timed");
+	no_room_say(b->list);
 }
 
 static LMM_NOINLINE void stamps_begin(struct lmm_vk_list *l, void *buffer)
@@ -324,8 +350,12 @@ static void take_over(struct lmm_vk_buffer *b, const struct lmm_vk_buffer *from)
 		append(b, &unseen);
 		return;
 	}
-	for (uint32_t i = 0; i < l->n && append(b, &l->commands[i]); i++)
-		;
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct lmm_vk_command c = lmm_vk_list_at(l, i, b->list->recording);
+
+		if (!append(b, &c))
+			return;
+	}
 }
 
 static bool holds_commands(void *const *buffers, uint32_t n)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,6 +186,17 @@ static void object_read(struct object *o, const char *path)
 	}
 }
 
+/* The loader knows a program by what it was called by, which may lie in PATH, or nowhere. */
+static const char *path_of(const Dl_info *info)
+{
+	Dl_info program;
+
+	if (dladdr((const void *)getauxval(AT_PHDR), &program) &&
+	    program.dli_fbase == info->dli_fbase)
+		return "/proc/self/exe";
+	return info->dli_fname;
+}
+
 /* With the lock held. */
 static const struct object *object_of(const void *ra)
 {
@@ -201,8 +213,13 @@ static const struct object *object_of(const void *ra)
 		return NULL;
 	o = &objects[n_objects++];
 	o->base = (uintptr_t)info.dli_fbase;
-	object_read(o, info.dli_fname);
+	object_read(o, path_of(&info));
 	return o;
+}
+
+void lmm_vk_embedded_after_fork(void)
+{
+	pthread_mutex_init(&lock, NULL);
 }
 
 /* ---- finding one -------------------------------------------------------------------------------- */

@@ -4,7 +4,6 @@
  * a command buffer anew.
  */
 #include <errno.h>
-#include <string.h>
 #include <time.h>
 
 #include "probe/devices/vulkan/vulkan.h"
@@ -126,20 +125,28 @@ static void completion_put(struct lmm_thread *th, const struct lmm_vk_queue *q, 
 	lmm_device_completion_put(th, q->number, &x);
 }
 
+/* All but the first n. */
 static void without_times(struct lmm_thread *th, const struct lmm_vk_queue *q,
-			  const struct lmm_vk_pending *p, uint8_t status)
+			  const struct lmm_vk_pending *p, uint32_t n, uint8_t status)
 {
 	struct lmm_device_times x = { .status = status };
 
-	for (uint32_t i = 0; i < p->list->n_timed; i++) {
+	for (uint32_t i = n; i < p->list->n_timed; i++) {
 		x.id = p->id + i;
 		lmm_device_completion_put(th, q->number, &x);
 	}
 }
 
+/*
+ * What was read by now is of that submit: the device has not been given the slots again, which another thread may do while they are
+ * read. Without a recording submits are not counted.
+ */
 static bool is_current(const struct lmm_vk_pending *p)
 {
-	return atomic_load_explicit(&p->list->serial, memory_order_relaxed) == p->serial;
+	/* pairs with the fence in buffer_before(): before what the device writes then */
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&p->list->serial, memory_order_relaxed) == p->serial &&
+	       lmm_recording() == p->recording;
 }
 
 /* Where the driver has no clock to ask: it began after the submit, and had ended when it was seen to. */
@@ -168,8 +175,9 @@ struct reading {
 };
 
 static bool reading_begin(struct reading *r, const struct lmm_vk_queue *q,
-			  const struct lmm_vk_list *l)
+			  const struct lmm_vk_pending *p)
 {
+	const struct lmm_vk_list *l = p->list;
 	struct lmm_vk_device *d = q->device;
 	uint32_t last = l->n_stamps - 1;
 	struct lmm_vk_chunk c = *l->chunks[last / LMM_VK_CHUNK];
@@ -177,7 +185,8 @@ static bool reading_begin(struct reading *r, const struct lmm_vk_queue *q,
 
 	*r = (struct reading){ .list = l, .bits = bits_of(q) };
 	c.first += last % LMM_VK_CHUNK;
-	if (!lmm_vk_chunk_read(d, &c, 1, &end) || !lmm_vk_chunk_read(d, l->chunks[0], 1, &r->raw))
+	if (!lmm_vk_chunk_read(d, &c, 1, &end) || !lmm_vk_chunk_read(d, l->chunks[0], 1, &r->raw) ||
+	    !is_current(p))
 		return false;
 	pthread_mutex_lock(&d->lock);
 	whole = whole_stamp(d, end, r->bits);
@@ -202,13 +211,13 @@ static void doubled_take(const struct lmm_vk_device *d, const struct reading *r,
 }
 
 static void piece_put(struct lmm_thread *th, const struct lmm_vk_queue *q, struct reading *r,
-		      const uint64_t *stamps, uint32_t n, uint32_t *id)
+		      const uint64_t *stamps, uint32_t n, uint32_t id)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t on = distance(r->raw, stamps[i], r->bits);
 		bool is_ordered = on || stamps[i] == r->raw;
 
-		completion_put(th, q, (*id)++, is_ordered ? r->stamp : 0,
+		completion_put(th, q, id + i, is_ordered ? r->stamp : 0,
 			       is_ordered ? r->stamp + on : 0);
 		if (is_ordered) {
 			r->raw = stamps[i];
@@ -222,11 +231,11 @@ static void list_read(struct lmm_thread *th, struct lmm_vk_queue *q, const struc
 {
 	const struct lmm_vk_list *l = p->list;
 	uint64_t stamps[LMM_VK_CHUNK];
-	uint32_t id = p->id;
+	uint32_t told = 0;
 	struct reading r;
 
-	if (!reading_begin(&r, q, l) || !is_current(p)) {
-		without_times(th, q, p, LMM_COMPLETION_UNAVAILABLE);
+	if (!reading_begin(&r, q, p)) {
+		without_times(th, q, p, 0, LMM_COMPLETION_UNAVAILABLE);
 		return;
 	}
 	clock_from_list(th, q, p, r.stamp);
@@ -234,8 +243,9 @@ static void list_read(struct lmm_thread *th, struct lmm_vk_queue *q, const struc
 		uint32_t n = l->n_stamps - at < LMM_VK_CHUNK ? l->n_stamps - at : LMM_VK_CHUNK;
 		uint32_t begin = at ? 0 : 1 + l->is_doubled; /* nothing lies before the first */
 
-		if (!lmm_vk_chunk_read(l->device, l->chunks[at / LMM_VK_CHUNK], n, stamps))
-			memset(stamps, 0, sizeof(stamps));
+		if (!lmm_vk_chunk_read(l->device, l->chunks[at / LMM_VK_CHUNK], n, stamps) ||
+		    !is_current(p))
+			break;
 		if (begin == 2) {
 			uint64_t on = distance(r.raw, stamps[1], r.bits);
 
@@ -243,8 +253,10 @@ static void list_read(struct lmm_thread *th, struct lmm_vk_queue *q, const struc
 			r.raw += on;
 			r.stamp += on;
 		}
-		piece_put(th, q, &r, stamps + begin, n - begin, &id);
+		piece_put(th, q, &r, stamps + begin, n - begin, p->id + told);
+		told += n - begin;
 	}
+	without_times(th, q, p, told, LMM_COMPLETION_UNAVAILABLE);
 }
 
 /* ---- a queue ------------------------------------------------------------------------------------ */
@@ -259,9 +271,9 @@ static uint32_t entry_done(struct lmm_thread *th, struct lmm_vk_queue *q,
 	if (p->recording == lmm_recording()) {
 		n = l->n_timed;
 		if (is_lost) {
-			without_times(th, q, p, LMM_COMPLETION_FAILED);
+			without_times(th, q, p, 0, LMM_COMPLETION_FAILED);
 		} else if (!is_current(p)) {
-			without_times(th, q, p, LMM_COMPLETION_UNAVAILABLE);
+			without_times(th, q, p, 0, LMM_COMPLETION_UNAVAILABLE);
 		} else {
 			list_read(th, q, p);
 		}
@@ -389,23 +401,23 @@ LMM_COLD void lmm_vk_device_is_lost(struct lmm_vk_device *d)
 
 /* ---- what has ended ----------------------------------------------------------------------------- */
 
-/* Position behind the newest entry that the signal tells of; *found is false if there is none. */
+/* Position behind the newest entry that the signal tells of, and other signals of the same; *found is false if there is none. */
 static uint32_t signal_find(const struct lmm_vk_queue *q, vk_handle signal, uint64_t value,
 			    bool *found)
 {
 	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
-	uint32_t at = atomic_load_explicit(&q->head, memory_order_acquire);
+	uint32_t upto = atomic_load_explicit(&q->head, memory_order_acquire);
 
-	for (*found = false; at != tail; at--) {
+	*found = false;
+	for (uint32_t at = upto; at != tail && !*found; at--) {
 		const struct lmm_vk_pending *p = &q->pending[(at - 1) % LMM_VK_PENDING];
 
 		/* a fence has no value, a semaphore one that is not 0 */
-		if (p->signal == signal && !p->value == !value && p->value <= value) {
-			*found = true;
-			return at;
-		}
+		*found = p->signal == signal && !p->value == !value && p->value <= value;
+		if (!*found && !p->is_more)
+			upto = at - 1;
 	}
-	return at;
+	return upto;
 }
 
 static void signal_has_ended(const struct lmm_vk_device *d, vk_handle signal, uint64_t value)
@@ -463,6 +475,7 @@ int32_t lmm__vkWaitForFences(void *device, uint32_t n, const vk_handle *fences, 
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 	int32_t rc = d->fn.vkWaitForFences(device, n, fences, all, timeout);
+	int saved = errno;
 
 	if (!has_news(d, rc))
 		return rc;
@@ -470,6 +483,7 @@ int32_t lmm__vkWaitForFences(void *device, uint32_t n, const vk_handle *fences, 
 		if (all || n == 1 || d->fn.vkGetFenceStatus(device, fences[i]) == VK_OK)
 			signal_has_ended(d, fences[i], 0);
 	}
+	errno = saved;
 	return rc;
 }
 
@@ -498,6 +512,7 @@ int32_t lmm__vkWaitSemaphores(void *device, const struct vk_semaphore_wait_info 
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 	int32_t rc = d->fn.vkWaitSemaphores(device, info, timeout);
+	int saved = errno;
 
 	if (!has_news(d, rc))
 		return rc;
@@ -511,5 +526,6 @@ int32_t lmm__vkWaitSemaphores(void *device, const struct vk_semaphore_wait_info 
 		if (value)
 			signal_has_ended(d, info->semaphores[i], value);
 	}
+	errno = saved;
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way in: what the loader asks a layer for, and the instances and devices that are made through us. */
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,7 @@ static void instance_fill(struct instance *x, void *handle, vk_get_instance_proc
 static bool instance_add(void *handle, vk_get_instance_proc *get_proc)
 {
 	struct instance *x = NULL;
+	int saved = errno;
 
 	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; !x && i < INSTANCES_MAX; i++) {
@@ -93,7 +95,13 @@ static bool instance_add(void *handle, vk_get_instance_proc *get_proc)
 		atomic_store_explicit(&x->key, *(void **)handle, memory_order_release);
 	}
 	pthread_mutex_unlock(&lock);
+	errno = saved;
 	return x != NULL;
+}
+
+void lmm_vk_instances_after_fork(void)
+{
+	pthread_mutex_init(&lock, NULL);
 }
 
 /* The loader's link to the next layer, moved on to the one behind. */
@@ -140,11 +148,14 @@ static int32_t create_instance(const struct vk_base *info, const void *allocator
 static void destroy_instance(void *handle, const void *allocator)
 {
 	struct instance *x = handle ? instance_of(handle) : NULL;
+	destroy_fn *destroy;
 
 	if (!x)
 		return;
-	x->fn.vkDestroyInstance(handle, allocator);
+	destroy = x->fn.vkDestroyInstance;
+	/* before the driver: then both the key and our place may be another instance's */
 	atomic_store(&x->key, NULL);
+	destroy(handle, allocator);
 }
 
 /* ---- devices ------------------------------------------------------------------------------------ */
@@ -193,6 +204,36 @@ static bool has_device_domain(const struct instance *x, void *physical)
 	return false;
 }
 
+static const char *clock_extension(const struct instance *x, void *physical,
+				   const struct vk_device_create_info *info)
+{
+	const char *extension =
+		driver_has(x, physical, CALIBRATED_EXT) ? CALIBRATED_EXT : CALIBRATED_KHR;
+
+	if (has_name(info->extensions, info->n_extensions, CALIBRATED_EXT) ||
+	    has_name(info->extensions, info->n_extensions, CALIBRATED_KHR) ||
+	    !driver_has(x, physical, extension) || !has_device_domain(x, physical))
+		return NULL;
+	return extension;
+}
+
+/* The application's extensions and that one, to be freed; NULL: it stays as it is. */
+static const char **names_with_clock(const struct instance *x, void *physical,
+				     const struct vk_device_create_info *info)
+{
+	int saved = errno;
+	const char *extension = clock_extension(x, physical, info);
+	const char **names = extension ? calloc(info->n_extensions + 1u, sizeof(*names)) : NULL;
+
+	errno = saved;
+	if (!names)
+		return NULL;
+	if (info->n_extensions)
+		memcpy(names, info->extensions, info->n_extensions * sizeof(*names));
+	names[info->n_extensions] = extension;
+	return names;
+}
+
 /*
  * Calibrated timestamps are asked for where the driver has them. The application notices nothing of it: the extension changes no
  * behaviour, and its function is not shown to who has not enabled it.
@@ -201,24 +242,15 @@ static int32_t create_with_clock(const struct instance *x, void *physical,
 				 const struct vk_device_create_info *info, const void *allocator,
 				 void **device, struct vk_layer_info *chain, bool *is_ours)
 {
-	const char *extension =
-		driver_has(x, physical, CALIBRATED_EXT) ? CALIBRATED_EXT : CALIBRATED_KHR;
 	struct vk_device_create_info more = *info;
+	const char **names = names_with_clock(x, physical, info);
 	void *link = chain->link;
-	const char **names;
+	int saved = errno;
 	int32_t rc;
 
 	*is_ours = false;
-	if (has_name(info->extensions, info->n_extensions, CALIBRATED_EXT) ||
-	    has_name(info->extensions, info->n_extensions, CALIBRATED_KHR) ||
-	    !driver_has(x, physical, extension) || !has_device_domain(x, physical))
-		return x->fn.vkCreateDevice(physical, info, allocator, device);
-	names = calloc(info->n_extensions + 1u, sizeof(*names));
 	if (!names)
 		return x->fn.vkCreateDevice(physical, info, allocator, device);
-	if (info->n_extensions)
-		memcpy(names, info->extensions, info->n_extensions * sizeof(*names));
-	names[info->n_extensions] = extension;
 	more.n_extensions++;
 	more.extensions = names;
 	rc = x->fn.vkCreateDevice(physical, &more, allocator, device);
@@ -228,6 +260,7 @@ static int32_t create_with_clock(const struct instance *x, void *physical,
 		return rc;
 	/* what it thinks of the application's own wish, it may say itself; the layers below have moved the link on */
 	chain->link = link;
+	errno = saved;
 	return x->fn.vkCreateDevice(physical, info, allocator, device);
 }
 
@@ -286,6 +319,8 @@ static void device_describe(struct lmm_vk_device *d, const struct instance *x, v
 static void device_made(struct lmm_vk_device *d, const struct instance *x, void *physical,
 			const struct vk_device_create_info *info, bool is_clock_ours)
 {
+	int saved = errno;
+
 	device_fill(d);
 	device_describe(d, x, physical);
 	d->has_host_reset = resets_from_host(info->next) && d->fn.vkResetQueryPool;
@@ -298,6 +333,7 @@ static void device_made(struct lmm_vk_device *d, const struct instance *x, void 
 		lmm_engine_describe_unknown("vulkan");
 		lmm_device_marks_begin("vkGetInstanceProcAddr");
 	}
+	errno = saved;
 }
 
 static int32_t create_device(void *physical, const struct vk_device_create_info *info,

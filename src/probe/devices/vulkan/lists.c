@@ -3,6 +3,7 @@
  * What a command buffer holds, and where its timestamps go: pieces of query pools that are made as they are needed, belong to one
  * list at a time and come back when its times were read.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,7 @@ static LMM_COLD void pool_add(struct lmm_vk_device *d)
 static struct lmm_vk_chunk *chunk_take(struct lmm_vk_device *d)
 {
 	struct lmm_vk_chunk *c;
+	int saved = errno;
 
 	pthread_mutex_lock(&d->lock);
 	if (!d->free_chunks)
@@ -53,6 +55,7 @@ static struct lmm_vk_chunk *chunk_take(struct lmm_vk_device *d)
 	if (c)
 		d->free_chunks = c->next;
 	pthread_mutex_unlock(&d->lock);
+	errno = saved;
 	return c;
 }
 
@@ -96,6 +99,7 @@ bool lmm_vk_chunk_read(const struct lmm_vk_device *d, const struct lmm_vk_chunk 
 struct lmm_vk_list *lmm_vk_list_new(struct lmm_vk_device *d)
 {
 	struct lmm_vk_list *l;
+	int saved = errno;
 
 	pthread_mutex_lock(&d->lock);
 	l = d->free_lists;
@@ -104,6 +108,7 @@ struct lmm_vk_list *lmm_vk_list_new(struct lmm_vk_device *d)
 	pthread_mutex_unlock(&d->lock);
 	if (!l)
 		l = calloc(1, sizeof(*l));
+	errno = saved;
 	if (!l)
 		return NULL;
 	*l = (struct lmm_vk_list){ .device = d, .cap = l->cap, .commands = l->commands };
@@ -131,8 +136,10 @@ void lmm_vk_list_unref(struct lmm_vk_list *l)
 LMM_COLD bool lmm_vk_list_grow(struct lmm_vk_list *l)
 {
 	uint32_t cap = l->cap ? 2 * l->cap : 256;
+	int saved = errno;
 	struct lmm_vk_command *more = realloc(l->commands, cap * sizeof(*more));
 
+	errno = saved;
 	if (!more)
 		return false;
 	l->commands = more;

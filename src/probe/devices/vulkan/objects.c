@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices and queues. Entries are made under a lock and never freed, so that the hot path finds them without one. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,7 @@ static void pending_drop(struct lmm_vk_queue *q)
 void lmm_vk_device_remove(struct lmm_vk_device *d)
 {
 	unsigned n = atomic_load(&n_queues);
+	int saved = errno;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct lmm_vk_queue *q = queues[i];
@@ -114,6 +116,7 @@ void lmm_vk_device_remove(struct lmm_vk_device *d)
 		d->free_chunks = c->next;
 		free(c);
 	}
+	errno = saved;
 }
 
 /* ---- queues ------------------------------------------------------------------------------------- */
@@ -204,6 +207,7 @@ static void queue_fill(struct lmm_vk_queue *q, struct lmm_vk_device *d, void *ha
 void lmm_vk_queue_note(struct lmm_vk_device *d, void *handle, uint32_t family)
 {
 	struct lmm_vk_queue *q;
+	int saved = errno;
 
 	pthread_mutex_lock(&lock);
 	q = lmm_vk_queue_find(handle);
@@ -219,6 +223,7 @@ void lmm_vk_queue_note(struct lmm_vk_device *d, void *handle, uint32_t family)
 			"more than %d Vulkan queues: commands of further ones are not seen",
 			QUEUES_MAX);
 	}
+	errno = saved;
 }
 
 /* ---- sessions ----------------------------------------------------------------------------------- */
@@ -255,14 +260,18 @@ void lmm_vk_after_fork(void)
 		atomic_store(&queues[i]->tail, atomic_load(&queues[i]->head));
 		atomic_store(&queues[i]->seen, atomic_load(&queues[i]->head));
 		atomic_store(&queues[i]->n_in_flight, 0);
+		/* whoever was at it stayed with the parent */
+		atomic_flag_clear(&queues[i]->is_harvested);
 		queues[i]->told = 0;
 	}
 	n = atomic_load(&n_devices);
 	for (unsigned i = 0; i < n; i++)
 		pthread_mutex_init(&devices[i]->lock, NULL);
 	atomic_store(&told, 0);
+	lmm_vk_instances_after_fork();
 	lmm_vk_buffers_after_fork();
 	lmm_vk_pipelines_after_fork();
+	lmm_vk_embedded_after_fork();
 }
 
 /* ---- what was not seen -------------------------------------------------------------------------- */
@@ -281,12 +290,15 @@ void lmm_vk_look_around(void)
 void lmm__vkDestroyDevice(void *device, const void *allocator)
 {
 	struct lmm_vk_device *d = device ? lmm_vk_device_of(device) : NULL;
+	void (*destroy)(void *, const void *);
 
 	if (!d)
 		return;
 	lmm_vk_device_remove(d);
-	d->fn.vkDestroyDevice(device, allocator);
+	destroy = d->fn.vkDestroyDevice;
+	/* before the driver: then both the key and our place may be another device's */
 	atomic_store(&d->key, NULL);
+	destroy(device, allocator);
 }
 
 void lmm__vkGetDeviceQueue(void *device, uint32_t family, uint32_t index, void **queue)

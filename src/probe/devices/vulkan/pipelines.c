@@ -3,6 +3,7 @@
  * Shader modules and pipelines, and what they are called: a name that the application gave the object, else the entry point, else,
  * where that is "main", what the code or the program that holds it says. A kernel is its name and the hash of its code.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,13 @@
 #include "base/hash.h"
 #include "probe/devices/vulkan/vulkan.h"
 
-#define NAME_MAX  160
-#define MODULES	  4096u
-#define PIPELINES 16384u /* handles; a power of two */
-#define KERNELS	  4096u	 /* by name and code; a power of two */
-#define FIRST	  LMM_DEVICE_KERNEL_FIRST
+#define NAME_MAX   160
+#define MODULES	   4096u
+#define PIPELINES  16384u /* handles; a power of two */
+#define KERNELS	   4096u  /* by name and code; a power of two */
+#define GROUPS_MAX (KERNELS / 2)
+#define FIRST	   LMM_DEVICE_KERNEL_FIRST
+#define OTHER	   LMM_DEVICE_KERNEL_OTHER
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -33,27 +36,30 @@ static struct {
 	uint64_t hash;
 } pipelines[PIPELINES];
 static unsigned n_pipelines;
+static _Atomic bool is_full; /* there was one more */
 
 static struct kernel {
 	uint64_t key; /* of name and code; 0: free */
 	uint64_t hash;
-	char *name;
+	const char *name;
 	enum lmm_kernel_kind kind;
 	_Atomic uint32_t number;
 	_Atomic uint32_t recording; /* in which it was last described */
 } kernels[KERNELS];
 static unsigned n_kernels;
+/* What is bound was made where nobody looked, or beyond the room for pipelines. */
+static struct kernel unknown = { .name = "?", .kind = LMM_KERNEL_PROGRAM };
 
 /* Groups by the kernels in them; written like the pipelines. */
 static struct {
 	_Atomic uint64_t hash;
 	_Atomic uint32_t kernel;
 } groups[KERNELS];
-static unsigned n_groups;
+static _Atomic unsigned n_groups;
 
 /* ---- kernels ------------------------------------------------------------------------------------ */
 
-/* With the lock held. 0: there is no room, or no memory. */
+/* With the lock held. OTHER: there is no room, or no memory. */
 static uint32_t kernel_index(const char *name, uint64_t hash, enum lmm_kernel_kind kind)
 {
 	uint64_t key = lmm_hash_str(hash ^ LMM_HASH_SEED ^ kind, name) | 1;
@@ -65,7 +71,7 @@ static uint32_t kernel_index(const char *name, uint64_t hash, enum lmm_kernel_ki
 		char *kept = n_kernels < KERNELS - 1 ? strdup(name) : NULL;
 
 		if (!kept)
-			return 0;
+			return OTHER;
 		n_kernels++;
 		kernels[k].hash = hash;
 		kernels[k].name = kept;
@@ -75,30 +81,56 @@ static uint32_t kernel_index(const char *name, uint64_t hash, enum lmm_kernel_ki
 	return FIRST + k;
 }
 
+static LMM_NOINLINE void other_say(void)
+{
+	static _Atomic uint32_t said;
+
+	if (lmm_vk_is_unsaid(&said)) {
+		lmm_session_reason(LMM_LEVEL_KERNELS,
+				   "more than %u Vulkan kernels, or groups of them between "
+				   "barriers: further ones are not told apart, \"(other)\"",
+				   LMM_DEVICE_KERNELS);
+	}
+}
+
+static void unknown_say(void)
+{
+	static _Atomic uint32_t said;
+
+	if (atomic_load(&is_full) && lmm_vk_is_unsaid(&said)) {
+		lmm_session_reason(LMM_LEVEL_KERNELS,
+				   "more than %u Vulkan pipelines: kernels of further ones are not "
+				   "known, \"?\"",
+				   PIPELINES / 2);
+	}
+}
+
+/* Once per recording. */
 static LMM_NOINLINE uint32_t describe(struct kernel *k, uint32_t recording)
 {
 	uint32_t number = lmm_device_kernel_number(k->name, k->hash, k->kind, NULL);
 
+	if (number == OTHER)
+		other_say();
+	if (k == &unknown)
+		unknown_say();
 	atomic_store_explicit(&k->number, number, memory_order_relaxed);
 	atomic_store_explicit(&k->recording, recording, memory_order_release);
 	return number;
 }
 
-static LMM_COLD uint32_t unknown_tell(void)
-{
-	return lmm_device_kernel_number("?", 0, LMM_KERNEL_PROGRAM, NULL);
-}
-
 uint32_t lmm_vk_kernel_tell(uint32_t kernel)
 {
 	uint32_t now = lmm_recording();
-	struct kernel *k;
+	struct kernel *k = &unknown;
 
-	if (kernel == 0)
-		return unknown_tell();
-	if (kernel < FIRST)
+	if (kernel >= FIRST) {
+		k = &kernels[kernel - FIRST];
+	} else if (kernel) {
+		if (lmm_unlikely(kernel == OTHER))
+			other_say();
 		return lmm_device_kind_number((enum lmm_kernel_kind)kernel);
-	k = &kernels[kernel - FIRST];
+	}
 	if (lmm_likely(atomic_load_explicit(&k->recording, memory_order_acquire) == now))
 		return atomic_load_explicit(&k->number, memory_order_relaxed);
 	return describe(k, now);
@@ -109,6 +141,7 @@ void lmm_vk_pipelines_after_fork(void)
 	pthread_mutex_init(&lock, NULL);
 	for (unsigned k = 0; k < KERNELS; k++)
 		atomic_store(&kernels[k].recording, 0);
+	atomic_store(&unknown.recording, 0);
 }
 
 /* ---- groups ------------------------------------------------------------------------------------- */
@@ -117,6 +150,8 @@ static const char *command_name(const struct lmm_vk_command *c)
 {
 	if (c->kernel >= FIRST)
 		return kernels[c->kernel - FIRST].name;
+	if (c->kernel == OTHER)
+		return "(other)";
 	return c->kernel ? lmm_kernel_kind_name(c->kernel) : "?";
 }
 
@@ -145,20 +180,22 @@ static LMM_COLD uint32_t group_learn(const struct lmm_vk_command *c, uint32_t n,
 {
 	uint32_t k = (uint32_t)hash & (KERNELS - 1), kernel;
 	char name[NAME_MAX];
+	int saved = errno;
 
 	pthread_mutex_lock(&lock);
 	group_name(c, n, name, sizeof(name));
 	kernel = kernel_index(name, hash, LMM_KERNEL_COMMAND_BUFFER);
 	for (; groups[k].hash && groups[k].hash != hash; k = (k + 1) & (KERNELS - 1))
 		;
-	if (!groups[k].hash && n_groups < KERNELS / 2 && kernel) {
+	if (!groups[k].hash && n_groups < GROUPS_MAX) {
 		n_groups++;
 		atomic_store_explicit(&groups[k].kernel, kernel, memory_order_relaxed);
 		/* pairs with the acquire in lmm_vk_kernel_of_group() */
 		atomic_store_explicit(&groups[k].hash, hash, memory_order_release);
 	}
 	pthread_mutex_unlock(&lock);
-	return kernel ? kernel : (uint32_t)LMM_KERNEL_COMMAND_BUFFER;
+	errno = saved;
+	return kernel;
 }
 
 uint32_t lmm_vk_kernel_of_group(const struct lmm_vk_command *c, uint32_t n)
@@ -174,8 +211,11 @@ uint32_t lmm_vk_kernel_of_group(const struct lmm_vk_command *c, uint32_t n)
 
 		if (lmm_likely(key == hash))
 			return atomic_load_explicit(&groups[k].kernel, memory_order_relaxed);
-		if (!key)
-			return group_learn(c, n, hash);
+		if (!key) {
+			return atomic_load_explicit(&n_groups, memory_order_relaxed) < GROUPS_MAX
+				       ? group_learn(c, n, hash)
+				       : OTHER;
+		}
 	}
 }
 
@@ -209,9 +249,11 @@ int32_t lmm__vkCreateShaderModule(void *device, const struct vk_shader_module_cr
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 	int32_t rc = d->fn.vkCreateShaderModule(device, info, allocator, module);
+	int saved = errno;
 
 	if (rc == VK_OK)
 		module_note(*module, info, __builtin_return_address(0));
+	errno = saved;
 	return rc;
 }
 
@@ -299,6 +341,8 @@ static void pipeline_note(vk_handle handle, const struct vk_shader_stage_create_
 				      memory_order_relaxed);
 		/* pairs with the acquire in pipeline_slot() */
 		atomic_store_explicit(&pipelines[k].handle, handle, memory_order_release);
+	} else {
+		atomic_store(&is_full, true);
 	}
 	pthread_mutex_unlock(&lock);
 }
@@ -310,6 +354,7 @@ int32_t lmm__vkCreateComputePipelines(void *device, vk_handle cache, uint32_t n,
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 	uint64_t t0 = lmm_recording() ? lmm_now() : 0;
 	int32_t rc = d->fn.vkCreateComputePipelines(device, cache, n, infos, allocator, to);
+	int saved = errno;
 	struct lmm_thread *th = t0 ? lmm_thread_self() : NULL;
 
 	if (th)
@@ -319,26 +364,32 @@ int32_t lmm__vkCreateComputePipelines(void *device, vk_handle cache, uint32_t n,
 		if (to[i] && rc >= 0)
 			pipeline_note(to[i], &infos[i].stage, __builtin_return_address(0));
 	}
+	errno = saved;
 	return rc;
+}
+
+static void pipeline_name(vk_handle handle, const char *name)
+{
+	int saved = errno;
+	bool found;
+	uint32_t k;
+
+	pthread_mutex_lock(&lock);
+	k = pipeline_slot(handle, &found);
+	if (found) {
+		atomic_store_explicit(&pipelines[k].kernel,
+				      kernel_index(name, pipelines[k].hash, LMM_KERNEL_PROGRAM),
+				      memory_order_relaxed);
+	}
+	pthread_mutex_unlock(&lock);
+	errno = saved;
 }
 
 int32_t lmm__vkSetDebugUtilsObjectNameEXT(void *device, const struct vk_object_name_info *info)
 {
 	struct lmm_vk_device *d = lmm_vk_device_of(device);
 
-	if (info->object_type == VK_OBJECT_PIPELINE && info->name && info->name[0]) {
-		bool found;
-		uint32_t k;
-
-		pthread_mutex_lock(&lock);
-		k = pipeline_slot(info->object, &found);
-		if (found) {
-			atomic_store_explicit(
-				&pipelines[k].kernel,
-				kernel_index(info->name, pipelines[k].hash, LMM_KERNEL_PROGRAM),
-				memory_order_relaxed);
-		}
-		pthread_mutex_unlock(&lock);
-	}
+	if (info->object_type == VK_OBJECT_PIPELINE && info->name && info->name[0])
+		pipeline_name(info->object, info->name);
 	return d->fn.vkSetDebugUtilsObjectNameEXT(device, info);
 }

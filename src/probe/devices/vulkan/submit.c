@@ -2,13 +2,14 @@
 /* Submits: what the command buffers hold is told of now, with the step and phase of whoever submits them. */
 #include "probe/devices/vulkan/vulkan.h"
 
-#define KEPT 64u
+#define KEPT 512u
 
 struct submit {
 	struct lmm_vk_queue *q;
 	struct lmm_thread *th;
 	uint64_t t;
 	uint32_t recording;
+	bool is_open; /* no signal stands behind what was told of last */
 	/* what the buffers held before the driver had them: another thread may record them anew as soon as it has */
 	uint32_t n_kept, n_told;
 	struct lmm_vk_list *kept[KEPT];
@@ -20,6 +21,7 @@ struct submit {
 static bool submit_begin(struct submit *s, void *queue)
 {
 	s->n_kept = s->n_told = 0;
+	s->is_open = false;
 	s->recording = lmm_recording();
 	s->q = s->recording ? lmm_vk_queue_find(queue) : NULL;
 	if (!s->q)
@@ -56,6 +58,20 @@ static void refused(struct submit *s, int32_t rc)
 	}
 }
 
+/* The driver has it then, and another thread may record it anew while it is told of. */
+static LMM_COLD void not_kept(void)
+{
+	static _Atomic uint32_t said;
+
+	if (lmm_vk_is_unsaid(&said)) {
+		lmm_session_reason(
+			LMM_LEVEL_PHASES,
+			"more than %u Vulkan command buffers in one submit: what further "
+			"ones hold is not told apart",
+			KEPT);
+	}
+}
+
 /* Submitted before, it must have ended by now, and its slots will be written anew. */
 static void buffer_before(struct submit *s, void *handle)
 {
@@ -66,12 +82,16 @@ static void buffer_before(struct submit *s, void *handle)
 		if (l)
 			lmm_vk_list_ref(l);
 		s->kept[s->n_kept++] = l;
+	} else {
+		not_kept();
 	}
 	if (!b || !b->list)
 		return;
 	if (b->queue)
 		lmm_vk_buffer_has_ended(b);
 	atomic_fetch_add_explicit(&b->list->serial, 1, memory_order_relaxed);
+	/* pairs with the fence in is_current() */
+	atomic_thread_fence(memory_order_release);
 }
 
 /* ---- behind ------------------------------------------------------------------------------------- */
@@ -125,15 +145,15 @@ static void list_put(const struct submit *s, const struct lmm_vk_list *l, bool i
 		     uint32_t id)
 {
 	for (uint32_t i = 0; i < l->n; i++) {
-		const struct lmm_vk_command *c = &l->commands[i];
+		const struct lmm_vk_command c = lmm_vk_list_at(l, i, s->recording);
 		struct lmm_device_command x = {
 			.t = s->t,
-			.amount = c->amount,
-			.graph = c->graph,
-			.node = c->node,
-			.kernel = lmm_vk_kernel_tell(c->kernel),
+			.amount = c.amount,
+			.graph = c.graph,
+			.node = c.node,
+			.kernel = lmm_vk_kernel_tell(c.kernel),
 			.queue = s->q->number,
-			.is_timed = is_timed && c->stamp,
+			.is_timed = is_timed && c.stamp,
 		};
 
 		if (x.is_timed)
@@ -160,25 +180,28 @@ static void unseen_put(const struct submit *s)
 static void buffer_behind(struct submit *s, void *handle)
 {
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
-	bool is_kept = s->n_told < s->n_kept, is_timed;
-	struct lmm_vk_list *l = is_kept ? s->kept[s->n_told++] : list_of(b);
+	struct lmm_vk_list *l = s->n_told < s->n_kept ? s->kept[s->n_told++] : NULL;
 	uint32_t id = 0;
+	bool is_timed;
 
+	s->is_open = true;
 	if (!l) {
 		unseen_put(s);
 		return;
 	}
 	is_timed = timing_begin(s, b, l, &id);
 	list_put(s, l, is_timed, id);
-	if (is_kept)
-		lmm_vk_list_unref(l);
+	lmm_vk_list_unref(l);
 }
 
 /* What says later that all before it has ended, or 0: that something is under way. Of no use if nothing waits for that. */
-static void signal_behind(const struct submit *s, vk_handle signal, uint64_t value)
+static void signal_behind(struct submit *s, vk_handle signal, uint64_t value)
 {
-	const struct lmm_vk_pending p = { .signal = signal, .value = value };
+	const struct lmm_vk_pending p = { .signal = signal,
+					  .value = value,
+					  .is_more = !s->is_open };
 
+	s->is_open = false;
 	if (atomic_load_explicit(&s->q->head, memory_order_relaxed) !=
 	    atomic_load_explicit(&s->q->tail, memory_order_relaxed))
 		pending_put(s->q, &p);
@@ -186,7 +209,7 @@ static void signal_behind(const struct submit *s, vk_handle signal, uint64_t val
 
 /* ---- hooks -------------------------------------------------------------------------------------- */
 
-static void timeline_behind(const struct submit *s, const struct vk_submit_info *x)
+static void timeline_behind(struct submit *s, const struct vk_submit_info *x)
 {
 	const struct vk_base *at = x->next;
 
@@ -229,6 +252,13 @@ int32_t lmm__vkQueueSubmit(void *queue, uint32_t n, const struct vk_submit_info 
 	return rc;
 }
 
+/* What some stages signal says nothing of the others. */
+static void semaphore_behind(struct submit *s, const struct vk_semaphore_submit_info *x)
+{
+	if (x->value && x->stages & (VK_STAGE_ALL_COMMANDS | VK_STAGE_BOTTOM_OF_PIPE))
+		signal_behind(s, x->semaphore, x->value);
+}
+
 int32_t lmm__vkQueueSubmit2(void *queue, uint32_t n, const struct vk_submit_info2 *submits,
 			    vk_handle fence)
 {
@@ -252,10 +282,8 @@ int32_t lmm__vkQueueSubmit2(void *queue, uint32_t n, const struct vk_submit_info
 
 		for (uint32_t k = 0; k < x->n_buffers; k++)
 			buffer_behind(&s, x->buffers[k].buffer);
-		for (uint32_t k = 0; k < x->n_signal; k++) {
-			if (x->signal[k].value)
-				signal_behind(&s, x->signal[k].semaphore, x->signal[k].value);
-		}
+		for (uint32_t k = 0; k < x->n_signal; k++)
+			semaphore_behind(&s, &x->signal[k]);
 	}
 	signal_behind(&s, fence, 0);
 	return rc;

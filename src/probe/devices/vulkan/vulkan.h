@@ -19,6 +19,15 @@
 extern struct lmm_device_api lmm_vk_api;
 /* The loader has asked for us. */
 bool lmm_vk_is_layer(void);
+void lmm_vk_instances_after_fork(void);
+/* True once per session: a reason is a text and a lock, and what it is about may come with every command buffer. */
+static inline bool lmm_vk_is_unsaid(_Atomic uint32_t *said)
+{
+	uint32_t now = lmm_device_session();
+
+	return lmm_session_is_joined() && atomic_load_explicit(said, memory_order_relaxed) != now &&
+	       atomic_exchange(said, now) != now;
+}
 
 /* ---- devices and queues (objects.c) ------------------------------------------------------------- */
 
@@ -69,6 +78,7 @@ struct lmm_vk_pending {
 	uint32_t id;		  /* of its first timed command */
 	uint32_t recording;
 	uint32_t serial; /* of the list, when it was submitted */
+	bool is_more;	 /* a signal: nothing was handed over since the entry before */
 };
 
 struct lmm_vk_queue {
@@ -107,8 +117,8 @@ bool lmm_vk_family_resets(const struct lmm_vk_device *d, uint32_t family);
 
 /* ---- kernels (pipelines.c) ---------------------------------------------------------------------- */
 
-/* Numbers of commands in lists: below LMM_DEVICE_KERNEL_FIRST kinds, else an index that the recording is told of by
- * lmm_vk_kernel_tell(), which returns the number for events. */
+/* Numbers of commands in lists: 0 for a kernel that is not known, below LMM_DEVICE_KERNEL_FIRST kinds, else an index that the
+ * recording is told of by lmm_vk_kernel_tell(), which returns the number for events. */
 uint32_t lmm_vk_kernel_of(vk_handle pipeline);
 uint32_t lmm_vk_kernel_tell(uint32_t kernel);
 /* One that stands for several that ran together. */
@@ -122,11 +132,13 @@ int lmm_vk_spirv_name(const uint32_t *code, size_t bytes, const char *entry, cha
 /* The same by the variable that holds the code in the object that `ra` lies in, with what follows `_data` cut off (embedded.c). */
 int lmm_vk_embedded_name(const uint32_t *code, size_t bytes, const void *ra, char *name,
 			 size_t name_bytes);
+void lmm_vk_embedded_after_fork(void);
 
 /* ---- lists and timestamps (lists.c) ------------------------------------------------------------- */
 
-#define LMM_VK_CHUNK  128u /* stamps */
-#define LMM_VK_CHUNKS 64u  /* of a list */
+#define LMM_VK_CHUNK 128u /* stamps */
+/* Of a list: one with more commands than may wait to be read would never be read. */
+#define LMM_VK_CHUNKS (LMM_VK_IN_FLIGHT / LMM_VK_CHUNK)
 
 struct lmm_vk_command {
 	uint32_t kernel;
@@ -152,7 +164,8 @@ struct lmm_vk_list {
 	uint32_t n_stamps, n_timed;
 	unsigned n_chunks;
 	struct lmm_vk_chunk *chunks[LMM_VK_CHUNKS];
-	bool is_decided; /* whether it is timed */
+	uint32_t recording; /* in which it was begun */
+	bool is_decided;    /* whether it is timed */
 	bool is_timed;
 	bool is_split;	  /* commands between two barriers are told apart */
 	bool is_one_time; /* submitted once */
@@ -173,6 +186,18 @@ static inline void lmm_vk_list_ref(struct lmm_vk_list *l)
 bool lmm_vk_list_grow(struct lmm_vk_list *l);
 /* Room for two more stamps: a reset range is recorded into the buffer or reset here. False: there are none. */
 bool lmm_vk_list_grow_stamps(struct lmm_vk_list *l, void *buffer);
+/* Command i as a recording may know it: graphs and their nodes are numbered anew in each. */
+static inline struct lmm_vk_command lmm_vk_list_at(const struct lmm_vk_list *l, uint32_t i,
+						   uint32_t recording)
+{
+	struct lmm_vk_command c = l->commands[i];
+
+	if (lmm_unlikely(l->recording != recording)) {
+		c.graph = 0;
+		c.node = LMM_NODE_UNKNOWN;
+	}
+	return c;
+}
 /* Writes a stamp, for which there is room, behind what the buffer holds. */
 void lmm_vk_list_stamp(struct lmm_vk_list *l, void *buffer);
 /* The first n stamps of a piece; false: they are not there. */
