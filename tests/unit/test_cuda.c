@@ -120,6 +120,19 @@ static void test_calls(void **state)
 	assert_int_equal(e[2].seen, 0);
 }
 
+/* A record of a call that is not there is not the next one's, which has its own. */
+static void test_calls_side_by_side(void **state)
+{
+	struct lmm_cu_entry e[] = { handed(10, NULL), handed(21, NULL) };
+	struct lmm_cu_record r[] = { record(1, 9, A, 0), record(2, 10, A, 0), record(3, 20, A, 0) };
+
+	(void)state;
+	lmm_cu_match(r, 3, e, 2);
+	assert_int_equal(r[0].entry, 0);
+	assert_int_equal(r[1].entry, 1);
+	assert_int_equal(r[2].entry, 2);
+}
+
 /* A whole launch: in the order of the nodes' numbers, though two branches ran side by side. */
 static void test_graph(void **state)
 {
@@ -174,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_names_of_any_kind),
 		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_calls_side_by_side),
 		cmocka_unit_test(test_graph),
 		cmocka_unit_test(test_graph_without_names),
 		cmocka_unit_test(test_graph_with_holes),

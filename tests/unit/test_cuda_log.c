@@ -95,6 +95,52 @@ static void test_call_of_an_older_window(void **state)
 	assert_int_equal(handed(&log), 0);
 }
 
+/* The hook had looked when nothing was open, and then CUPTI told of the call: it is noted. What has a smaller number was before. */
+static void test_call_when_it_opens(void **state)
+{
+	struct lmm_cu_log log;
+
+	(void)state;
+	lmm_cu_self.window = 0;
+	assert_int_equal(lmm_cu_log_open(), 0);
+	correlate(22);
+	assert_true(put(40, NULL));
+	lmm_cu_log_begin();
+	correlate(24);
+	assert_true(put(40, NULL));
+	assert_int_equal(lmm_cu_log_first(), 22);
+	log = lmm_cu_log_turn(true);
+	assert_int_equal(handed(&log), 2);
+	assert_int_equal(log.entries[0].call.correlation[0], 22);
+}
+
+/* The device may be many turns behind with one; what CUPTI has lost does not fill the room. */
+static void test_carried(void **state)
+{
+	struct lmm_cu_log log;
+	uint32_t n = 0;
+
+	(void)state;
+	assert_int_equal(lmm_cu_log_open(), 0);
+	lmm_cu_log_begin();
+	assert_true(put(40, NULL));
+	for (unsigned i = 0; i < 10; i++) {
+		log = lmm_cu_log_turn(false);
+		assert_int_equal(handed(&log), 1);
+		assert_true(lmm_cu_log_carry(&log.entries[0], false));
+	}
+	for (uint32_t i = 0; i < LMM_CU_ROOM / 2; i++)
+		assert_true(put(40, NULL));
+	for (unsigned turn = 0; turn < 2; turn++) {
+		log = lmm_cu_log_turn(false);
+		n = 0;
+		for (uint32_t i = 0; i < log.n; i++)
+			n += lmm_cu_log_carry(&log.entries[i], false);
+	}
+	assert_int_equal(n, LMM_CU_ROOM / 4);
+	(void)lmm_cu_log_turn(true);
+}
+
 static void test_room(void **state)
 {
 	struct lmm_cu_graph graph = { .n = 1000 };
@@ -168,6 +214,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_call_of_an_older_window),
+		cmocka_unit_test(test_call_when_it_opens),
+		cmocka_unit_test(test_carried),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_reading_meanwhile),
 	};

@@ -203,8 +203,7 @@ static uint32_t api_enter(uint32_t cbid)
 
 	if (fake_profiler.record || fake_profiler.api) {
 		/* the runtime's call has a number of its own */
-		fake_correlation += 2;
-		correlation = fake_correlation;
+		correlation = __atomic_add_fetch(&fake_correlation, 2, __ATOMIC_RELAXED);
 	}
 	if (fake_profiler.api)
 		fake_profiler.api(0, cbid, correlation);

@@ -90,7 +90,7 @@ static uint32_t expected_of(const struct lmm_cu_call *c)
 /* It was under way when its turn began: what it handed over may have been told with the turn before. */
 static bool is_across(const struct lmm_cu_log *log, const struct lmm_cu_call *c)
 {
-	return c->is_carried ? c->is_across : c->t < log->since_t;
+	return c->n_carried ? c->is_across : c->t < log->since_t;
 }
 
 static void call_put(struct lmm_thread *th, const struct lmm_cu_log *log,
@@ -102,7 +102,7 @@ static void call_put(struct lmm_thread *th, const struct lmm_cu_log *log,
 	if (seen && seen >= expected_of(c))
 		return;
 	/* of another thread, or another stream: the device may have it before it yet */
-	if (!is_last && !c->is_carried && lmm_cu_log_carry(e, is_across(log, c)))
+	if (!is_last && lmm_cu_log_carry(e, is_across(log, c)))
 		return;
 	if (!seen && !is_across(log, c))
 		unseen_put(th, c);
@@ -121,7 +121,7 @@ static void calls_put(struct lmm_thread *th, const struct lmm_cu_log *log, bool 
 		expected = expected_of(&e->call);
 		if (!expected) {
 			j->expected += e->seen;
-		} else if (!e->call.is_carried) {
+		} else if (!e->call.n_carried) {
 			j->expected += expected;
 		}
 		call_put(th, log, e, is_last);
@@ -130,10 +130,11 @@ static void calls_put(struct lmm_thread *th, const struct lmm_cu_log *log, bool 
 
 struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 {
-	struct lmm_cu_log log = lmm_cu_log_turn(is_last);
 	struct lmm_cu_joined j = { 0 };
 	uint32_t n_records, buffer = 0;
+	/* first: what is read here is of calls that had begun when the turn ends */
 	struct lmm_cu_record *r = lmm_cu_records(&n_records);
+	struct lmm_cu_log log = lmm_cu_log_turn(is_last);
 	uint64_t end = 0;
 
 	if (!r || !log.entries)
@@ -144,6 +145,9 @@ struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 		struct lmm_cu_call *c = r[i].entry ? &log.entries[r[i].entry - 1].call : NULL;
 
 		end = r[i].end > end ? r[i].end : end;
+		/* handed over before the window was open, and told then */
+		if (!c && r[i].correlation < lmm_cu_log_first())
+			continue;
 		if (end > from)
 			j.union_ns += end - from;
 		/* its call found no room, and has been told as one without a time */

@@ -8,7 +8,8 @@
 
 #include "probe/devices/cuda/window.h"
 
-#define BUSY 1u /* in an entry's state: it is being written */
+#define BUSY	    1u	/* in an entry's state: it is being written */
+#define CARRIED_MAX 64u /* turns that a call's records are waited for */
 
 static struct lmm_cu_entry *halves[2];
 static _Atomic uint64_t next; /* the turn << 32 | places given out in it */
@@ -17,6 +18,7 @@ static _Atomic uint32_t n_pending; /* records to come for the calls of this turn
 static _Atomic uint32_t n_roomless;
 static _Atomic uint32_t live; /* number of the window whose calls are noted; 0: none */
 static uint32_t last_live;
+static _Atomic uint32_t first; /* smallest number of a call that CUPTI has told of in this window */
 
 /* cuLaunch…, cuGraphLaunch, cuMemcpy…, cuMemset…, of all versions and streams. */
 const uint16_t lmm_cu_log_cbids[] = {
@@ -38,6 +40,7 @@ int lmm_cu_log_open(void)
 	if (!halves[0] || !halves[1])
 		return -1;
 	(void)lmm_cu_log_turn(false);
+	atomic_store(&first, UINT32_MAX);
 	last_live = last_live + 1 ? last_live + 1 : 1;
 	atomic_store(&live, last_live);
 	return 0;
@@ -124,7 +127,12 @@ bool lmm_cu_log_carry(const struct lmm_cu_entry *e, bool is_across)
 	struct lmm_cu_entry *to;
 	uint64_t turn;
 
-	call.is_carried = true;
+	/* what the device has queued up may be many turns behind; what CUPTI has lost must not fill the room */
+	if (call.n_carried &&
+	    (call.n_carried == CARRIED_MAX ||
+	     (uint32_t)atomic_load_explicit(&next, memory_order_relaxed) >= LMM_CU_ROOM / 4))
+		return false;
+	call.n_carried++;
 	call.is_across = is_across;
 	call.n_before += e->seen;
 	to = place_take(&turn);
@@ -139,12 +147,30 @@ static bool is_launch(uint32_t cbid)
 	       cbid == 478;
 }
 
+uint32_t lmm_cu_log_first(void)
+{
+	return atomic_load_explicit(&first, memory_order_relaxed);
+}
+
+static void first_note(uint32_t correlation)
+{
+	uint32_t old = lmm_cu_log_first();
+
+	while (correlation < old &&
+	       !atomic_compare_exchange_weak_explicit(&first, &old, correlation,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
 void lmm_cu_log_correlate(uint32_t cbid, uint32_t correlation)
 {
 	struct lmm_thread *th = lmm_recording() ? lmm_thread_known() : NULL;
 	struct lmm_cu_thread *x = &lmm_cu_self;
 
+	first_note(correlation);
 	if (x->is_inside) {
+		if (!x->window) /* it opened after our hook had looked */
+			lmm_cu_log_begin();
 		x->correlation[1] = x->correlation[0];
 		x->correlation[0] = correlation;
 	} else if (th && is_launch(cbid) && !x->capture) {
@@ -177,6 +203,7 @@ struct lmm_cu_log lmm_cu_log_turn(bool is_last)
 		e->is_handed =
 			atomic_load_explicit(&e->state, memory_order_acquire) == state_of(turn);
 		e->seen = 0;
+		e->is_exact = false;
 	}
 	return log;
 }

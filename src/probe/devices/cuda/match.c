@@ -39,8 +39,8 @@ static uint32_t calls_collect(const struct lmm_cu_entry *e, uint32_t n, struct c
 	return m;
 }
 
-/* The call of that number, else the next one near above; 0: none. */
-static uint32_t call_find(const struct call *calls, uint32_t n, uint32_t correlation)
+/* The call of that number, or the next one that is less than `near` above; 0: none. */
+static uint32_t call_find(const struct call *calls, uint32_t n, uint32_t correlation, uint32_t near)
 {
 	uint32_t lo = 0, hi = n;
 
@@ -53,7 +53,29 @@ static uint32_t call_find(const struct call *calls, uint32_t n, uint32_t correla
 			hi = mid;
 		}
 	}
-	return lo < n && calls[lo].correlation - correlation < NEAR ? calls[lo].entry : 0;
+	return lo < n && calls[lo].correlation - correlation < near ? calls[lo].entry : 0;
+}
+
+/* By its very number, and only then by one near: a call that has records of its own is not another's. */
+static void calls_match(struct lmm_cu_record *r, uint32_t n_records, struct lmm_cu_entry *e,
+			const struct call *calls, uint32_t n)
+{
+	for (uint32_t i = 0; i < n_records; i++) {
+		r[i].entry = r[i].correlation ? call_find(calls, n, r[i].correlation, 1) : 0;
+		if (r[i].entry)
+			e[r[i].entry - 1].is_exact = true;
+	}
+	for (uint32_t i = 0; i < n_records; i++) {
+		uint32_t at = r[i].entry;
+
+		if (!at && r[i].correlation)
+			at = call_find(calls, n, r[i].correlation, NEAR);
+		if (at && !r[i].entry && e[at - 1].is_exact)
+			at = 0;
+		r[i].entry = at;
+		if (at)
+			e[at - 1].seen++;
+	}
 }
 
 /* ---- inside a graph ----------------------------------------------------------------------------- */
@@ -148,16 +170,14 @@ void lmm_cu_match(struct lmm_cu_record *r, uint32_t n_records, struct lmm_cu_ent
 	struct call *calls = malloc(((size_t)n_entries * 2 + 1) * sizeof(*calls));
 	uint32_t n = calls ? calls_collect(e, n_entries, calls) : 0;
 
+	calls_match(r, n_records, e, calls, n);
 	for (uint32_t i = 0; i < n_records; i++) {
-		uint32_t at = r[i].correlation ? call_find(calls, n, r[i].correlation) : 0;
+		uint32_t at = r[i].entry;
 
-		r[i].entry = at;
 		r[i].tag_graph = at ? e[at - 1].call.graph : 0;
 		r[i].tag_node = LMM_NODE_UNKNOWN;
 		if (at && e[at - 1].call.kind != LMM_KERNEL_COMMAND_BUFFER)
 			r[i].tag_node = e[at - 1].call.node;
-		if (at)
-			e[at - 1].seen++;
 	}
 	free(calls);
 	qsort(r, n_records, sizeof(*r), by_node);

@@ -73,8 +73,8 @@ struct lmm_cu_call {
 	uint32_t step, graph, node, kernel;
 	uint8_t phase, kind;
 	bool is_told;	   /* as a graph whose nodes are told */
-	bool is_carried;   /* from the turn before, */
-	bool is_across;	   /* in whose beginning it was under way; */
+	uint8_t n_carried; /* through so many turns, */
+	bool is_across;	   /* in the beginning of whose first it was under way; */
 	uint32_t n_before; /* and which had so many of its records */
 };
 
@@ -84,6 +84,7 @@ struct lmm_cu_entry {
 	/* the reader's */
 	bool is_handed;
 	uint32_t seen; /* records */
+	bool is_exact; /* some of which bear its very number */
 };
 
 /* Calls of one turn. */
@@ -103,9 +104,13 @@ bool lmm_cu_log_put(const struct lmm_cu_command *c, uint32_t kernel, unsigned ki
 		    struct lmm_cu_graph *graph);
 /* CUPTI says which number the call has that this thread makes. */
 void lmm_cu_log_correlate(uint32_t cbid, uint32_t correlation);
+/* Records with smaller numbers than this are of calls from before the window, which count already. */
+uint32_t lmm_cu_log_first(void);
 /* A new turn begins; of the one before, to be read until the next. is_last: of this window. One thread at a time. */
 struct lmm_cu_log lmm_cu_log_turn(bool is_last);
-/* Records of this call may come yet: it is of the turn that goes on, too. False: there is no room. */
+/*
+ * Records of this call may come yet: it is of the turn that goes on, too. False: there is no room, or they are not waited for any more.
+ */
 bool lmm_cu_log_carry(const struct lmm_cu_entry *e, bool is_across);
 /* Records to come for the calls of this turn, about. */
 uint32_t lmm_cu_log_pending(void);
