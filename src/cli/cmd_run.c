@@ -42,7 +42,6 @@ struct run_opts {
 };
 
 static const char *const threads_choices[] = { "first", "all", NULL };
-static const char *const kernels_choices[] = { "windows", "always", "off", NULL };
 static const char *const door_choices[] = { "auto", "preload", "audit", NULL };
 
 static const struct lmm_opt run_table[] = {
@@ -84,7 +83,7 @@ static const struct lmm_opt run_table[] = {
 	{ 0, "layers", LMM_OPT_FLAG, offsetof(struct run_opts, outcome.text.layers), NULL, NULL,
 	  "report every layer" },
 	{ 0, "kernels", LMM_OPT_FLAG, offsetof(struct run_opts, outcome.text.kernels), NULL,
-	  kernels_choices,
+	  lmm_kernels_choices,
 	  "report every operator; on CUDA, where timing kernels slows the program, always: time them all (a token may take 1.5 "
 	  "times as long); off: none; else in short windows, as often as --budget allows" },
 };
@@ -289,12 +288,6 @@ static int serve(struct run *r, const struct run_opts *o)
 	return 0;
 }
 
-/* The choices stand in the order of enum lmm_kernel_times. */
-static uint8_t kernel_times(const struct run_opts *o)
-{
-	return (uint8_t)(o->outcome.text.kernels >= 2 ? o->outcome.text.kernels - 2 : 0);
-}
-
 static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t *old)
 {
 	struct lmm_libs libs;
@@ -306,7 +299,7 @@ static int start(struct run *r, const struct run_opts *o, char **argv, sigset_t 
 				      .max_size_bytes = o->max_size_bytes,
 				      .threads_all = (uint8_t)(o->threads == 1),
 				      .device_budget_ppm = (uint32_t)o->budget_ppm,
-				      .kernel_times = kernel_times(o),
+				      .kernel_times = lmm_outcome_kernel_times(&o->outcome),
 				      .sysfs = o->sysfs };
 	struct lmm_launch l = { .session_dir = r->record.folder.path,
 				.libs = &libs,

@@ -6,6 +6,14 @@
 
 #include "cli/cli.h"
 
+/* In the order of enum lmm_kernel_times. */
+const char *const lmm_kernels_choices[] = { "windows", "always", "off", NULL };
+
+uint8_t lmm_outcome_kernel_times(const struct lmm_outcome *o)
+{
+	return (uint8_t)(o->text.kernels >= 2 ? o->text.kernels - 2 : 0);
+}
+
 static void write_json(const struct lmm_result *result, const char *path)
 {
 	FILE *f;

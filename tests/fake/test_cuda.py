@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import lmmtest as t  # noqa: E402
@@ -486,6 +487,21 @@ def test_two_sessions():
     t.check(second["device"]["windows"] is None and second["device"]["timed"] == 0, second["device"])
     passes = n + 2
     t.check(second["device"]["untimed"] == passes * 25 + n + 1, second["device"], passes)
+
+
+def test_recording_ends_in_a_window():
+    """What was read by then is there: that is ten times a second, however few the steps are."""
+    n = 20
+    with Pauses(n) as play:
+        detach = play.attach("a.lmt", "--kernels", "always")
+        for _ in range(2):
+            play.go()
+            play.paused()
+            time.sleep(0.15)
+        device = detach()["device"]
+        play.go()
+        t.check(play.process.wait(20) == 0, play.process.returncode)
+    t.check(device and n * 24 <= device["timed"] <= 2 * (n + 2) * 25, device)
 
 
 # ---- an engine with nodes --------------------------------------------------------------------------

@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define STEPS		16u	    /* of a window */
-#define LONG_NS		50000000u   /* or so long, and two steps */
-#define FLUSH_STEPS	64u	    /* of one that stays open, or half of the room */
-#define WAITS_MAX	256u	    /* in which it did not close */
+#define STEPS		16u	   /* of a window */
+#define LONG_NS		50000000u  /* or so long, and two steps */
+#define FLUSH_STEPS	64u	   /* of one that stays open, or half of the room, */
+#define FLUSH_NS	100000000u /* or so long: what is not read when the recording ends is lost */
+#define WAITS_MAX	256u	   /* in which it did not close */
 #define ABANDONED_NS	1000000000u /* its owner may never wait again: whoever waits closes it */
 #define FIRST_COST_NS	30000000u   /* of a window, until one was seen */
 #define SHARE_OF_BUDGET 0.75	    /* the rest is for events around steps */
@@ -43,6 +44,7 @@ static struct {
 	_Atomic uint32_t steps, told_steps;
 	uint32_t waits;
 	uint64_t begin_t, begin_ns, close_t;
+	_Atomic uint64_t read_ns; /* of one that stays open */
 	uint64_t attach_ticks, detach_ticks, join_ticks, slowed_ticks;
 	uint64_t union_ns, pass_ns;
 	int rc; /* of the detaching calls */
@@ -251,6 +253,7 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 		return;
 	}
 	w.begin_ns = lmm_mono_ns();
+	w.read_ns = w.begin_ns;
 	w.steps = 1;
 	atomic_store(&w.state, OPEN);
 	atomic_store_explicit(&lmm_cu_window_is_open, 1, memory_order_release);
@@ -501,6 +504,7 @@ static LMM_COLD void window_empty(struct lmm_thread *th)
 		return;
 	(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
 	harvest(th, false);
+	w.read_ns = lmm_mono_ns();
 	atomic_store(&w.state, OPEN);
 	if (!is_listened_to())
 		lmm_cu_recording_end();
@@ -545,8 +549,12 @@ static LMM_COLD void wait_end_slowly(struct lmm_thread *th, int state)
 /* Of one that stays open. Its owner may have nothing to do any more while others go on. */
 static bool is_to_be_read(void)
 {
-	return is_always() && (is_half_full() ||
-			       (lmm_cu_window_is_mine() && w.steps - w.told_steps >= FLUSH_STEPS));
+	if (!is_always())
+		return false;
+	if (is_half_full())
+		return true;
+	return lmm_cu_window_is_mine() &&
+	       (w.steps - w.told_steps >= FLUSH_STEPS || lmm_mono_ns() - w.read_ns >= FLUSH_NS);
 }
 
 void lmm_cu_window_wait_end(struct lmm_thread *th)
