@@ -167,11 +167,15 @@ def test_opencl():
     for how in ("warm", "cold"):
         r = row[how]
         t.note(f"{how}: lmmeter {r['lmmeter_ns']['mean'] / 1e3:.1f} us, truth {r['truth_ns']['mean'] / 1e3:.1f} us,",
-               f"alpha {r['alpha_percent']:.2f}, {r['verdict']}")
+               f"alpha {r['alpha_percent']}, {r['verdict']}")
+        # a difference between steps, which on a machine that is busy may come out as nothing
+        if r["truth_ns"]["mean"] <= 0:
+            t.check(r["alpha_percent"] is None and r["verdict"] == "interval", r)
+            continue
         t.check(t.close(r["alpha_percent"], alpha(r["lmmeter_ns"]["mean"], r["truth_ns"]["mean"]), 1e-3, 0.01), r)
         t.check(r["truth_ns"]["low"] is None and not r["within"] and r["verdict"] in ("true", "interval"), r)
     # how far two blocks are off is the machine's doing, but not as far as that
-    t.check(row["warm"]["alpha_percent"] > 0, row["warm"])
+    t.check(row["warm"]["alpha_percent"] is not None and row["warm"]["alpha_percent"] > 0, row["warm"])
 
 
 def test_too_few_steps_for_kernels():
