@@ -225,6 +225,8 @@ enum lmm_hint {
 	LMM_HINT_RECORDING_OFF = 9,
 	LMM_HINT_REQUEST_BEGIN = 10, /* a request that the program calls seq arrives */
 	LMM_HINT_REQUEST_END = 11,   /* it is over */
+	LMM_HINT_SEQ_SHIFT =
+		12, /* the newest positions of seq moved down by b, to where others were dropped */
 };
 
 #define LMM_SEQ_NONE	 0xffffu     /* no sequence id, or one that does not fit */

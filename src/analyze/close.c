@@ -217,10 +217,14 @@ static void request_book(struct lmm_analysis *a, struct request *r)
 	d.prefill_steps = r->prefill_steps;
 	d.decode_steps = r->decode_steps;
 	memcpy(d.sums, m ? m->sums : r->sums, sizeof(d.sums));
+	d.shifts = r->shifts.n;
 	done_tokens(a, r, &d);
 	start_claim(a, r, &d);
 	done_count(a, &d);
 	a->gaps_apart += r->gaps_apart;
+	a->shifts.n += r->shifts.n;
+	a->shifts.tokens += r->shifts.tokens;
+	a->shifts.ticks += r->shifts.ticks;
 	if (lmm_hist_merge(&a->itl, &r->gaps) ||
 	    lmm_hist_merge(&a->main->phases[LMM_PHASE_UNACCOUNTED].hist.steady, &r->idle))
 		a->failed = 1;

@@ -400,6 +400,15 @@ static void idle_take(struct lmm_analysis *a, const struct fact *fact)
 	}
 }
 
+/* The first token behind a shift waited for it. */
+static void shift_end(struct request *r, uint64_t gap)
+{
+	r->shifts.n += r->n_moved;
+	r->n_moved = 0;
+	r->shifts.tokens++;
+	r->shifts.ticks += gap;
+}
+
 static void token_take(struct lmm_analysis *a, const struct fact *f)
 {
 	struct step *st = lmm__step_find(a, f->process, f->step);
@@ -425,6 +434,8 @@ static void token_take(struct lmm_analysis *a, const struct fact *f)
 		lmm__request_gap(r, st, lmm__minus(f->t, r->last_token));
 		if (!st->is_slowed)
 			lmm__token_watch(a, r, st, f->t);
+		if (r->n_moved)
+			shift_end(r, lmm__minus(f->t, r->last_token));
 	}
 	r->last_token = f->t;
 	lmm__request_set_mark(a, r, MARK_TOKEN, f->t);
@@ -460,6 +471,23 @@ static void sequence_cut(struct lmm_analysis *a, const struct fact *f)
 			continue;
 		if ((f->seq == LMM_SEQ_NONE || f->seq == r->seq) && f->b < r->holds)
 			r->holds = f->b;
+	}
+}
+
+/*
+ * The context was full, if the request goes on. A prompt of which the engine's cache holds parts is put together in the same way, before
+ * the request is known to be another one.
+ */
+static void sequence_shift(struct lmm_analysis *a, const struct fact *f)
+{
+	for (uint32_t i = 0; i < a->n_requests; i++) {
+		struct request *r = &a->requests[i];
+
+		if (r->state != REQUEST_OPEN || r->context != f->context ||
+		    (f->seq != LMM_SEQ_NONE && f->seq != r->seq))
+			continue;
+		r->holds = lmm__minus(r->holds, f->b);
+		r->n_moved += lmm__tokens_chosen(a, r) > 0;
 	}
 }
 
@@ -507,6 +535,9 @@ static void hint_take(struct lmm_analysis *a, const struct fact *f)
 		break;
 	case LMM_HINT_SEQ_RM:
 		sequence_cut(a, f);
+		break;
+	case LMM_HINT_SEQ_SHIFT:
+		sequence_shift(a, f);
 		break;
 	case LMM_HINT_PERF_RESET:
 		lmm__steps_flush(a, c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From ticks and tables to what is printed. Works on a private copy of the state, which it brings to its end. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,6 +266,7 @@ static void request_build(struct builder *b, const struct done *d, struct lmm_re
 		to->tpot_ns = builder_ns(b, lmm__minus(d->last_token, d->first_token)) /
 			      (double)(d->tokens - 1);
 	}
+	to->context_shifts = d->shifts;
 	to->wall_ns = builder_ns(b, lmm__minus(d->end, d->start));
 	to->unaccounted_ns = builder_ns(b, d->sums[LMM_PHASE_UNACCOUNTED].ticks);
 	for (unsigned i = 1; i < LMM_PHASE_UNACCOUNTED; i++) {
@@ -277,6 +279,17 @@ static void request_build(struct builder *b, const struct done *d, struct lmm_re
 		p->count = d->sums[i].count;
 		to->n_phases++;
 	}
+}
+
+static void shifts_build(struct builder *b)
+{
+	const struct shifts *s = &b->a->shifts;
+	struct lmm_result_shifts *to = &b->r->context_shifts;
+
+	to->count = s->n;
+	to->tokens = s->tokens;
+	to->total_ns = builder_ns(b, s->ticks);
+	to->more_ns = fmax(to->total_ns - (double)s->tokens * b->r->itl.p50_ns, 0);
 }
 
 static void request_totals(struct builder *b)
@@ -293,6 +306,7 @@ static void request_totals(struct builder *b)
 	r->tpot = lmm__stats_make(&a->tpot, b->rate);
 	r->itl = lmm__stats_make(&a->itl, b->rate);
 	r->itl_apart = a->gaps_apart;
+	shifts_build(b);
 	if (ran)
 		r->output_tokens_per_second = (double)a->output_tokens / builder_ns(b, ran) * 1e9;
 	if (lmm__split_sum(&a->main->prefill)) {

@@ -93,6 +93,7 @@ struct lmm_result_request {
 	uint64_t decode_steps;
 	double ttft_ns; /* start to first token chosen; < 0: none was, or joined */
 	double tpot_ns; /* mean time per output token after the first; < 0: fewer than two */
+	uint64_t context_shifts; /* how often its positions were moved to make room */
 	double wall_ns; /* from its first record to its last, by the mean rate of the clock */
 	double unaccounted_ns;
 	struct lmm_result_request_phase *phases; /* in enum order, only those that occurred */
@@ -103,6 +104,17 @@ struct lmm_result_request {
 struct lmm_result_context_bin {
 	uint64_t context_from, context_to;
 	struct lmm_stats stats; /* of single-sequence decode steps */
+};
+
+/*
+ * A context that is full drops positions and moves those behind them, which the engine computes anew before the next token. What that cost is
+ * an estimate: how much longer those tokens took than the median one did.
+ */
+struct lmm_result_shifts {
+	uint64_t count;
+	uint64_t tokens; /* the first ones behind them */
+	double total_ns; /* since the tokens before */
+	double more_ns;	 /* of that, above the median; never below 0 */
 };
 
 struct lmm_result_steps {
@@ -259,6 +271,7 @@ struct lmm_result {
 	struct lmm_stats itl;  /* one value per token after a request's first */
 	uint64_t
 		itl_apart; /* such tokens that are left out, as lmmeter itself slowed their steps down */
+	struct lmm_result_shifts context_shifts;
 	double output_tokens_per_second; /* while requests ran */
 	double prompt_tokens_per_second; /* tokens computed in prefill ÷ prefill + embedding + copy time */
 

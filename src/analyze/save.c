@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 19
+#define STATE_VERSION 20
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -830,6 +830,13 @@ static void io_mark(struct io *io, struct mark *m)
 	io_tallies(io, m->sums, LMM_PHASE_COUNT);
 }
 
+static void io_shifts(struct io *io, struct shifts *s)
+{
+	io_u64(io, &s->n);
+	io_u64(io, &s->tokens);
+	io_u64(io, &s->ticks);
+}
+
 static void io_request(struct io *io, struct request *r)
 {
 	io_u32(io, &r->process);
@@ -854,6 +861,8 @@ static void io_request(struct io *io, struct request *r)
 	io_u64(io, &r->draft_call);
 	io_u32(io, &r->draft_context);
 	io_u64(io, &r->holds);
+	io_u32(io, &r->n_moved);
+	io_shifts(io, &r->shifts);
 	io_u64(io, &r->prompt_end);
 	io_u64(io, &r->computed);
 	io_u64(io, &r->cached);
@@ -896,6 +905,7 @@ static void io_done(struct io *io, struct done *d)
 	io_near(io, &d->last_token, d->end);
 	io_u64(io, &d->prefill_steps);
 	io_u64(io, &d->decode_steps);
+	io_u64(io, &d->shifts);
 	io_tallies(io, d->sums, LMM_PHASE_COUNT);
 }
 
@@ -962,6 +972,7 @@ static void io_head(struct io *io, struct lmm_analysis *a)
 	io_u64(io, &a->device_disordered);
 	io_windows(io, &a->windows);
 	io_u64(io, &a->gaps_apart);
+	io_shifts(io, &a->shifts);
 	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
 		io_u64(io, &a->away_of[i]);
 		for (unsigned k = 0; k < LMM_PHASE_COUNT; k++)

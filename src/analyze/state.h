@@ -479,6 +479,11 @@ struct mark {
 
 enum { REQUEST_OPEN = 1, REQUEST_HELD = 2 };
 
+/* Context shifts: of how many positions, and the time between the tokens before and behind them. */
+struct shifts {
+	uint64_t n, tokens, ticks;
+};
+
 struct request {
 	uint32_t process, context, context_id;
 	uint16_t seq;
@@ -493,7 +498,9 @@ struct request {
 	uint32_t call_step;
 	uint64_t draft_call;
 	uint32_t draft_context;
-	uint64_t holds;	     /* positions of its sequence in memory */
+	uint64_t holds;	  /* positions of its sequence in memory */
+	uint32_t n_moved; /* how often they were moved since its last token */
+	struct shifts shifts;
 	uint64_t prompt_end; /* position behind its prompt */
 	uint64_t computed, cached;
 	uint8_t has_outputs;
@@ -519,6 +526,7 @@ struct done {
 	uint8_t is_complete, is_joined;
 	uint64_t start, end;
 	uint64_t computed, cached, tokens, first_token, last_token, prefill_steps, decode_steps;
+	uint64_t shifts;
 	struct tally sums[LMM_PHASE_COUNT];
 };
 
@@ -598,7 +606,8 @@ struct lmm_analysis {
 	uint64_t device_early; /* commands that seem to have started before they were handed over */
 	uint64_t device_unavailable, device_failed, device_disordered;
 	struct windows windows;
-	uint64_t gaps_apart; /* of requests that are done */
+	uint64_t gaps_apart;  /* of requests that are done, */
+	struct shifts shifts; /* likewise */
 	/* in timed steps: ticks of brackets of phase h, and how many of them were the device's for phase d */
 	uint64_t away_of[LMM_PHASE_COUNT];
 	uint64_t away_to[LMM_PHASE_COUNT][LMM_PHASE_COUNT];

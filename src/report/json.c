@@ -237,6 +237,7 @@ static void put_request(struct lmm_json *j, const struct lmm_result_request *q)
 	lmm_json_u64(j, "decode_steps", q->decode_steps);
 	put_ns_or_null(j, "ttft_ns", q->ttft_ns, q->ttft_ns >= 0);
 	put_ns_or_null(j, "tpot_ns", q->tpot_ns, q->tpot_ns >= 0);
+	lmm_json_u64(j, "context_shifts", q->context_shifts);
 	lmm_json_ns(j, "wall_ns", q->wall_ns);
 	lmm_json_ns(j, "unaccounted_ns", q->unaccounted_ns);
 	lmm_json_array_begin(j, "phases");
@@ -251,6 +252,16 @@ static void put_request(struct lmm_json *j, const struct lmm_result_request *q)
 	lmm_json_object_end(j);
 }
 
+static void put_shifts(struct lmm_json *j, const struct lmm_result_shifts *s)
+{
+	lmm_json_row_begin(j, "context_shifts");
+	lmm_json_u64(j, "count", s->count);
+	lmm_json_u64(j, "tokens", s->tokens);
+	lmm_json_ns(j, "total_ns", s->total_ns);
+	lmm_json_ns(j, "more_ns", s->more_ns);
+	lmm_json_object_end(j);
+}
+
 static void put_requests(struct lmm_json *j, const struct lmm_result *r)
 {
 	lmm_json_row_begin(j, "requests_summary");
@@ -258,6 +269,7 @@ static void put_requests(struct lmm_json *j, const struct lmm_result *r)
 	lmm_json_u64(j, "shown", r->n_requests);
 	lmm_json_u64(j, "warmup", r->warmup_requests);
 	lmm_json_object_end(j);
+	put_shifts(j, &r->context_shifts);
 	lmm_json_array_begin(j, "requests");
 	for (size_t i = 0; i < r->n_requests; i++)
 		put_request(j, &r->requests[i]);

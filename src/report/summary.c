@@ -104,6 +104,20 @@ static size_t say_operators(const struct lmm_result *r, struct lmm_sentence *out
 	return 1;
 }
 
+static size_t say_shifts(const struct lmm_result *r, struct lmm_sentence *out)
+{
+	const struct lmm_result_shifts *s = &r->context_shifts;
+
+	if (s->count == 0)
+		return 0;
+	(void)snprintf(
+		out->s, sizeof(out->s),
+		"The context was full %s time%s: the token%s behind that took %s more than the median.",
+		lmm_human_count(s->count).s, s->count == 1 ? "" : "s", s->tokens == 1 ? "" : "s",
+		lmm_human_ns(s->more_ns).s);
+	return 1;
+}
+
 size_t lmm_say_summary(const struct lmm_result *r, struct lmm_sentence out[LMM_SENTENCES_MAX])
 {
 	const struct lmm_result_phase *longest[2];
@@ -119,5 +133,6 @@ size_t lmm_say_summary(const struct lmm_result *r, struct lmm_sentence out[LMM_S
 			       lmm_human_ns(r->ttft.p50_ns).s, r->ttft.count > 1 ? " (median)" : "",
 			       lmm_human_ns(r->tpot.p50_ns).s);
 	}
+	n += say_shifts(r, &out[n]);
 	return n + say_operators(r, &out[n]);
 }

@@ -322,10 +322,30 @@ static void end_warming(struct lmm_tl_process *p, uint32_t context, uint64_t t_n
 	}
 }
 
+/* From where the positions were moved to the next token, which waits for that. */
+static int draw_shift(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t end_ns)
+{
+	struct lmm_slice slice = { .begin_ns = s->shift_ns,
+				   .end_ns = end_ns,
+				   .name = "context shift",
+				   .category = "context_shift" };
+	int rc;
+
+	s->shift_ns = 0;
+	lmm__tl_arg_u64(&slice, "positions", s->shift_positions);
+	rc = lmm__tl_track(tl, &s->shifts_track, LMM_TRACK_SPANS, s->process, s->tid,
+			   "context shifts");
+	return rc < 0 ? rc : lmm__tl_slice(tl, &s->shifts_track, &slice);
+}
+
 static int note_hint(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
 {
 	struct lmm_tl_context *c;
 
+	if (e->phase == LMM_HINT_SEQ_SHIFT && s->has_token) {
+		s->shift_ns = lmm__tl_ns(tl, e->t);
+		s->shift_positions = e->b;
+	}
 	if (e->phase != LMM_HINT_WARMUP_ON && e->phase != LMM_HINT_WARMUP_OFF)
 		return 0;
 	c = lmm__tl_context(tl, s->process->process, (uint32_t)e->a);
@@ -377,6 +397,14 @@ static int count_token(struct lmm_tl *tl, struct lmm_tl_process *p, const struct
 	}
 	p->tokens_count++;
 	return rc;
+}
+
+static int note_token(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)
+{
+	int rc = s->shift_ns ? draw_shift(tl, s, lmm__tl_ns(tl, e->t)) : 0;
+
+	s->has_token = 1;
+	return rc < 0 ? rc : count_token(tl, s->process, e);
 }
 
 /* ---- spans -------------------------------------------------------------------------------------- */
@@ -512,7 +540,7 @@ static int draw_event(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct l
 		note_seq(s, e);
 		return 0;
 	case LMM_EV_TOKEN:
-		return count_token(tl, s->process, e);
+		return note_token(tl, s, e);
 	case LMM_EV_UNACCOUNTED:
 		return draw_unaccounted(tl, s, e);
 	case LMM_EV_HINT:

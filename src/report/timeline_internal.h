@@ -107,6 +107,10 @@ struct lmm_tl_stream {
 	uint64_t op_ns, op_barrier_ns;
 	uint32_t own_rest_ps; /* of the hook's cost, less than a nanosecond */
 
+	struct lmm_tl_track shifts_track;
+	uint64_t shift_ns, shift_positions; /* of a context; since the last token; 0: none */
+	uint8_t has_token; /* before the first one it is a prompt that is put together */
+
 	int32_t layer; /* -1: none is being made */
 	uint64_t layer_begin_ns, layer_end_ns;
 };

@@ -30,6 +30,9 @@ const struct lmm_figure_about lmm_figures[LMM_FIGURES] = {
 	[LMM_FIG_OWN] = { "own_percent", "lmmeter's own cost", "percent", 4, 0 },
 	[LMM_FIG_LOST] = { "lost_records", "records lost", "", 0, 0 },
 	[LMM_FIG_IDLE] = { "device_idle_percent", "device idle", "percent", 3, -1 },
+	[LMM_FIG_SHIFTS] = { "context_shifts", "context shifts", "", 0, 0 },
+	[LMM_FIG_SHIFT] = { "context_shift_ns", "a context shift, beyond a usual token", "ns", 0,
+			    -1 },
 	[LMM_FIG_TOKEN_BYTES] = { "token_weight_bytes", "weights read per token", "bytes", 0, 0 },
 	[LMM_FIG_MBU] = { "mbu_percent", "memory bandwidth used", "percent", 3, 0 },
 };

@@ -505,6 +505,47 @@ static int rule_events(struct lmm_study_findings *f)
 	return 0;
 }
 
+static double shifts_value(const struct lmm_cell *c)
+{
+	return c->figures[LMM_FIG_SHIFTS];
+}
+
+static double shift_value(const struct lmm_cell *c)
+{
+	return c->figures[LMM_FIG_SHIFT];
+}
+
+/* Under each condition in whose every block the context was full. */
+static int rule_shifts(struct lmm_study_findings *f)
+{
+	for (uint32_t c = 0; c < f->s->plan->n_conditions; c++) {
+		double shifts, cost, half = NAN, ignored;
+		uint32_t n = lmm_study_cell_mean(f->s, c, shift_value, &cost, &half);
+		struct lmm_conclusion *to;
+		char name[160];
+
+		if (n < 3 || n != lmm_study_cell_mean(f->s, c, shifts_value, &shifts, &ignored) ||
+		    !(cost - half > 0))
+			continue;
+		to = lmm__conclusion_add(
+			f, "context_shift",
+			"the context was full in every block of a condition, three blocks and more, and the interval of what that cost lies above 0",
+			LMM_LIKELY);
+		if (!to)
+			return -ENOMEM;
+		to->value = cost;
+		to->threshold = 0;
+		lmm_plan_condition_name(f->s->plan, c, name, sizeof(name));
+		(void)snprintf(
+			to->text, sizeof(to->text),
+			"The context is full %.3g times in a run, and the token behind that takes %s more than the median (%s).",
+			shifts, lmm_human_ns(cost).s, name);
+		(void)snprintf(to->evidence, sizeof(to->evidence), "%s +- %s over %u blocks",
+			       lmm_human_ns(cost).s, lmm_human_ns(half).s, n);
+	}
+	return 0;
+}
+
 /* ---- what to keep in mind ----------------------------------------------------------------------------- */
 
 static int remark(struct lmm_study_findings *f, const char *id, const char *rule, double value,
@@ -651,6 +692,7 @@ int lmm_study_conclude(struct lmm_study_findings *f)
 		rule_mbu,
 		rule_drift,
 		rule_events,
+		rule_shifts,
 		rule_not_clocks,
 		rule_machine,
 	};

@@ -392,16 +392,24 @@ void llama_memory_clear(llama_memory_t memory, bool data)
 
 bool llama_memory_seq_rm(llama_memory_t memory, llama_seq_id seq, llama_pos from, llama_pos to)
 {
-	(void)to;
 	for (int s = 0; s < SEQ_MAX; s++) {
 		if (seq >= 0 && s != seq)
 			continue;
+		if (to >= 0 && to < memory->next[s])
+			continue; /* those behind are there */
 		if (from <= 0)
 			memory->hash[s] = 0;
 		if (memory->next[s] > from)
 			memory->next[s] = from < 0 ? 0 : from;
 	}
 	return true;
+}
+
+void llama_memory_seq_add(llama_memory_t memory, llama_seq_id seq, llama_pos from, llama_pos to,
+			  llama_pos delta)
+{
+	if (from < memory->next[seq] && memory->next[seq] <= to)
+		memory->next[seq] += delta;
 }
 
 void llama_perf_context_reset(struct llama_context *ctx)

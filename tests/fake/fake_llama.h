@@ -80,6 +80,8 @@ float *llama_get_logits_ith(struct llama_context *ctx, int32_t i);
 llama_memory_t llama_get_memory(const struct llama_context *ctx);
 void llama_memory_clear(llama_memory_t memory, bool data);
 bool llama_memory_seq_rm(llama_memory_t memory, llama_seq_id seq, llama_pos from, llama_pos to);
+void llama_memory_seq_add(llama_memory_t memory, llama_seq_id seq, llama_pos from, llama_pos to,
+			  llama_pos delta);
 void llama_perf_context_reset(struct llama_context *ctx);
 void llama_set_warmup(struct llama_context *ctx, bool warmup);
 

@@ -31,9 +31,9 @@
 #define PROMPT_TEXT_MAX 65536
 
 static struct {
-	int prompt, tokens, requests, slots, contexts, threads, gap_us, forks, warmup;
+	int prompt, tokens, requests, slots, contexts, threads, gap_us, forks, warmup, context;
 	const char *sampler, *end;
-} opt = { 8, 16, 1, 1, 1, 1, 0, 0, 0, "dist", "return" };
+} opt = { 8, 16, 1, 1, 1, 1, 0, 0, 0, 0, "dist", "return" };
 
 static struct llama_model *model;
 static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -47,10 +47,10 @@ static int option(const char *arg)
 	} keys[] = {
 		{ "prompt", &opt.prompt, NULL },     { "tokens", &opt.tokens, NULL },
 		{ "requests", &opt.requests, NULL }, { "slots", &opt.slots, NULL },
-		{ "contexts", &opt.contexts, NULL }, { "threads", &opt.threads, NULL },
-		{ "gap_us", &opt.gap_us, NULL },     { "fork", &opt.forks, NULL },
-		{ "warmup", &opt.warmup, NULL },     { "sampler", NULL, &opt.sampler },
-		{ "end", NULL, &opt.end },
+		{ "context", &opt.context, NULL },   { "contexts", &opt.contexts, NULL },
+		{ "threads", &opt.threads, NULL },   { "gap_us", &opt.gap_us, NULL },
+		{ "fork", &opt.forks, NULL },	     { "warmup", &opt.warmup, NULL },
+		{ "sampler", NULL, &opt.sampler },   { "end", NULL, &opt.end },
 	};
 	const char *eq = strchr(arg, '=');
 
@@ -147,6 +147,17 @@ static void batch_fill(struct llama_batch *b, struct slot *slots)
 	}
 }
 
+/* As llama.cpp's programs do when the context is full: the first four positions stay, half of the others go. */
+static void slot_shift(struct slot *s, llama_memory_t memory, int seq)
+{
+	int n = (s->pos - 4) / 2;
+
+	llama_memory_seq_rm(memory, seq, 4, 4 + n);
+	llama_memory_seq_add(memory, seq, 4 + n, s->pos, -n);
+	s->pos -= n;
+	fake_spin_ns(2000000);
+}
+
 static void slot_take(struct slot *s, struct llama_context *ctx, int seq)
 {
 	char piece[64];
@@ -160,8 +171,11 @@ static void slot_take(struct slot *s, struct llama_context *ctx, int seq)
 		pthread_mutex_unlock(&print_lock);
 	}
 	fake_spin_ns((uint64_t)opt.gap_us * 1000);
-	if (s->made < opt.tokens)
+	if (s->made < opt.tokens) {
+		if (opt.context && s->pos >= opt.context)
+			slot_shift(s, llama_get_memory(ctx), seq);
 		return;
+	}
 	s->request++;
 	if (s->request < opt.requests)
 		slot_start(s, llama_get_memory(ctx), seq);

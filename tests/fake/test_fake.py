@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recording from end to end on a stand-in engine, whose tokens, operators and timings are known beforehand. Needs no network."""
 
+import json
 import os
 import signal
 import sys
@@ -106,6 +107,23 @@ def test_slots():
     rep = check_complete(go("slots=4", "requests=3", "prompt=9", "tokens=5"))
     t.check(shapes(rep) == [(9, 5)] * 12, shapes(rep))
     t.check(sorted(r["seq"] for r in rep["requests"]) == sorted(list(range(4)) * 3), [r["seq"] for r in rep["requests"]])
+
+
+def test_context_shift():
+    """With room for 24 positions, of which four stay: 14 are left each time, and ten tokens follow."""
+    run = t.record(t.fake("prompt=8", "tokens=60", "context=24", "sampler=greedy", "gap_us=100"))
+    shifts, (q,) = run.report["context_shifts"], run.report["requests"]
+    expected = 1 + (60 - 1 - (24 - 8)) // 10
+    t.check(shifts["count"] == shifts["tokens"] == q["context_shifts"] == expected, shifts, q)
+    t.check(q["output_tokens"] == 60 and q["prompt_tokens"] == 8, q)
+    # two milliseconds each, and nothing else
+    t.check(2e6 * expected <= shifts["more_ns"] < shifts["total_ns"] < t.phases(run.report)["unaccounted"]["total_ns"] + 1e9, shifts)
+    out = run.trace + ".json"
+    done = t.lmmeter("export", run.trace, "--to", "chrome", out)
+    t.check(done.status == 0, done.err)
+    with open(out, encoding="utf-8") as f:
+        drawn = [e for e in json.load(f)["traceEvents"] if e.get("cat") == "context_shift"]
+    t.check([e["args"]["positions"] for e in drawn] == [10] * expected and all(e["dur"] >= 2000 for e in drawn), drawn)
 
 
 def test_contexts_on_threads():

@@ -337,6 +337,57 @@ static void test_prompt_cache(void **state)
 	tape_free(&p);
 }
 
+static void pass(struct tape *p, uint64_t t, unsigned phase, uint32_t step, uint32_t tokens,
+		 uint64_t position)
+{
+	tape_in(p, t, phase, step, LMM_SEQ_NONE);
+	tape_step(p, t + 1, phase, step, tokens, 1, 0, step);
+	tape_seq(p, t + 2, step, 0, tokens, 1, position);
+	tape_out(p, t + 500, phase, step, LMM_SEQ_NONE);
+	tape_token(p, t + 600, step, 0);
+}
+
+/* A full context makes room: the request goes on, and the token behind that took longer. Before its first token it is no shift. */
+static void test_context_shift(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+	uint64_t t = 10000;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	pass(&p, t, LMM_PHASE_PREFILL, 1, 6, 0);
+	for (uint32_t i = 0; i < 10; i++) {
+		uint32_t shifted = i > 4 ? 4 : 0;
+
+		t += 1000;
+		if (i == 5) {
+			tape_hint(&p, t - 100, LMM_HINT_SEQ_SHIFT, 0, 0, 4);
+			t += 700;
+		}
+		pass(&p, t, LMM_PHASE_DECODE, 2 + i, 1, 6 + i - shifted);
+	}
+	tape_hint(&p, t + 1000, LMM_HINT_SEQ_RM, 0, 0, 0);
+	tape_hint(&p, t + 1100, LMM_HINT_SEQ_SHIFT, 0, 0, 2);
+	pass(&p, t + 2000, LMM_PHASE_PREFILL, 20, 6, 0);
+	tape_hint(&p, t + 2900, LMM_HINT_SEQ_SHIFT, 0, 1, 2); /* of another sequence */
+	pass(&p, t + 3000, LMM_PHASE_DECODE, 21, 1, 6);
+	tape_end(&p, t + 5000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 2);
+	assert_int_equal(r->requests[0].output_tokens, 11);
+	assert_int_equal(r->requests[0].prompt_tokens, 6);
+	assert_int_equal(r->requests[0].context_shifts, 1);
+	assert_int_equal(r->requests[1].context_shifts, 0);
+	assert_int_equal(r->context_shifts.count, 1);
+	assert_int_equal(r->context_shifts.tokens, 1);
+	assert_ns(r->context_shifts.total_ns, 1700);
+	/* the median is of a histogram */
+	assert_true(r->context_shifts.more_ns > 680 && r->context_shifts.more_ns < 720);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* The same without positions: they are counted. */
 static void test_counted_positions(void **state)
 {
@@ -1156,6 +1207,7 @@ int main(void)
 		cmocka_unit_test(test_pass_in_two_brackets),
 		cmocka_unit_test(test_chunked_prefill),
 		cmocka_unit_test(test_prompt_cache),
+		cmocka_unit_test(test_context_shift),
 		cmocka_unit_test(test_counted_positions),
 		cmocka_unit_test(test_server),
 		cmocka_unit_test(test_server_totals),

@@ -1125,6 +1125,18 @@ LMM_HOOK(bool, llama_memory_seq_rm, void *memory, int32_t seq, int32_t p0, int32
 	return fn(memory, seq, p0, p1);
 }
 
+/* What becomes of a context that is full: some positions are dropped, and those behind them move down. */
+LMM_HOOK(void, llama_memory_seq_add, void *memory, int32_t seq, int32_t p0, int32_t p1,
+	 int32_t delta)
+{
+	LMM_REAL(llama_memory_seq_add);
+	if (delta < 0 && lmm_recording() && !LMM_FOREIGN(llama_memory_seq_add)) {
+		note(context_of_memory(memory, __builtin_return_address(0)), LMM_HINT_SEQ_SHIFT,
+		     seq >= 0 ? (unsigned)seq : LMM_SEQ_NONE, (uint64_t) - (int64_t)delta);
+	}
+	fn(memory, seq, p0, p1, delta);
+}
+
 /* Older names of the same, on the context itself. */
 #define HOOK_CLEAR(name)                                                                           \
 	LMM_HOOK(void, name, void *ctx)                                                            \
@@ -1143,10 +1155,23 @@ LMM_HOOK(bool, llama_memory_seq_rm, void *memory, int32_t seq, int32_t p0, int32
 		return fn(ctx, seq, p0, p1);                                                       \
 	}
 
+#define HOOK_SEQ_ADD(name)                                                                         \
+	LMM_HOOK(void, name, void *ctx, int32_t seq, int32_t p0, int32_t p1, int32_t delta)        \
+	{                                                                                          \
+		LMM_REAL(name);                                                                    \
+		if (delta < 0 && lmm_recording() && !LMM_FOREIGN(name)) {                          \
+			note(ctx, LMM_HINT_SEQ_SHIFT, seq >= 0 ? (unsigned)seq : LMM_SEQ_NONE,     \
+			     (uint64_t) - (int64_t)delta);                                         \
+		}                                                                                  \
+		fn(ctx, seq, p0, p1, delta);                                                       \
+	}
+
 HOOK_CLEAR(llama_kv_self_clear)
 HOOK_CLEAR(llama_kv_cache_clear)
 HOOK_SEQ_RM(llama_kv_self_seq_rm)
 HOOK_SEQ_RM(llama_kv_cache_seq_rm)
+HOOK_SEQ_ADD(llama_kv_self_seq_add)
+HOOK_SEQ_ADD(llama_kv_cache_seq_add)
 
 LMM_HOOK(void, llama_perf_context_reset, void *ctx)
 {
