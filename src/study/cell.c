@@ -85,6 +85,7 @@ static void write_detail(struct lmm_json *j, const struct lmm_cell *c)
 	write_numbers(j, "device_ns", c->device_ns, LMM_PHASE_COUNT);
 	write_numbers(j, "prefill_role_ns", c->role_ns[0], LMM_ROLE_COUNT);
 	write_numbers(j, "decode_role_ns", c->role_ns[1], LMM_ROLE_COUNT);
+	write_numbers(j, "gap_ns", c->gap_ns, LMM_GAP_CAUSES);
 	write_numbers(j, "window_itl_ns", c->windows, LMM_CELL_WINDOWS);
 	lmm_json_object_end(j);
 	lmm_json_u64(j, "spikes_total", c->spikes_total);

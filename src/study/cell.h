@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "analyze/result_evidence.h"
 #include "lmmeter/trace.h"
 
 #define LMM_CELL_SCHEMA	     "lmmeter.cell/1"
@@ -91,9 +92,10 @@ struct lmm_cell {
 	char engine[96];
 	uint8_t level; /* enum lmm_level */
 	double figures[LMM_FIGURES];
-	double phase_ns[LMM_PHASE_COUNT];		      /* exclusive, all requests */
-	double device_ns[LMM_PHASE_COUNT];		      /* of device commands booked to it */
-	double role_ns[2][LMM_ROLE_COUNT];		      /* prefill, decode */
+	double phase_ns[LMM_PHASE_COUNT];  /* exclusive, all requests */
+	double device_ns[LMM_PHASE_COUNT]; /* of device commands booked to it */
+	double role_ns[2][LMM_ROLE_COUNT]; /* prefill, decode */
+	double gap_ns[LMM_GAP_CAUSES];	   /* of devices, by what they waited for */
 	struct lmm_cell_kernel kernels[LMM_CELL_KERNELS_MAX]; /* the longest */
 	uint32_t n_kernels;
 	double windows

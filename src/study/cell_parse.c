@@ -62,6 +62,7 @@ static void numbers_take(const char *path, const struct lmm_json_value *v, struc
 		{ "device_ns.", c->device_ns, LMM_PHASE_COUNT },
 		{ "prefill_role_ns.", c->role_ns[0], LMM_ROLE_COUNT },
 		{ "decode_role_ns.", c->role_ns[1], LMM_ROLE_COUNT },
+		{ "gap_ns.", c->gap_ns, LMM_GAP_CAUSES },
 		{ "window_itl_ns.", c->windows, LMM_CELL_WINDOWS },
 	};
 

@@ -145,8 +145,10 @@ static void device_take(struct lmm_cell *c, const struct lmm_result *r)
 
 	if (!r->device.seen)
 		return;
-	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++)
+	for (unsigned i = 0; i < LMM_GAP_CAUSES; i++) {
+		c->gap_ns[r->device.gaps[i].cause] += r->device.gaps[i].stats.total_ns;
 		gaps += r->device.gaps[i].stats.total_ns;
+	}
 	if (r->device.busy_ns + gaps > 0)
 		c->figures[LMM_FIG_IDLE] = 100 * gaps / (r->device.busy_ns + gaps);
 }

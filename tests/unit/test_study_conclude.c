@@ -196,6 +196,8 @@ static void idle(struct lmm_study *s, struct lmm_cell *c)
 {
 	(void)s;
 	c->figures[LMM_FIG_IDLE] = c->condition == 2 ? 25 : 5;
+	c->gap_ns[0] = 1;
+	c->gap_ns[1] = 3;
 }
 
 static void not_idle(struct lmm_study *s, struct lmm_cell *c)
@@ -208,6 +210,8 @@ static void test_idle(void **state)
 {
 	(void)state;
 	assert_int_equal(says(made(PLAN, idle), "device_idle", "25 %"), 1);
+	assert_int_equal(
+		says(made(PLAN, idle), "device_idle", "together: read_back 75 %, host 25 %"), 1);
 	assert_int_equal(says(made(PLAN, not_idle), "device_idle", NULL), 0);
 }
 
