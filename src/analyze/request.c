@@ -462,14 +462,19 @@ static void count_take(struct lmm_analysis *a, const struct fact *f)
 	}
 }
 
+/* A request whose engine names no sequences is the one that its context has. */
+static int is_meant(const struct request *r, const struct fact *f)
+{
+	return r->state == REQUEST_OPEN && r->context == f->context &&
+	       (f->seq == LMM_SEQ_NONE || f->seq == r->seq || r->seq == LMM_SEQ_NONE);
+}
+
 static void sequence_cut(struct lmm_analysis *a, const struct fact *f)
 {
 	for (uint32_t i = 0; i < a->n_requests; i++) {
 		struct request *r = &a->requests[i];
 
-		if (r->state != REQUEST_OPEN || r->context != f->context)
-			continue;
-		if ((f->seq == LMM_SEQ_NONE || f->seq == r->seq) && f->b < r->holds)
+		if (is_meant(r, f) && f->b < r->holds)
 			r->holds = f->b;
 	}
 }
@@ -483,8 +488,7 @@ static void sequence_shift(struct lmm_analysis *a, const struct fact *f)
 	for (uint32_t i = 0; i < a->n_requests; i++) {
 		struct request *r = &a->requests[i];
 
-		if (r->state != REQUEST_OPEN || r->context != f->context ||
-		    (f->seq != LMM_SEQ_NONE && f->seq != r->seq))
+		if (!is_meant(r, f))
 			continue;
 		r->holds = lmm__minus(r->holds, f->b);
 		r->n_moved += lmm__tokens_chosen(a, r) > 0;

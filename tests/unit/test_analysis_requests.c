@@ -401,7 +401,7 @@ static void test_counted_positions(void **state)
 		uint64_t tokens = i == 1 ? 1 : 6;
 
 		if (i == 2)
-			tape_hint(&p, t - 10, LMM_HINT_SEQ_RM, 0xffff, 0, 4);
+			tape_hint(&p, t - 10, LMM_HINT_SEQ_RM, 0, 0, 4); /* it has one */
 		tape_in(&p, t, LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
 		tape_step(&p, t + 1, LMM_PHASE_PREFILL, i, tokens, 1, 0, i);
 		tape_out(&p, t + 500, LMM_PHASE_PREFILL, i, LMM_SEQ_NONE);
