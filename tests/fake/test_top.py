@@ -144,8 +144,11 @@ def test_several_engines():
         seen = [json.loads(line) for line in top.stdout]
         t.check(top.wait(60) == 0, "top")
     p.wait(60)
-    same(seen[-1], t.report(path))
-    t.check(sorted(e["output_tokens"] for e in seen[-1]["engines"]) == [700, 1500], seen[-1]["engines"])
+    rep = t.report(path)
+    same(seen[-1], rep)
+    got = sorted(e["output_tokens"] for e in seen[-1]["engines"])
+    # two that compute nothing write faster than a busy machine reads; what is lost is counted
+    t.check(got == [700, 1500] or (rep["records"]["lost"] and got[0] <= 700 and got[1] <= 1500), got, rep["records"])
     going = [s for s in seen if len(s["engines"]) == 2 and all(e["output_tokens_per_second_now"] for e in s["engines"])]
     for s in going:
         each = sum(e["output_tokens_per_second_now"] for e in s["engines"])
