@@ -479,7 +479,7 @@ struct mark {
 
 enum { REQUEST_OPEN = 1, REQUEST_HELD = 2 };
 
-/* Context shifts: of how many positions, and the time between the tokens before and behind them. */
+/* Context shifts: how many, and the tokens behind them with their time since the tokens before. */
 struct shifts {
 	uint64_t n, tokens, ticks;
 };

@@ -150,15 +150,6 @@ static double y_of(const struct plot *p, double y)
 	return TOP + (HEIGHT - TOP - BOTTOM) * (1 - fmin(fmax(y / p->most, 0), 1));
 }
 
-static void put_text(FILE *out, double x, double y, const char *anchor, const char *text)
-{
-	fprintf(out,
-		"<text x=\"%s\" y=\"%s\" text-anchor=\"%s\" fill=\"currentColor\" font-size=\"12\">",
-		lmm_decimal(x, 1).s, lmm_decimal(y, 1).s, anchor);
-	lmm__html_text(out, text);
-	fputs("</text>", out);
-}
-
 static struct lmm_human y_text(enum measure m, double y)
 {
 	return measures[m].figure < 0 ? lmm_human_percent(y) : lmm__html_ns(y);
@@ -196,8 +187,8 @@ static void put_plot(const struct plot *p, const char *factor, enum measure m, F
 	fputs("\">", out);
 	lmm__study_rect(out, "idle", LEFT, HEIGHT - BOTTOM, WIDTH - LEFT - RIGHT, 1);
 	lmm__study_rect(out, "idle", LEFT, TOP, 1, HEIGHT - TOP - BOTTOM);
-	put_text(out, LEFT - 6, HEIGHT - BOTTOM + 4, "end", "0");
-	put_text(out, LEFT - 6, TOP + 8, "end", y_text(m, p->most).s);
+	lmm__study_text(out, LEFT - 6, HEIGHT - BOTTOM + 4, "end", "0");
+	lmm__study_text(out, LEFT - 6, TOP + 8, "end", y_text(m, p->most).s);
 	for (uint32_t i = 0; i < p->n; i++) {
 		double x = x_of(p, p->points[i].x);
 		char level[32];
@@ -206,7 +197,7 @@ static void put_plot(const struct plot *p, const char *factor, enum measure m, F
 			continue;
 		last = x;
 		(void)snprintf(level, sizeof(level), "%.6g", p->points[i].x);
-		put_text(out, x, HEIGHT - BOTTOM + 18, "middle", level);
+		lmm__study_text(out, x, HEIGHT - BOTTOM + 18, "middle", level);
 	}
 	put_curve(p, out);
 	fputs("</svg>\n", out);

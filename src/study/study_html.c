@@ -184,6 +184,15 @@ void lmm__study_rect(FILE *out, const char *class_name, double x, double y, doub
 		lmm_decimal(height, 1).s);
 }
 
+void lmm__study_text(FILE *out, double x, double y, const char *anchor, const char *text)
+{
+	fprintf(out,
+		"<text x=\"%s\" y=\"%s\" text-anchor=\"%s\" fill=\"currentColor\" font-size=\"12\">",
+		lmm_decimal(x, 1).s, lmm_decimal(y, 1).s, anchor);
+	lmm__html_text(out, text);
+	fputs("</text>", out);
+}
+
 static void put_point(const struct lmm_study_findings *f, uint32_t i, const struct axis *time,
 		      const struct axis *quality, FILE *out)
 {
@@ -195,10 +204,8 @@ static void put_point(const struct lmm_study_findings *f, uint32_t i, const stru
 
 	lmm__study_rect(out, "host", left, y - 1, fmax(right - left, 1), 2);
 	lmm__study_rect(out, w->dominated_by < 0 ? "attributed" : "idle", x - 4, y - 4, 8, 8);
-	fprintf(out, "<text x=\"%s\" y=\"%s\" fill=\"currentColor\" font-size=\"12\">",
-		lmm_decimal(x + 8, 1).s, lmm_decimal(y - 6, 1).s);
-	lmm__html_text(out, lmm__level_name(f->s->plan, (uint32_t)f->s->variant_factor, i));
-	fputs("</text>", out);
+	lmm__study_text(out, x + 8, y - 6, "start",
+			lmm__level_name(f->s->plan, (uint32_t)f->s->variant_factor, i));
 }
 
 static void put_frontier(const struct lmm_study_findings *f, FILE *out)

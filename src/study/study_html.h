@@ -11,6 +11,9 @@
 void lmm__study_rect(FILE *out, const char *class_name, double x, double y, double width,
 		     double height);
 
+/* A line of text; anchor is SVG's: "start", "middle", "end". */
+void lmm__study_text(FILE *out, double x, double y, const char *anchor, const char *text);
+
 /* Sections with curves, one for each factor of at least three numbers. */
 void lmm__study_growth_put(const struct lmm_study_findings *f, FILE *out);
 

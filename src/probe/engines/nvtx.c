@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NVTX ranges (vLLM, TensorRT-LLM, PyTorch, …) as spans, and as phases where their names say so. Each linked object that has NVTX's headers in it asks for an injection once and
- * hands over its table of functions; `lmmeter run` names this library in NVTX_INJECTION64_PATH, unless the user names another.
- * Own declarations, of NVTX 3. What is not set in the table costs the program nothing.
+ * NVTX ranges (vLLM, TensorRT-LLM, PyTorch, …) as spans, and as phases where their names say so. Each linked object that has NVTX's headers
+ * in it asks for an injection once and hands over its table of functions; `lmmeter run` names this library in NVTX_INJECTION64_PATH,
+ * unless the user names another. Own declarations, of NVTX 3. What is not set in the table costs the program nothing.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -83,12 +83,10 @@ static LMM_COLD struct named_site *site_make(uint32_t k, uint64_t hash, const ch
 {
 	bool is_numbered;
 	unsigned phase = lmm_nvtx_phase(text, &is_numbered);
-	struct named_site *s = &other;
+	struct named_site *s = phase ? &of_phase[phase] : &other;
 
-	if (is_numbered)
-		return &of_phase[phase];
-	if (atomic_load_explicit(&n_sites, memory_order_relaxed) >= SITES / 2)
-		return phase ? &of_phase[phase] : &other;
+	if (is_numbered || atomic_load_explicit(&n_sites, memory_order_relaxed) >= SITES / 2)
+		return s;
 	pthread_mutex_lock(&lock);
 	for (;; k = (k + 1) & (SITES - 1)) {
 		uint64_t h = atomic_load(&sites[k].hash);
@@ -99,7 +97,7 @@ static LMM_COLD struct named_site *site_make(uint32_t k, uint64_t hash, const ch
 			continue;
 		if (n_sites >= SITES / 2) {
 			pthread_mutex_unlock(&lock);
-			return &other;
+			return s;
 		}
 		n_sites++;
 		(void)strncpy(sites[k].name, text, NAME_BYTES - 1);
