@@ -275,7 +275,7 @@ static void phase_end(struct lmm_diff_scan *sc, struct lmm_diff_stream *s,
 	s->depth = depth - 1;
 	if (s->depth)
 		s->frames[s->depth - 1].from = e->t;
-	st = lmm__is_step_phase(e->phase) ? lmm__diff_step(sc, s->process, e->id) : NULL;
+	st = lmm_phase_is_step(e->phase) ? lmm__diff_step(sc, s->process, e->id) : NULL;
 	if (st)
 		st->has_ended = 1;
 }

@@ -18,7 +18,7 @@ static void occurrence_book(struct lmm_analysis *a, const struct fact *f, struct
 	int is_first_use = (f->flags & FACT_IS_FIRST_USE) || (st && st->is_first_use);
 
 	lmm__place_phase(&l->places, f->phase, f->b, f->t);
-	if (!lmm__is_step_phase(f->phase) || !st) {
+	if (!lmm_phase_is_step(f->phase) || !st) {
 		lmm__split_add(&l->phases[f->phase].hist, f->a, is_first_use);
 		l->phases[f->phase].host += whole;
 		if (is_first_use)
@@ -133,7 +133,7 @@ static void request_own(struct lmm_analysis *a, struct request *r, const struct 
 		return;
 	if (f->phase == LMM_PHASE_DETOKENIZE) {
 		lmm__request_set_mark(a, r, MARK_DETOKENIZE, f->t);
-	} else if (lmm__is_step_phase(f->phase)) {
+	} else if (lmm_phase_is_step(f->phase)) {
 		request_step_end(a, r, f, phase);
 	}
 }
@@ -192,7 +192,7 @@ static struct step *step_of(struct lmm_analysis *a, const struct fact *f);
 static void part_book(struct lmm_analysis *a, const struct busy_part *part, struct step *st)
 {
 	/* of a pass that is not counted yet: its own value grows */
-	if (st && lmm__is_step_phase(part->phase) && (st->is_pending || !st->has_ended)) {
+	if (st && lmm_phase_is_step(part->phase) && (st->is_pending || !st->has_ended)) {
 		st->ticks += part->ticks;
 		return;
 	}
@@ -221,7 +221,7 @@ static void part_take(struct lmm_analysis *a, struct fact *f, const struct busy_
 /* In the tables of what goes away passes are all alike: the first decode step may have to go by the prefill. */
 static unsigned away_class(unsigned phase)
 {
-	return lmm__is_step_phase(phase) ? LMM_PHASE_DECODE : phase;
+	return lmm_phase_is_step(phase) ? LMM_PHASE_DECODE : phase;
 }
 
 /* In a step that was not timed: as in those that were, so much of a bracket of that phase is the device's. */
@@ -358,7 +358,7 @@ static void piece_take(struct lmm_analysis *a, const struct fact *fact)
 
 	lmm__lead_piece(&a->processes[f->process].lead, f->phase, f->t0, f->t);
 	lmm__step_name(a, st, f);
-	if (st && st->has_ended && lmm__is_step_phase(f->phase))
+	if (st && st->has_ended && lmm_phase_is_step(f->phase))
 		f->flags |= FACT_AGAIN;
 	away_take(a, f);
 	if (f->flags & FACT_LAST)

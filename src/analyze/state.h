@@ -22,6 +22,7 @@
 #include "analyze/sensors.h"
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "base/phase.h"
 
 #define LMM_I_PROCESSES	    1024
 #define LMM_I_STREAMS	    4096 /* in sets of LMM_I_WAYS; the set is told by the index */
@@ -801,12 +802,6 @@ void lmm__finish(struct lmm_analysis *a); /* and closes what is open */
 uint64_t lmm__tokens_settled(struct lmm_analysis *a);
 int lmm__references_check(struct lmm_analysis *a); /* of what was loaded: 0 or LMM_E_CORRUPT */
 void lmm__analysis_clear(struct lmm_analysis *a);  /* frees what it holds, not itself */
-
-static inline int lmm__is_step_phase(unsigned phase)
-{
-	return phase == LMM_PHASE_PREFILL || phase == LMM_PHASE_DECODE ||
-	       phase == LMM_PHASE_DRAFT || phase == LMM_PHASE_VERIFY;
-}
 
 static inline uint64_t lmm__minus(uint64_t a, uint64_t b)
 {

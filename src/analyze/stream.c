@@ -165,10 +165,10 @@ static void frames_drop(struct lmm_analysis *a, struct stream *s, uint32_t keep,
 /* A pass never runs inside another of the same stream: the end of the one before is missing. */
 static void frames_mend(struct lmm_analysis *a, struct stream *s, const struct lmm_event *e)
 {
-	if (!lmm__is_step_phase(e->phase))
+	if (!lmm_phase_is_step(e->phase))
 		return;
 	for (uint32_t i = 0; i < s->depth; i++) {
-		if (lmm__is_step_phase(s->frames[i].phase)) {
+		if (lmm_phase_is_step(s->frames[i].phase)) {
 			frames_drop(a, s, i, e->t);
 			return;
 		}
@@ -280,7 +280,7 @@ static void step(struct lmm_analysis *a, struct stream *s, const struct lmm_even
 	struct fact f = fact_make(s, FACT_STEP, e->t);
 	struct context *c;
 
-	if (!lmm__is_step_phase(e->phase)) {
+	if (!lmm_phase_is_step(e->phase)) {
 		s->invalid++;
 		return;
 	}

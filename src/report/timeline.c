@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/phase.h"
+
 /* ---- drawing ------------------------------------------------------------------------------------ */
 
 uint64_t lmm__tl_ns(const struct lmm_tl *tl, uint64_t ticks)
@@ -173,12 +175,6 @@ static void draw_step_args(struct lmm_slice *slice, const struct lmm_tl_phase *p
 		lmm__tl_arg_u64(slice, "position", p->position);
 }
 
-static int is_step_phase(unsigned phase)
-{
-	return phase == LMM_PHASE_PREFILL || phase == LMM_PHASE_DECODE ||
-	       phase == LMM_PHASE_DRAFT || phase == LMM_PHASE_VERIFY;
-}
-
 static int draw_step(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_tl_phase *p,
 		     uint64_t end_ns)
 {
@@ -210,7 +206,7 @@ static int phase_pop(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t t_ns)
 	/* one that took no time is drawn all the same, so that slices can be counted */
 	if (rc == 0 && p->part == 0)
 		rc = draw_piece(tl, s, p, t_ns);
-	if (rc == 0 && (p->has_step || is_step_phase(p->phase)))
+	if (rc == 0 && (p->has_step || lmm_phase_is_step(p->phase)))
 		rc = draw_step(tl, s, p, t_ns);
 	if (pass)
 		pass->parts = p->part;

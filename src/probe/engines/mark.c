@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/phase.h"
 #include "lmmeter/mark.h"
 #include "probe/probe.h"
 
@@ -228,15 +229,9 @@ static void step_leave(struct lmm_thread *th)
 	now.step_depth = 0;
 }
 
-static bool is_step(unsigned phase)
-{
-	return phase == LMM_PHASE_PREFILL || phase == LMM_PHASE_DECODE ||
-	       phase == LMM_PHASE_DRAFT || phase == LMM_PHASE_VERIFY;
-}
-
 static unsigned step_phase(unsigned kind, const struct lmm_mark_part *parts, unsigned n)
 {
-	if (is_step(kind))
+	if (lmm_phase_is_step(kind))
 		return kind;
 	for (unsigned i = 0; i < n; i++) {
 		if (parts[i].tokens > 1)
@@ -419,7 +414,7 @@ static void mark_span_begin(struct lmm_mark_site *site)
 
 static void range_end(unsigned phase)
 {
-	if (is_step(phase)) {
+	if (lmm_phase_is_step(phase)) {
 		mark_step_end();
 	} else {
 		mark_phase_end(phase);
@@ -463,7 +458,7 @@ static bool is_range_a_phase(unsigned phase)
 {
 	if (atomic_load_explicit(&has_tables, memory_order_relaxed) || lmm_engine_is_described())
 		return false;
-	if (is_step(phase) && is_current() && now.step_depth)
+	if (lmm_phase_is_step(phase) && is_current() && now.step_depth)
 		return false;
 	return now.n_spans < SPANS_MAX;
 }
@@ -473,7 +468,7 @@ void lmm_range_begin(struct lmm_mark_site *site, unsigned phase)
 	unsigned depth = is_current() ? now.depth : 0;
 
 	if (is_range_a_phase(phase)) {
-		if (is_step(phase)) {
+		if (lmm_phase_is_step(phase)) {
 			mark_step_begin(phase, NULL, 0);
 		} else {
 			mark_phase_begin(phase, LMM_MARK_NO_REQUEST);
