@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #define AHEAD	    4 /* arguments in front of the call's own */
 #define KERNELS_MAX 512u
@@ -243,21 +245,39 @@ static int instrument(void *self, const struct lmm_tvm_any *args, int32_t n,
 
 /* ---- machines ----------------------------------------------------------------------------------- */
 
+/* What an instrument gets lies in front of the call's own arguments. False with errno: it cannot be read. */
+static bool ahead_of(const struct lmm_tvm_any *args, struct lmm_tvm_any ahead[AHEAD])
+{
+	size_t bytes = AHEAD * sizeof(*ahead);
+	struct iovec to = { ahead, bytes }, from = { (void *)(args - AHEAD), bytes };
+
+	if ((uintptr_t)args % PAGE < bytes) /* another page, which need not be there */
+		return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)bytes;
+	memcpy(ahead, args - AHEAD, bytes);
+	return true;
+}
+
 /*
- * Whose instrument is called around the call with these arguments: they lie behind those that an instrument gets. Where there is
- * none they begin a block of memory, and what lies in front of it is not looked at if it may be another page.
+ * Whose instrument is called around the call with these arguments. Where there is none they begin a block of memory: in front of
+ * it is what its allocator keeps there (glibc the size, where an instrument would get nothing), or another block, or no memory.
  */
 static enum user user_of(const struct lmm_tvm_any *args)
 {
-	const struct lmm_tvm_any *ahead = args - AHEAD;
+	struct lmm_tvm_any ahead[AHEAD];
+	int saved = errno;
+	enum user user = NOBODY;
 
-	if ((uintptr_t)args % PAGE < AHEAD * sizeof(*args))
-		return UNKNOWN;
-	if (seen.called == ahead)
+	if (seen.called == args - AHEAD)
 		return WE;
-	return ahead[0].type == LMM_TVM_FUNCTION && ahead[2].v.i == 1 && ahead[3].type == 0
-		       ? OTHERS
-		       : NOBODY;
+	if (!ahead_of(args, ahead)) {
+		user = errno == EFAULT ? NOBODY : UNKNOWN;
+	} else if (ahead[0].type == LMM_TVM_FUNCTION && ahead[1].type == LMM_TVM_RAW_STR &&
+		   ahead[2].type == BOOL && ahead[2].v.i == 1 && ahead[3].type == 0 &&
+		   ahead[3].v.i == 0) {
+		user = OTHERS;
+	}
+	errno = saved;
+	return user;
 }
 
 void lmm_tvm_machine_seen(const struct lmm_tvm_any *args, int32_t n)
@@ -265,10 +285,10 @@ void lmm_tvm_machine_seen(const struct lmm_tvm_any *args, int32_t n)
 	enum user user;
 
 	if (!lmm_session_wants_instrument() || n < 1 || args[0].type != LMM_TVM_OPAQUE ||
-	    !lmm_recording())
+	    !lmm_recording() || (seen.machine == args[0].v.p && seen.user != UNKNOWN))
 		return;
 	user = user_of(args);
-	if (user == UNKNOWN)
+	if (user == UNKNOWN && seen.machine) /* another call knew */
 		return;
 	seen.machine = args[0].v.p;
 	seen.user = (uint8_t)user;
@@ -394,5 +414,9 @@ void lmm_tvm_machine_take(void)
 		lmm_session_reason(LMM_LEVEL_KERNELS,
 				   "the program has an instrument of its own in TVM's virtual "
 				   "machine: compiled functions are not told apart");
+	} else if (seen.user == UNKNOWN) {
+		lmm_session_reason(LMM_LEVEL_KERNELS,
+				   "this system lets no process read its own memory "
+				   "(process_vm_readv): compiled functions are not told apart");
 	}
 }
