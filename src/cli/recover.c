@@ -434,6 +434,7 @@ void lmm_recover(const char *path)
 
 	if (!realpath(path, full))
 		return;
+	lmm_folder_sweep_gone();
 	rc = lmm_folder_find(full, dir);
 	if (rc == -EBUSY) {
 		lmm_error("%s is being recorded: it is shown up to now", path);

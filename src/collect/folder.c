@@ -16,6 +16,7 @@
 
 #define DEFAULT_MEMORY_BYTES (64u << 20)
 #define DEFAULT_RING_BYTES   (2u << 20)
+#define GONE		     "gone-" /* begins the name of a folder that is being removed */
 
 /* Fills base with the i-th place to try. 0: there is no such place; 1: tried by name as it is; */
 static int base_candidate(unsigned i, char base[LMM_FOLDER_PATH_BYTES])
@@ -235,13 +236,23 @@ static void remove_files(const char *dir)
 	rmdir(dir);
 }
 
+/* It goes at once, by its name: killed at it, another one sees what is left to do. */
+static void folder_remove(const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	char gone[LMM_FOLDER_PATH_BYTES + sizeof(GONE)];
+
+	snprintf(gone, sizeof(gone), "%.*s" GONE "%s", (int)(name - path), path, name);
+	remove_files(rename(path, gone) == 0 ? gone : path);
+}
+
 void lmm_folder_close(struct lmm_folder *f, int remove)
 {
 	if (f->shm)
 		munmap(f->shm, sizeof(*f->shm));
 	f->shm = NULL;
 	if (remove && f->path[0])
-		remove_files(f->path);
+		folder_remove(f->path);
 }
 
 void lmm_folder_take_over(struct lmm_folder *f)
@@ -311,9 +322,9 @@ static int folder_matches(const char *dir, void *ctx)
 	return rc;
 }
 
-/* Calls visit for each session folder below base until it returns something else than -ENOENT. */
-static int for_each_session(const char *base, int (*visit)(const char *dir, void *ctx), void *ctx,
-			    char path[LMM_FOLDER_PATH_BYTES])
+/* Calls visit for each folder below base whose name begins so until it returns something else than -ENOENT. */
+static int for_each(const char *base, const char *begin, int (*visit)(const char *dir, void *ctx),
+		    void *ctx, char path[LMM_FOLDER_PATH_BYTES])
 {
 	DIR *d = opendir(base);
 	struct dirent *e;
@@ -322,7 +333,7 @@ static int for_each_session(const char *base, int (*visit)(const char *dir, void
 	if (!d)
 		return -ENOENT;
 	while (rc == -ENOENT && (e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
-		if (strncmp(e->d_name, "s-", 2) != 0)
+		if (strncmp(e->d_name, begin, strlen(begin)) != 0)
 			continue;
 		if (snprintf(path, LMM_FOLDER_PATH_BYTES, "%s/%s", base, e->d_name) <
 		    LMM_FOLDER_PATH_BYTES)
@@ -330,6 +341,12 @@ static int for_each_session(const char *base, int (*visit)(const char *dir, void
 	}
 	closedir(d);
 	return rc;
+}
+
+static int for_each_session(const char *base, int (*visit)(const char *dir, void *ctx), void *ctx,
+			    char path[LMM_FOLDER_PATH_BYTES])
+{
+	return for_each(base, "s-", visit, ctx, path);
 }
 
 int lmm_folder_find(const char *out_path, char path[LMM_FOLDER_PATH_BYTES])
@@ -368,19 +385,36 @@ static int sweep_one(const char *dir, void *ctx)
 	return -ENOENT;
 }
 
-void lmm_folder_sweep(void)
+/* Always -ENOENT: go on. */
+static int gone_one(const char *dir, void *ctx)
+{
+	(void)ctx;
+	remove_files(dir);
+	return -ENOENT;
+}
+
+/* What others could have put there is not touched. */
+static void sweep(const char *begin, int (*visit)(const char *dir, void *ctx))
 {
 	char base[LMM_FOLDER_PATH_BYTES], path[LMM_FOLDER_PATH_BYTES];
+	struct stat st;
 
 	for (unsigned i = 0; base_candidate(i, base); i++) {
-		struct stat st;
-
-		/* what others could have put there is not touched */
-		if (!base[0] || lstat(base, &st) || !S_ISDIR(st.st_mode) ||
-		    st.st_uid != geteuid() || (st.st_mode & 077))
-			continue;
-		for_each_session(base, sweep_one, NULL, path);
+		if (base[0] && lstat(base, &st) == 0 && S_ISDIR(st.st_mode) &&
+		    st.st_uid == geteuid() && !(st.st_mode & 077))
+			for_each(base, begin, visit, NULL, path);
 	}
+}
+
+void lmm_folder_sweep(void)
+{
+	sweep("s-", sweep_one);
+	lmm_folder_sweep_gone();
+}
+
+void lmm_folder_sweep_gone(void)
+{
+	sweep(GONE, gone_one);
 }
 
 /* ---- what is being recorded --------------------------------------------------------------------- */

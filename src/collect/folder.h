@@ -72,5 +72,7 @@ unsigned lmm_folder_alive(const struct lmm_folder *f);
  * that a recovery would complete does not exist.
  */
 void lmm_folder_sweep(void);
+/* Only what someone was removing when he was killed. */
+void lmm_folder_sweep_gone(void);
 
 #endif

@@ -253,6 +253,25 @@ def test_embedded():
             s.close()
 
 
+def test_killed_at_cleaning_up():
+    """Of a session's folder as much is left as another report needs to find and remove it."""
+    for at in range(1, 100):
+        s = Session(t.fake("tokens=100000"), (), {"FAKE_OP_NS": "2000"})
+        try:
+            t.wait_for(lambda: truth.counts(s.folder), 10, "operators")  # pylint: disable=cell-var-from-loop
+            s.kill_lmmeter()
+            s.kill_engine()
+            done = subprocess.run([t.LMMETER, "report", s.trace], check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  env=t.environment([os.path.join(t.FAKE, "killed.so")], {**s.report_env, "TEST_KILLED": str(at)}))
+            if done.returncode == 0:
+                break
+            t.check(done.returncode == -signal.SIGKILL and len(s.sessions()) == 1, at, done, s.sessions())
+            check_whole(s, f"removal {at}", False)
+        finally:
+            s.close()
+    t.check(at > 3, "it removes two files and their folder", at)
+
+
 def test_abandoned_sessions_are_swept():
     s = Session(t.fake("tokens=100000"), (), {"FAKE_OP_NS": "2000"})
     try:
