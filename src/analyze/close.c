@@ -218,6 +218,7 @@ static void request_book(struct lmm_analysis *a, struct request *r)
 	d.decode_steps = r->decode_steps;
 	memcpy(d.sums, m ? m->sums : r->sums, sizeof(d.sums));
 	d.shifts = r->shifts.n;
+	d.refused = r->refused;
 	done_tokens(a, r, &d);
 	start_claim(a, r, &d);
 	done_count(a, &d);

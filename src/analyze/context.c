@@ -109,7 +109,7 @@ struct context *lmm__context_get(struct lmm_analysis *a, uint32_t process, uint3
 static int is_known(unsigned hint)
 {
 	return (hint >= LMM_HINT_MEMORY_CLEAR && hint <= LMM_HINT_CONTEXT_FREE) ||
-	       (hint >= LMM_HINT_REQUEST_BEGIN && hint <= LMM_HINT_SEQ_SHIFT);
+	       (hint >= LMM_HINT_REQUEST_BEGIN && hint <= LMM_HINT_NO_ROOM);
 }
 
 /* What ends what a context has held by then. */

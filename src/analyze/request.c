@@ -495,6 +495,41 @@ static void sequence_shift(struct lmm_analysis *a, const struct fact *f)
 	}
 }
 
+/* As if its newest call had not been. */
+static void call_undo(struct request *r, const struct step *st)
+{
+	uint64_t *steps = st->phase == LMM_PHASE_PREFILL ? &r->prefill_steps : &r->decode_steps;
+
+	*steps = lmm__minus(*steps, 1);
+	if (r->newest_call.is_prompt) {
+		r->computed = lmm__minus(r->computed, r->newest_call.tokens);
+		r->prompt_end = r->newest_call.first;
+	}
+	r->holds = r->newest_call.first;
+	r->has_outputs = r->newest_call.had_outputs;
+	r->call_outputs = 0;
+	r->refused++;
+}
+
+/* The engine tries again with less, makes room, or gives up. */
+static void refusal_take(struct lmm_analysis *a, const struct context *c, const struct fact *f)
+{
+	struct step *st = lmm__step_find(a, c->process, (uint32_t)f->b);
+
+	a->refusals.n++;
+	if (!st || st->context != c->serial)
+		return;
+	a->refusals.ticks += lmm__minus(f->t, st->begin);
+	/* it is no pass like the others */
+	st->is_first_use = st->is_slowed = 1;
+	for (uint32_t i = 0; i < a->n_requests; i++) {
+		struct request *r = &a->requests[i];
+
+		if (is_meant(r, f) && r->call_step == st->id && r->newest_call.tokens)
+			call_undo(r, st);
+	}
+}
+
 /* The program says where its request begins: whatever had its name before is over. */
 static void begin_take(struct lmm_analysis *a, const struct fact *f)
 {
@@ -542,6 +577,9 @@ static void hint_take(struct lmm_analysis *a, const struct fact *f)
 		break;
 	case LMM_HINT_SEQ_SHIFT:
 		sequence_shift(a, f);
+		break;
+	case LMM_HINT_NO_ROOM:
+		refusal_take(a, c, f);
 		break;
 	case LMM_HINT_PERF_RESET:
 		lmm__steps_flush(a, c);

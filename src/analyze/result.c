@@ -267,6 +267,7 @@ static void request_build(struct builder *b, const struct done *d, struct lmm_re
 			      (double)(d->tokens - 1);
 	}
 	to->context_shifts = d->shifts;
+	to->context_refusals = d->refused;
 	to->wall_ns = builder_ns(b, lmm__minus(d->end, d->start));
 	to->unaccounted_ns = builder_ns(b, d->sums[LMM_PHASE_UNACCOUNTED].ticks);
 	for (unsigned i = 1; i < LMM_PHASE_UNACCOUNTED; i++) {
@@ -292,6 +293,12 @@ static void shifts_build(struct builder *b)
 	to->more_ns = fmax(to->total_ns - (double)s->tokens * b->r->itl.p50_ns, 0);
 }
 
+static void refusals_build(struct builder *b)
+{
+	b->r->context_refusals.count = b->a->refusals.n;
+	b->r->context_refusals.total_ns = builder_ns(b, b->a->refusals.ticks);
+}
+
 static void request_totals(struct builder *b)
 {
 	struct lmm_analysis *a = b->a;
@@ -307,6 +314,7 @@ static void request_totals(struct builder *b)
 	r->itl = lmm__stats_make(&a->itl, b->rate);
 	r->itl_apart = a->gaps_apart;
 	shifts_build(b);
+	refusals_build(b);
 	if (ran)
 		r->output_tokens_per_second = (double)a->output_tokens / builder_ns(b, ran) * 1e9;
 	if (lmm__split_sum(&a->main->prefill)) {

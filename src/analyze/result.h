@@ -93,7 +93,8 @@ struct lmm_result_request {
 	uint64_t decode_steps;
 	double ttft_ns; /* start to first token chosen; < 0: none was, or joined */
 	double tpot_ns; /* mean time per output token after the first; < 0: fewer than two */
-	uint64_t context_shifts; /* how often its positions were moved to make room */
+	uint64_t context_shifts;   /* how often its positions were moved to make room */
+	uint64_t context_refusals; /* calls with its tokens for which there was no room */
 	double wall_ns; /* from its first record to its last, by the mean rate of the clock */
 	double unaccounted_ns;
 	struct lmm_result_request_phase *phases; /* in enum order, only those that occurred */
@@ -115,6 +116,12 @@ struct lmm_result_shifts {
 	uint64_t tokens; /* the first ones behind them */
 	double total_ns; /* since the tokens before */
 	double more_ns;	 /* of that, above the median; never below 0 */
+};
+
+/* Calls that the engine refused as its context had no room for their tokens. It tries again with fewer, or gives up. */
+struct lmm_result_refusals {
+	uint64_t count;
+	double total_ns; /* that these calls took */
 };
 
 struct lmm_result_steps {
@@ -272,6 +279,7 @@ struct lmm_result {
 	uint64_t
 		itl_apart; /* such tokens that are left out, as lmmeter itself slowed their steps down */
 	struct lmm_result_shifts context_shifts;
+	struct lmm_result_refusals context_refusals;
 	double output_tokens_per_second; /* while requests ran */
 	double prompt_tokens_per_second; /* tokens computed in prefill ÷ prefill + embedding + copy time */
 

@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 20
+#define STATE_VERSION 21
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -860,6 +860,11 @@ static void io_request(struct io *io, struct request *r)
 	io_u64(io, &r->gaps_apart);
 	io_u64(io, &r->draft_call);
 	io_u32(io, &r->draft_context);
+	io_u64(io, &r->newest_call.first);
+	io_u64(io, &r->newest_call.tokens);
+	io_u8(io, &r->newest_call.had_outputs);
+	io_u8(io, &r->newest_call.is_prompt);
+	io_u64(io, &r->refused);
 	io_u64(io, &r->holds);
 	io_u32(io, &r->n_moved);
 	io_shifts(io, &r->shifts);
@@ -906,6 +911,7 @@ static void io_done(struct io *io, struct done *d)
 	io_u64(io, &d->prefill_steps);
 	io_u64(io, &d->decode_steps);
 	io_u64(io, &d->shifts);
+	io_u64(io, &d->refused);
 	io_tallies(io, d->sums, LMM_PHASE_COUNT);
 }
 
@@ -973,6 +979,8 @@ static void io_head(struct io *io, struct lmm_analysis *a)
 	io_windows(io, &a->windows);
 	io_u64(io, &a->gaps_apart);
 	io_shifts(io, &a->shifts);
+	io_u64(io, &a->refusals.n);
+	io_u64(io, &a->refusals.ticks);
 	for (unsigned i = 0; i < LMM_PHASE_COUNT; i++) {
 		io_u64(io, &a->away_of[i]);
 		for (unsigned k = 0; k < LMM_PHASE_COUNT; k++)

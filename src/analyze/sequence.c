@@ -378,8 +378,13 @@ static void sequence_take(struct lmm_analysis *a, struct step *st, const struct 
 		if (!r)
 			return;
 	}
+	r->newest_call.first = first;
+	r->newest_call.tokens = tokens;
+	r->newest_call.had_outputs = r->has_outputs;
 	/* what a joined one decodes is no prompt */
-	if (lmm__tokens_chosen(a, r) == 0 && !(r->is_joined && is_behind_prompt(st))) {
+	r->newest_call.is_prompt =
+		lmm__tokens_chosen(a, r) == 0 && !(r->is_joined && is_behind_prompt(st));
+	if (r->newest_call.is_prompt) {
 		r->computed += tokens;
 		r->prompt_end = first + tokens;
 	}

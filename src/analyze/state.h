@@ -485,6 +485,11 @@ struct shifts {
 	uint64_t n, tokens, ticks;
 };
 
+/* Calls for which the context had no room, and their time. */
+struct refusals {
+	uint64_t n, ticks;
+};
+
 struct request {
 	uint32_t process, context, context_id;
 	uint16_t seq;
@@ -499,6 +504,11 @@ struct request {
 	uint32_t call_step;
 	uint64_t draft_call;
 	uint32_t draft_context;
+	struct {
+		uint64_t first, tokens;
+		uint8_t had_outputs, is_prompt;
+	} newest_call;	  /* its part in it, and what it had before */
+	uint64_t refused; /* calls for which there was no room */
 	uint64_t holds;	  /* positions of its sequence in memory */
 	uint32_t n_moved; /* how often they were moved since its last token */
 	struct shifts shifts;
@@ -527,7 +537,7 @@ struct done {
 	uint8_t is_complete, is_joined;
 	uint64_t start, end;
 	uint64_t computed, cached, tokens, first_token, last_token, prefill_steps, decode_steps;
-	uint64_t shifts;
+	uint64_t shifts, refused;
 	struct tally sums[LMM_PHASE_COUNT];
 };
 
@@ -609,6 +619,7 @@ struct lmm_analysis {
 	struct windows windows;
 	uint64_t gaps_apart;  /* of requests that are done, */
 	struct shifts shifts; /* likewise */
+	struct refusals refusals;
 	/* in timed steps: ticks of brackets of phase h, and how many of them were the device's for phase d */
 	uint64_t away_of[LMM_PHASE_COUNT];
 	uint64_t away_to[LMM_PHASE_COUNT][LMM_PHASE_COUNT];

@@ -238,6 +238,7 @@ static void put_request(struct lmm_json *j, const struct lmm_result_request *q)
 	put_ns_or_null(j, "ttft_ns", q->ttft_ns, q->ttft_ns >= 0);
 	put_ns_or_null(j, "tpot_ns", q->tpot_ns, q->tpot_ns >= 0);
 	lmm_json_u64(j, "context_shifts", q->context_shifts);
+	lmm_json_u64(j, "context_refusals", q->context_refusals);
 	lmm_json_ns(j, "wall_ns", q->wall_ns);
 	lmm_json_ns(j, "unaccounted_ns", q->unaccounted_ns);
 	lmm_json_array_begin(j, "phases");
@@ -262,6 +263,14 @@ static void put_shifts(struct lmm_json *j, const struct lmm_result_shifts *s)
 	lmm_json_object_end(j);
 }
 
+static void put_refusals(struct lmm_json *j, const struct lmm_result_refusals *x)
+{
+	lmm_json_row_begin(j, "context_refusals");
+	lmm_json_u64(j, "count", x->count);
+	lmm_json_ns(j, "total_ns", x->total_ns);
+	lmm_json_object_end(j);
+}
+
 static void put_requests(struct lmm_json *j, const struct lmm_result *r)
 {
 	lmm_json_row_begin(j, "requests_summary");
@@ -270,6 +279,7 @@ static void put_requests(struct lmm_json *j, const struct lmm_result *r)
 	lmm_json_u64(j, "warmup", r->warmup_requests);
 	lmm_json_object_end(j);
 	put_shifts(j, &r->context_shifts);
+	put_refusals(j, &r->context_refusals);
 	lmm_json_array_begin(j, "requests");
 	for (size_t i = 0; i < r->n_requests; i++)
 		put_request(j, &r->requests[i]);

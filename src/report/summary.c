@@ -118,6 +118,19 @@ static size_t say_shifts(const struct lmm_result *r, struct lmm_sentence *out)
 	return 1;
 }
 
+static size_t say_refusals(const struct lmm_result *r, struct lmm_sentence *out)
+{
+	const struct lmm_result_refusals *x = &r->context_refusals;
+
+	if (x->count == 0)
+		return 0;
+	(void)snprintf(out->s, sizeof(out->s),
+		       "The context had no room for the tokens of %s call%s (%s in all).",
+		       lmm_human_count(x->count).s, x->count == 1 ? "" : "s",
+		       lmm_human_ns(x->total_ns).s);
+	return 1;
+}
+
 size_t lmm_say_summary(const struct lmm_result *r, struct lmm_sentence out[LMM_SENTENCES_MAX])
 {
 	const struct lmm_result_phase *longest[2];
@@ -134,5 +147,6 @@ size_t lmm_say_summary(const struct lmm_result *r, struct lmm_sentence out[LMM_S
 			       lmm_human_ns(r->tpot.p50_ns).s);
 	}
 	n += say_shifts(r, &out[n]);
+	n += say_refusals(r, &out[n]);
 	return n + say_operators(r, &out[n]);
 }

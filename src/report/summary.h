@@ -7,7 +7,7 @@
 
 #include "analyze/result.h"
 
-#define LMM_SENTENCES_MAX 4
+#define LMM_SENTENCES_MAX 5
 
 struct lmm_sentence {
 	char s[256];

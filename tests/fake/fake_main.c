@@ -181,6 +181,23 @@ static void slot_take(struct slot *s, struct llama_context *ctx, int seq)
 		slot_start(s, llama_get_memory(ctx), seq);
 }
 
+/* As llama-server does when it is refused: half of what it holds goes, and it tries again. */
+static int makes_room(struct llama_context *ctx, struct llama_batch *batch, struct slot *slots)
+{
+	struct slot *s = &slots[0];
+	int n = batch->n_tokens, moved;
+
+	if (opt.slots > 1 || s->pos <= n + 8)
+		return 0;
+	s->pos -= n;
+	slot_shift(s, llama_get_memory(ctx), 0);
+	moved = batch->pos[0] - s->pos;
+	for (int i = 0; i < n; i++)
+		batch->pos[i] -= moved;
+	s->pos += n;
+	return llama_decode(ctx, *batch) == 0;
+}
+
 /* llama-completion decodes two tokens before the prompt, to warm up. */
 static void warm_up(struct llama_context *ctx)
 {
@@ -217,7 +234,7 @@ static void *serve(void *arg)
 		batch_fill(&batch, slots);
 		if (!batch.n_tokens)
 			break;
-		if (llama_decode(ctx, batch))
+		if (llama_decode(ctx, batch) && !makes_room(ctx, &batch, slots))
 			abort();
 		for (int k = 0; k < opt.slots; k++)
 			if (slots[k].row >= 0)

@@ -109,6 +109,27 @@ def test_slots():
     t.check(sorted(r["seq"] for r in rep["requests"]) == sorted(list(range(4)) * 3), [r["seq"] for r in rep["requests"]])
 
 
+def test_no_room():
+    """A call that is refused computes nothing: neither its tokens nor its step count, and the request goes on when there is room."""
+    run = t.record(t.fake("prompt=8", "tokens=40", "sampler=greedy"), env={"FAKE_ROOM": "24"})
+    plain = t.plain(t.fake("prompt=8", "tokens=40", "sampler=greedy"), env={"FAKE_ROOM": "24"})
+    t.check(run.status == 0 == plain.status and run.out == plain.out, run.status, run.err)
+    (q,) = run.report["requests"]
+    # room for 16 more at first; then half of the 20 that are not kept goes each time
+    expected = 1 + (40 - 1 - 16 - 1) // 10
+    t.check(run.report["context_refusals"]["count"] == q["context_refusals"] == expected, run.report["context_refusals"], q)
+    t.check(run.report["context_refusals"]["total_ns"] > 0, run.report["context_refusals"])
+    t.check((q["prompt_tokens"], q["output_tokens"], q["prefill_steps"], q["decode_steps"]) == (8, 40, 1, 39), q)
+    t.check(run.report["context_shifts"]["count"] == expected, run.report["context_shifts"])
+    t.check(b"no room for the tokens of" in t.lmmeter("report", run.trace).out, "the report does not say it")
+    out = run.trace + ".json"
+    done = t.lmmeter("export", run.trace, "--to", "chrome", out)
+    t.check(done.status == 0, done.err)
+    with open(out, encoding="utf-8") as f:
+        drawn = [e for e in json.load(f)["traceEvents"] if e.get("cat") == "context_refusal"]
+    t.check(len(drawn) == expected, drawn)
+
+
 def test_context_shift():
     """With room for 24 positions, of which four stay: 14 are left each time, and ten tokens follow."""
     run = t.record(t.fake("prompt=8", "tokens=60", "context=24", "sampler=greedy", "gap_us=100"))

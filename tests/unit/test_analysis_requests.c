@@ -347,6 +347,45 @@ static void pass(struct tape *p, uint64_t t, unsigned phase, uint32_t step, uint
 	tape_token(p, t + 600, step, 0);
 }
 
+/* A prompt for which there is no room is tried again in halves: what was refused has no tokens, and is no step of the request. */
+static void test_no_room(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	tape_in(&p, 10000, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_step(&p, 10001, LMM_PHASE_PREFILL, 1, 6, 1, 0, 1);
+	tape_seq(&p, 10002, 1, 0, 6, 1, 0);
+	tape_out(&p, 10500, LMM_PHASE_PREFILL, 1, LMM_SEQ_NONE);
+	tape_hint(&p, 10510, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, 0, 1);
+	tape_in(&p, 11000, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	tape_step(&p, 11001, LMM_PHASE_PREFILL, 2, 3, 0, 0, 2);
+	tape_seq(&p, 11002, 2, 0, 3, 0, 0);
+	tape_out(&p, 11500, LMM_PHASE_PREFILL, 2, LMM_SEQ_NONE);
+	pass(&p, 12000, LMM_PHASE_PREFILL, 3, 3, 3);
+	pass(&p, 13000, LMM_PHASE_DECODE, 4, 1, 6);
+	tape_in(&p, 14000, LMM_PHASE_DECODE, 5, LMM_SEQ_NONE);
+	tape_step(&p, 14001, LMM_PHASE_DECODE, 5, 1, 1, 0, 5);
+	tape_seq(&p, 14002, 5, 0, 1, 1, 7);
+	tape_out(&p, 14200, LMM_PHASE_DECODE, 5, LMM_SEQ_NONE);
+	tape_hint(&p, 14210, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, 0, 5);
+	tape_end(&p, 15000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 1);
+	assert_int_equal(r->requests[0].prompt_tokens, 6);
+	assert_int_equal(r->requests[0].cached_tokens, 0);
+	assert_int_equal(r->requests[0].output_tokens, 2);
+	assert_int_equal(r->requests[0].prefill_steps, 2);
+	assert_int_equal(r->requests[0].decode_steps, 1);
+	assert_int_equal(r->requests[0].context_refusals, 2);
+	assert_int_equal(r->context_refusals.count, 2);
+	assert_ns(r->context_refusals.total_ns, 510 + 210);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 /* A full context makes room: the request goes on, and the token behind that took longer. Before its first token it is no shift. */
 static void test_context_shift(void **state)
 {
@@ -1207,6 +1246,7 @@ int main(void)
 		cmocka_unit_test(test_pass_in_two_brackets),
 		cmocka_unit_test(test_chunked_prefill),
 		cmocka_unit_test(test_prompt_cache),
+		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_context_shift),
 		cmocka_unit_test(test_counted_positions),
 		cmocka_unit_test(test_server),

@@ -727,6 +727,8 @@ static void call_end(struct lmm_thread *th)
 	th->graph = 0;
 }
 
+#define NO_ROOM 1 /* what llama_decode() returns where the context has no place for the batch */
+
 /* llama_decode() and llama_encode() are one kind of call for us. */
 static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx, struct batch b,
 				 const void *ra, struct lmm_entry at)
@@ -744,6 +746,8 @@ static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx,
 	call_begin(th, ctx, &b, at);
 	rc = fn(ctx, b);
 	call_end(th);
+	if (lmm_unlikely(rc == NO_ROOM))
+		hint(ctx, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, th->step);
 	if (th->call_ctx)
 		context_tell_model(contexts[th->call_ctx - 1], ra);
 	return rc;
