@@ -31,12 +31,14 @@ static const struct lmm_opt options[] = {
 	  "report: a JSON document instead of text (schema lmmeter.study_report/1)" },
 	{ 0, "html", LMM_OPT_STRING, offsetof(struct study_opts, report.html), "OUT", NULL,
 	  "report: one page with tables and plots" },
+	{ 0, "svg", LMM_OPT_STRING, offsetof(struct study_opts, report.svg), "FOLDER", NULL,
+	  "report: each plot as a file of its own" },
 	{ 0, "csv", LMM_OPT_STRING, offsetof(struct study_opts, report.csv), "OUT", NULL,
 	  "report: every cell as a row; - is stdout" },
 	{ 0, "paper", LMM_OPT_FLAG, offsetof(struct study_opts, report.paper), NULL, NULL,
 	  "report: the layout of the LM-Meter paper's tables" },
 	{ 0, "force", LMM_OPT_FLAG, offsetof(struct study_opts, report.force), NULL, NULL,
-	  "report: overwrite OUT" },
+	  "report: overwrite files" },
 };
 
 static const char *const examples[] = {
@@ -217,8 +219,8 @@ static int usage_check(int is_report, int argc, const struct study_opts *o)
 		lmm_error("study takes one plan");
 	} else if (is_report && (o->resume || o->out || o->check)) {
 		lmm_error("--output, --resume and --check are for running a study");
-	} else if (!is_report && (r->html || r->csv || r->json || r->paper || r->force)) {
-		lmm_error("--json, --html, --csv, --paper and --force are for study report");
+	} else if (!is_report && (r->html || r->svg || r->csv || r->json || r->paper || r->force)) {
+		lmm_error("--json, --html, --svg, --csv, --paper and --force are for study report");
 	} else if (r->json && r->paper) {
 		lmm_error("--json and --paper: one at a time");
 	} else {

@@ -126,7 +126,7 @@ void lmm_study_progress_clear(const struct lmm_study_run *r);
 /* ---- the report (study_report.c) -------------------------------------------------------------------- */
 
 struct lmm_study_report_opts {
-	const char *html, *csv;
+	const char *html, *svg, *csv;
 	int json, paper, force;
 };
 

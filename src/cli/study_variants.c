@@ -154,6 +154,21 @@ static void bits_take(struct lmm_variant *v, const char *text)
 		v->bits_per_weight = strtod(at + 1, NULL);
 }
 
+/* "WARNING: 211 of 272 tensor(s) required fallback quantization" */
+static void fallback_take(struct lmm_variant *v, const char *text)
+{
+	static const char behind[] = " tensor(s) required fallback";
+	const char *at = strstr(text, behind);
+	double tensors, of;
+
+	while (at && at > text && at[-1] != '\n' && at[-1] != ':')
+		at--;
+	if (!at || sscanf(at, "%lf of %lf", &tensors, &of) != 2 || !(tensors <= of))
+		return;
+	v->fallback_tensors = tensors;
+	v->fallback_of = of;
+}
+
 /* Of what is not made but there: llama-quantize says it of what it reads. Left out where it does not. */
 static void bits_ask(struct judging *j)
 {
@@ -217,8 +232,10 @@ static int variant_make(struct judging *j)
 		j->v->make_ns = (double)(now.mono_ns - begin.mono_ns);
 	}
 	text = said(j);
-	if (text)
+	if (text) {
 		bits_take(j->v, text);
+		fallback_take(j->v, text);
+	}
 	free(text);
 	return 0;
 }

@@ -30,6 +30,7 @@ const struct lmm_figure_about lmm_figures[LMM_FIGURES] = {
 	[LMM_FIG_OWN] = { "own_percent", "lmmeter's own cost", "percent", 4, 0 },
 	[LMM_FIG_LOST] = { "lost_records", "records lost", "", 0, 0 },
 	[LMM_FIG_IDLE] = { "device_idle_percent", "device idle", "percent", 3, -1 },
+	[LMM_FIG_REFUSALS] = { "context_refusals", "calls without room", "", 0, 0 },
 	[LMM_FIG_SHIFTS] = { "context_shifts", "context shifts", "", 0, 0 },
 	[LMM_FIG_SHIFT] = { "context_shift_ns", "a context shift, beyond a usual token", "ns", 0,
 			    -1 },

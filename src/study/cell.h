@@ -42,6 +42,7 @@ enum lmm_figure {
 	LMM_FIG_OWN,	      /* percent, lmmeter's own cost by arithmetic */
 	LMM_FIG_LOST,	      /* records */
 	LMM_FIG_IDLE,	      /* percent of a device's span in which it was idle; NaN: no device */
+	LMM_FIG_REFUSALS,     /* calls for which the context had no room */
 	LMM_FIG_SHIFTS,	      /* how often a context was full and made room */
 	LMM_FIG_SHIFT, /* ns by which the token behind that took longer, mean; NaN: there was none */
 	LMM_FIG_TOKEN_BYTES, /* weights read per decoded token */

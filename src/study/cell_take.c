@@ -46,6 +46,7 @@ static void times_take(struct lmm_cell *c, const struct lmm_result *r)
 	f[LMM_FIG_DECODE_STEP] = known(r->steps.decode.p50_ns);
 	f[LMM_FIG_OWN] = r->overhead.percent;
 	f[LMM_FIG_LOST] = (double)r->records.lost;
+	f[LMM_FIG_REFUSALS] = (double)r->context_refusals.count;
 	f[LMM_FIG_SHIFTS] = (double)r->context_shifts.count;
 	if (r->context_shifts.count) {
 		f[LMM_FIG_SHIFT] = r->context_shifts.more_ns / (double)r->context_shifts.count;

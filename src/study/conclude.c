@@ -573,6 +573,46 @@ static int rule_shifts(struct lmm_study_findings *f)
 	return 0;
 }
 
+/* NaN: there was none. */
+static double refusals_value(const struct lmm_cell *c)
+{
+	return c->figures[LMM_FIG_REFUSALS] > 0 ? c->figures[LMM_FIG_REFUSALS] : NAN;
+}
+
+static double figures_known(const struct lmm_cell *c)
+{
+	return isnan(c->figures[LMM_FIG_REFUSALS]) ? NAN : 1;
+}
+
+/* Under each condition in whose every block calls found no room. */
+static int rule_refusals(struct lmm_study_findings *f)
+{
+	for (uint32_t c = 0; c < f->s->plan->n_conditions; c++) {
+		double refusals, half, ignored;
+		uint32_t n = lmm_study_cell_mean(f->s, c, refusals_value, &refusals, &half);
+		struct lmm_conclusion *to;
+		char name[160];
+
+		if (n < 3 || n != lmm_study_cell_mean(f->s, c, figures_known, &ignored, &ignored))
+			continue;
+		to = lmm__conclusion_add(
+			f, "context_full",
+			"in every block of a condition, three blocks and more, a call's tokens found no room in the context",
+			LMM_LIKELY);
+		if (!to)
+			return -ENOMEM;
+		to->value = refusals;
+		to->threshold = 0;
+		lmm_plan_condition_name(f->s->plan, c, name, sizeof(name));
+		(void)snprintf(
+			to->text, sizeof(to->text),
+			"The context has no room for %.3g calls in a run: they are tried again with fewer tokens, or their request ends (%s).",
+			refusals, name);
+		(void)snprintf(to->evidence, sizeof(to->evidence), "%u blocks", n);
+	}
+	return 0;
+}
+
 /* ---- what to keep in mind ----------------------------------------------------------------------------- */
 
 static int remark(struct lmm_study_findings *f, const char *id, const char *rule, double value,
@@ -720,6 +760,7 @@ int lmm_study_conclude(struct lmm_study_findings *f)
 		rule_drift,
 		rule_events,
 		rule_shifts,
+		rule_refusals,
 		rule_not_clocks,
 		rule_machine,
 	};

@@ -12,6 +12,7 @@
 #define TOP1_KEPT_PERCENT 97.0
 #define KLD_KEPT	  0.02
 #define QUANTIZED_BITS	  15.5
+#define FALLBACK_PERCENT  5.0
 
 static const char *variant_name(const struct lmm_study_findings *f, uint32_t variant)
 {
@@ -92,12 +93,36 @@ static int rule_reference(struct lmm_study_findings *f)
 	return 0;
 }
 
+static int fallback_say(struct lmm_study_findings *f, uint32_t i)
+{
+	const struct lmm_variant *v = &f->s->variants[i];
+	double percent = 100 * v->fallback_tensors / v->fallback_of;
+	struct lmm_conclusion *to;
+
+	if (!(percent > FALLBACK_PERCENT))
+		return 0;
+	to = lmm__conclusion_add(
+		f, "fallback",
+		"llama-quantize gave more than 5 % of the tensors that were to get a type of the K family another one",
+		LMM_REMARK);
+	if (!to)
+		return -ENOMEM;
+	to->value = percent;
+	to->threshold = FALLBACK_PERCENT;
+	(void)snprintf(
+		to->text, sizeof(to->text),
+		"%s is little more than a name here: %.0f of %.0f tensors got another type (rows that are no multiple of the type's block), %.3g bits per weight in all.",
+		variant_name(f, i), v->fallback_tensors, v->fallback_of, v->bits_per_weight);
+	(void)snprintf(to->evidence, sizeof(to->evidence), "as llama-quantize said");
+	return 0;
+}
+
 /* ---- bytes against time ------------------------------------------------------------------------------ */
 
 struct slow_kernel {
 	const char *name, *type;
 	double then_gbs, now_gbs;
-	double lost_ns; /* per decoded token, what it would save at the reference's bandwidth */
+	double lost_ns; /* per decoded token, what it would save at the other one's bandwidth */
 };
 
 static void kernel_sum(const struct lmm_study *s, uint32_t level, const char *name, double *bytes,
@@ -127,12 +152,10 @@ static void kernel_sum(const struct lmm_study *s, uint32_t level, const char *na
 	}
 }
 
-/* The operator of decode that lost most time by reading its weights more slowly than the reference reads its own. */
-static void kernel_blame(const struct lmm_study_findings *f, uint32_t level,
+/* The operator of decode that lost most time by reading its weights more slowly than the other variant reads its own. */
+static void kernel_blame(const struct lmm_study *s, uint32_t level, uint32_t base,
 			 struct slow_kernel *worst)
 {
-	const struct lmm_study *s = f->s;
-	uint32_t base = lmm_study_base(s, (uint32_t)s->variant_factor);
 	const struct lmm_cell *names = NULL;
 
 	memset(worst, 0, sizeof(*worst));
@@ -177,34 +200,42 @@ static double bytes_of(const struct lmm_study *s, uint32_t level)
 	return n ? sum / n : NAN;
 }
 
+/* Whichever of the two reads less: the variant or, more often than one would think, the reference. */
 static int bytes_say(struct lmm_study_findings *f, const struct lmm_study_contrast *c)
 {
 	double ratio = bytes_of(f->s, c->level) / bytes_of(f->s, c->base);
+	int is_reversed = ratio > 1;
+	uint32_t few = is_reversed ? c->base : c->level, many = is_reversed ? c->level : c->base;
+	double change = is_reversed ? -c->e.change : c->e.change;
+	double low = is_reversed ? -c->e.high : c->e.low,
+	       high = is_reversed ? -c->e.low : c->e.high;
 	struct lmm_conclusion *to;
 	struct slow_kernel k;
 
+	ratio = is_reversed ? 1 / ratio : ratio;
 	/* the lower end is the most time that may have been saved */
-	if (!(ratio < BYTES_FEWER) || !(c->e.low > TIME_FOLLOWS * log(ratio)))
+	if (!(ratio < BYTES_FEWER) || !(low > TIME_FOLLOWS * log(ratio)))
 		return 0;
 	to = lmm__conclusion_add(
 		f, "bytes_without_time",
-		"a variant reads more than 5 % fewer bytes per token than the reference, but its time per token fell by less than half of that (as logarithms), at the good end of the interval",
+		"a variant and the reference: one reads more than 5 % fewer bytes per token, but its time per token is less by less than half of that (as logarithms), at the good end of the interval",
 		LMM_LIKELY);
 	if (!to)
 		return -ENOMEM;
-	to->value = 100 * expm1(c->e.change);
+	to->value = 100 * expm1(change);
 	to->threshold = 100 * (pow(ratio, TIME_FOLLOWS) - 1);
-	kernel_blame(f, c->level, &k);
+	kernel_blame(f->s, few, many, &k);
 	(void)snprintf(
 		to->text, sizeof(to->text),
 		"%s reads %.0f %% fewer bytes per token than %s, but its time per token is %+.3g %% [%+.3g, %+.3g].",
-		variant_name(f, c->level), 100 * (1 - ratio), variant_name(f, c->base),
-		100 * expm1(c->e.change), 100 * expm1(c->e.low), 100 * expm1(c->e.high));
+		variant_name(f, few), 100 * (1 - ratio), variant_name(f, many), 100 * expm1(change),
+		100 * expm1(low), 100 * expm1(high));
 	if (k.lost_ns > 0) {
 		(void)snprintf(
 			to->evidence, sizeof(to->evidence),
-			"%.60s (%.15s) reads at %.3g GB/s where the reference reads at %.3g: %.3g us per token lost there, the most of all operators",
-			k.name, k.type, k.now_gbs, k.then_gbs, k.lost_ns / 1e3);
+			"%.60s (%.15s) reads at %.3g GB/s where %.60s reads at %.3g: %.3g us per token lost there, the most of all operators",
+			k.name, k.type, k.now_gbs, variant_name(f, many), k.then_gbs,
+			k.lost_ns / 1e3);
 	} else {
 		(void)snprintf(to->evidence, sizeof(to->evidence),
 			       "no single operator is to blame");
@@ -285,6 +316,8 @@ int lmm__conclude_models(struct lmm_study_findings *f)
 	if (f->s->n_variants == 0)
 		return 0;
 	rc = rule_reference(f);
+	for (uint32_t i = 0; rc == 0 && i < f->s->n_variants; i++)
+		rc = fallback_say(f, i);
 	for (uint32_t i = 0; rc == 0 && i < f->s->n_variants; i++) {
 		if ((int32_t)i == f->reference)
 			continue;

@@ -31,6 +31,8 @@ struct lmm_variant {
 	uint8_t is_reference;
 	double size_bytes, bits_per_weight; /* NaN */
 	double make_ns;			    /* to quantize it; NaN: it was there */
+	/* tensors that were to get a type of the K family, and how many of these got another; NaN: not said */
+	double fallback_of, fallback_tensors;
 	struct lmm_measured perplexity, kld;
 	struct lmm_measured top1; /* percent of tokens on which it agrees with the reference */
 	struct lmm_measured

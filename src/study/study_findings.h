@@ -121,4 +121,12 @@ void lmm_study_csv(const struct lmm_study_findings *f, FILE *out);
 void lmm_study_html(const struct lmm_study_findings *f, FILE *out);
 void lmm_study_paper(const struct lmm_study_findings *f, FILE *out);
 
+#define LMM_STUDY_PLOT_NAME 96
+/*
+ * The page's plots, each as an SVG that stands alone, by number from 0 on: 1 drawn, with name: of a file, without its extension;
+ * 0: nothing is known for this one; -1: there are no more.
+ */
+int lmm_study_plot(const struct lmm_study_findings *f, unsigned number,
+		   char name[LMM_STUDY_PLOT_NAME], FILE *out);
+
 #endif

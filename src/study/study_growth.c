@@ -28,12 +28,12 @@ struct point {
 enum measure { MEASURE_PREFILL, MEASURE_TTFT, MEASURE_TPOT, MEASURE_COUNT };
 
 static const struct {
-	const char *title;
+	const char *title, *name;
 	int figure; /* -1: a share */
 } measures[MEASURE_COUNT] = {
-	[MEASURE_PREFILL] = { "Share of prefill in requests", -1 },
-	[MEASURE_TTFT] = { "Time to first token", LMM_FIG_TTFT },
-	[MEASURE_TPOT] = { "Time per output token", LMM_FIG_TPOT },
+	[MEASURE_PREFILL] = { "Share of prefill in requests", "prefill", -1 },
+	[MEASURE_TTFT] = { "Time to first token", "ttft", LMM_FIG_TTFT },
+	[MEASURE_TPOT] = { "Time per output token", "tpot", LMM_FIG_TPOT },
 };
 
 /* ---- points ---------------------------------------------------------------------------------------- */
@@ -180,11 +180,7 @@ static void put_plot(const struct plot *p, const char *factor, enum measure m, F
 {
 	double last = -HUGE_VAL;
 
-	fprintf(out, "<h3>%s</h3>\n", measures[m].title);
-	fprintf(out, "<svg width=\"100%%\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s by ",
-		(int)WIDTH, (int)HEIGHT, measures[m].title);
-	lmm__html_text(out, factor);
-	fputs("\">", out);
+	lmm__study_svg_begin(out, WIDTH, HEIGHT, measures[m].title, factor);
 	lmm__study_rect(out, "idle", LEFT, HEIGHT - BOTTOM, WIDTH - LEFT - RIGHT, 1);
 	lmm__study_rect(out, "idle", LEFT, TOP, 1, HEIGHT - TOP - BOTTOM);
 	lmm__study_text(out, LEFT - 6, HEIGHT - BOTTOM + 4, "end", "0");
@@ -203,23 +199,31 @@ static void put_plot(const struct plot *p, const char *factor, enum measure m, F
 	fputs("</svg>\n", out);
 }
 
+/* False: there are too few points. */
+static bool plot_make(const struct lmm_study_findings *f, uint32_t factor, enum measure m,
+		      struct point points[LMM_PLAN_LEVELS_MAX], struct plot *p)
+{
+	*p = (struct plot){ .points = points, .n = points_of(f, factor, m, points) };
+	for (uint32_t i = 0; i < p->n; i++)
+		p->most = fmax(p->most, isnan(points[i].high) ? points[i].y : points[i].high);
+	return p->n >= LEVELS_MIN && p->most > 0 && points[p->n - 1].x > points[0].x;
+}
+
 static void put_factor(const struct lmm_study_findings *f, uint32_t factor, FILE *out)
 {
 	struct point points[LMM_PLAN_LEVELS_MAX];
 	const char *name = f->s->plan->factors[factor].name;
+	struct plot p;
 
 	fputs("<section class=\"growth\">\n<h2>By ", out);
 	lmm__html_text(out, name);
 	fputs("</h2>\n<p class=\"quiet\">Means over all conditions with that level, 95 % intervals over blocks.</p>\n",
 	      out);
 	for (unsigned m = 0; m < MEASURE_COUNT; m++) {
-		struct plot p = { .points = points, .most = 0 };
-
-		p.n = points_of(f, factor, (enum measure)m, points);
-		for (uint32_t i = 0; i < p.n; i++)
-			p.most = fmax(p.most, isnan(points[i].high) ? points[i].y : points[i].high);
-		if (p.n >= LEVELS_MIN && p.most > 0 && points[p.n - 1].x > points[0].x)
-			put_plot(&p, name, (enum measure)m, out);
+		if (!plot_make(f, factor, (enum measure)m, points, &p))
+			continue;
+		fprintf(out, "<h3>%s</h3>\n", measures[m].title);
+		put_plot(&p, name, (enum measure)m, out);
 	}
 	fputs("</section>\n", out);
 }
@@ -230,4 +234,22 @@ void lmm__study_growth_put(const struct lmm_study_findings *f, FILE *out)
 		if (is_of_numbers(&f->s->plan->factors[i]))
 			put_factor(f, i, out);
 	}
+}
+
+int lmm__study_growth_plot(const struct lmm_study_findings *f, unsigned number,
+			   char name[LMM_STUDY_PLOT_NAME], FILE *out)
+{
+	uint32_t factor = number / MEASURE_COUNT;
+	enum measure m = (enum measure)(number % MEASURE_COUNT);
+	struct point points[LMM_PLAN_LEVELS_MAX];
+	struct plot p;
+
+	if (factor >= f->s->plan->n_factors)
+		return -1;
+	if (!is_of_numbers(&f->s->plan->factors[factor]) || !plot_make(f, factor, m, points, &p))
+		return 0;
+	(void)snprintf(name, LMM_STUDY_PLOT_NAME, "%.64s-%s", f->s->plan->factors[factor].name,
+		       measures[m].name);
+	put_plot(&p, f->s->plan->factors[factor].name, m, out);
+	return 1;
 }

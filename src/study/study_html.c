@@ -176,12 +176,31 @@ static double axis_place(const struct axis *a, double v, double length)
 	return MAP_EDGE + (length - 2 * MAP_EDGE) * fmin(fmax(at, 0), 1);
 }
 
+void lmm__study_svg_begin(FILE *out, double width, double height, const char *title, const char *by)
+{
+	fprintf(out,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%%\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" "
+		"role=\"img\" aria-label=\"%s%s",
+		(int)width, (int)height, title, by[0] ? " by " : "");
+	lmm__html_text(out, by);
+	fputs("\">", out);
+}
+
+/* For where there is no page.css. */
+static const char *colour_of(const char *class_name)
+{
+	if (strcmp(class_name, "attributed") == 0)
+		return "#3567b7";
+	return strcmp(class_name, "host") == 0 ? "#d08a3c" : "#b9bdc2";
+}
+
 void lmm__study_rect(FILE *out, const char *class_name, double x, double y, double width,
 		     double height)
 {
-	fprintf(out, "<rect class=\"%s\" x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\"/>",
-		class_name, lmm_decimal(x, 1).s, lmm_decimal(y, 1).s, lmm_decimal(width, 1).s,
-		lmm_decimal(height, 1).s);
+	fprintf(out,
+		"<rect class=\"%s\" fill=\"%s\" x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\"/>",
+		class_name, colour_of(class_name), lmm_decimal(x, 1).s, lmm_decimal(y, 1).s,
+		lmm_decimal(width, 1).s, lmm_decimal(height, 1).s);
 }
 
 void lmm__study_text(FILE *out, double x, double y, const char *anchor, const char *text)
@@ -208,36 +227,72 @@ static void put_point(const struct lmm_study_findings *f, uint32_t i, const stru
 			lmm__level_name(f->s->plan, (uint32_t)f->s->variant_factor, i));
 }
 
-static void put_frontier(const struct lmm_study_findings *f, FILE *out)
+/* How many variants can be drawn. */
+static uint32_t axes_take(const struct lmm_study_findings *f, struct axis *time,
+			  struct axis *quality)
 {
-	struct axis time = { HUGE_VAL, -HUGE_VAL }, quality = { HUGE_VAL, -HUGE_VAL };
 	uint32_t n = 0;
 
+	*time = *quality = (struct axis){ HUGE_VAL, -HUGE_VAL };
 	for (uint32_t i = 0; i < f->s->n_variants; i++) {
 		if (isnan(f->worths[i].tpot.value) || isnan(f->worths[i].quality.value))
 			continue;
-		axis_take(&time, &f->worths[i].tpot);
-		axis_take(&quality, &f->worths[i].quality);
+		axis_take(time, &f->worths[i].tpot);
+		axis_take(quality, &f->worths[i].quality);
 		n++;
 	}
-	if (n < 2)
-		return;
-	put_heading(out, "frontier", "Quality against time");
-	fprintf(out,
-		"<p class=\"quiet\">To the right: time per token, %s to %s; down is better: perplexity, %.3g to %.3g times the "
-		"reference's. Lines are 95 %% intervals of time; grey ones are dominated.</p>\n",
-		lmm__html_ns(time.low).s, lmm__html_ns(time.high).s, quality.low, quality.high);
-	fprintf(out,
-		"<svg width=\"100%%\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"variants by time per token and perplexity\">",
-		(int)MAP_WIDTH, (int)MAP_HEIGHT);
+	return n;
+}
+
+static void draw_frontier(const struct lmm_study_findings *f, const struct axis *time,
+			  const struct axis *quality, FILE *out)
+{
+	char text[128];
+
+	lmm__study_svg_begin(out, MAP_WIDTH, MAP_HEIGHT,
+			     "variants by time per token and perplexity", "");
 	lmm__study_rect(out, "idle", MAP_EDGE / 2, MAP_HEIGHT - MAP_EDGE / 2, MAP_WIDTH - MAP_EDGE,
 			1);
 	lmm__study_rect(out, "idle", MAP_EDGE / 2, MAP_EDGE / 2, 1, MAP_HEIGHT - MAP_EDGE);
+	(void)snprintf(text, sizeof(text), "time per token: %s to %s", lmm__html_ns(time->low).s,
+		       lmm__html_ns(time->high).s);
+	lmm__study_text(out, MAP_WIDTH - MAP_EDGE / 2, MAP_HEIGHT - 6, "end", text);
+	(void)snprintf(text, sizeof(text),
+		       "perplexity: %.3g to %.3g times the reference's; down is better",
+		       quality->low, quality->high);
+	lmm__study_text(out, MAP_EDGE / 2, 14, "start", text);
 	for (uint32_t i = 0; i < f->s->n_variants; i++) {
 		if (!isnan(f->worths[i].tpot.value) && !isnan(f->worths[i].quality.value))
-			put_point(f, i, &time, &quality, out);
+			put_point(f, i, time, quality, out);
 	}
-	fputs("</svg>\n</section>\n", out);
+	fputs("</svg>\n", out);
+}
+
+static void put_frontier(const struct lmm_study_findings *f, FILE *out)
+{
+	struct axis time, quality;
+
+	if (axes_take(f, &time, &quality) < 2)
+		return;
+	put_heading(out, "frontier", "Quality against time");
+	fputs("<p class=\"quiet\">Lines are 95 % intervals of time; grey ones are dominated.</p>\n",
+	      out);
+	draw_frontier(f, &time, &quality, out);
+	fputs("</section>\n", out);
+}
+
+int lmm_study_plot(const struct lmm_study_findings *f, unsigned number,
+		   char name[LMM_STUDY_PLOT_NAME], FILE *out)
+{
+	struct axis time, quality;
+
+	if (number > 0)
+		return lmm__study_growth_plot(f, number - 1, name, out);
+	if (axes_take(f, &time, &quality) < 2)
+		return 0;
+	(void)snprintf(name, LMM_STUDY_PLOT_NAME, "quality-time");
+	draw_frontier(f, &time, &quality, out);
+	return 1;
 }
 
 /* ---- conditions -------------------------------------------------------------------------------------- */

@@ -156,6 +156,8 @@ static void put_variant(struct lmm_json *j, const struct lmm_study_findings *f, 
 	lmm_json_string(j, "reason", v->reason);
 	put_known(j, "size_bytes", v->size_bytes, 0);
 	put_known(j, "bits_per_weight", v->bits_per_weight, 4);
+	put_known(j, "fallback_of", v->fallback_of, 0);
+	put_known(j, "fallback_tensors", v->fallback_tensors, 0);
 	put_measured(j, "perplexity", &v->perplexity);
 	put_measured(j, "perplexity_ratio", &v->ratio);
 	put_measured(j, "kl_divergence", &v->kld);

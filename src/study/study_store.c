@@ -143,6 +143,7 @@ void lmm_variant_init(struct lmm_variant *v, const char *level)
 	memset(v, 0, sizeof(*v));
 	(void)snprintf(v->level, sizeof(v->level), "%s", level);
 	v->size_bytes = v->bits_per_weight = v->make_ns = NAN;
+	v->fallback_of = v->fallback_tensors = NAN;
 	v->perplexity = v->ratio = v->kld = v->top1 = (struct lmm_measured){ NAN, NAN };
 	for (unsigned i = 0; i < LMM_TASK_KINDS; i++)
 		v->tasks[i] = (struct lmm_measured){ NAN, NAN };
@@ -170,6 +171,8 @@ void lmm_study_write_variant(const struct lmm_variant *v, FILE *out)
 	lmm_json_double(&j, "size_bytes", v->size_bytes, 0);
 	lmm_json_double(&j, "bits_per_weight", v->bits_per_weight, 4);
 	lmm_json_ns(&j, "make_ns", v->make_ns);
+	lmm_json_double(&j, "fallback_of", v->fallback_of, 0);
+	lmm_json_double(&j, "fallback_tensors", v->fallback_tensors, 0);
 	write_measured(&j, "perplexity", &v->perplexity);
 	write_measured(&j, "perplexity_ratio", &v->ratio);
 	write_measured(&j, "kl_divergence", &v->kld);
@@ -232,6 +235,10 @@ static int variant_value(void *ctx, const struct lmm_json_value *v)
 		to->bits_per_weight = v->number;
 	} else if (strcmp(v->path, "make_ns") == 0) {
 		to->make_ns = v->number;
+	} else if (strcmp(v->path, "fallback_of") == 0) {
+		to->fallback_of = v->number;
+	} else if (strcmp(v->path, "fallback_tensors") == 0) {
+		to->fallback_tensors = v->number;
 	}
 	measured_take(to, v->path, v->number);
 	return 0;

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from xml.etree import ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import lmmtest as t  # noqa: E402
@@ -290,6 +291,7 @@ echo "model size  =    92.10 MiB (5.74 BPW)"
 [ "$dry" ] && exit 0
 [ "$last" = BAD ] && {{ echo "invalid ftype 'BAD'" >&2; exit 1; }}
 echo "quant size  =   136.40 MiB (8.51 BPW)"
+echo "llama_model_quantize_impl: WARNING: 11 of 30 tensor(s) required fallback quantization" >&2
 echo model > "$prev"
 """
 
@@ -356,6 +358,7 @@ def test_variants_are_made_and_judged():
     by = {v["level"]: v for v in doc["variants"]}
     ref, q8, bad = by["as_is"], by["Q8_0"], by["BAD"]
     t.check(ref["reference"] and ref["bits_per_weight"] == 5.74 and ref["perplexity"]["value"] == 10, ref)
+    t.check((q8["fallback_tensors"], q8["fallback_of"]) == (11, 30) and ref["fallback_of"] is None, q8, ref)
     t.check(q8["bits_per_weight"] == 8.51 and q8["perplexity"]["value"] == 20, q8)
     t.check(q8["perplexity_ratio"]["value"] == 2 and t.close(q8["perplexity_ratio"]["half"], 1.96 * 0.01, 1e-3), q8)
     t.check(q8["kl_divergence"]["value"] == 0.25 and q8["top1_percent"]["value"] == 90, q8)
@@ -448,6 +451,11 @@ def test_growth_is_drawn():
     t.check(t.close((x1 - x0) / (x2 - x0), 1 / 3, 0.01), points)
     bottom = y2 + (y0 - y2) * 4 / 3  # of 10, 20 and 40 ms, the last at the top
     t.check(t.close((bottom - y1) / (bottom - y2), 0.5, 0.01), points)
+    done = t.lmmeter("study", "report", where + "/s", "--svg", where + "/plots")
+    t.check(done.status == 0 and sorted(os.listdir(where + "/plots")) == [f"env_X-{m}.svg" for m in ("prefill", "tpot", "ttft")], done.err, os.listdir(where + "/plots"))
+    alone = ElementTree.parse(where + "/plots/env_X-ttft.svg").getroot()
+    t.check(alone.tag == "{http://www.w3.org/2000/svg}svg" and len(alone.findall("{*}rect[@fill]")) >= 8, ElementTree.tostring(alone))
+    t.check(t.lmmeter("study", "report", where + "/s", "--svg", where + "/plots").status == 1, "a plot was overwritten")
     t.check(">40.0 ms</text>" in plot and [w for w in re.findall(r">([0-9]+)</text>", plot)] == ["0", "10", "20", "40"], plot)
 
 

@@ -89,6 +89,7 @@ static void test_silent(void **state)
 		"quality_lost",
 		"quality_kept",
 		"bytes_without_time",
+		"fallback",
 		"score",
 		"dominated",
 	};
@@ -183,6 +184,23 @@ static void no_shifts(struct lmm_study *s, struct lmm_cell *c)
 		c->figures[LMM_FIG_SHIFTS] = 3;
 		c->figures[LMM_FIG_SHIFT] = c->block % 2 ? 9e6 : 1e5;
 	}
+}
+
+static void refusals(struct lmm_study *s, struct lmm_cell *c)
+{
+	c->figures[LMM_FIG_REFUSALS] = level_of(s, c, 0) == 0 ? 2 : 0;
+}
+
+static void one_refusal(struct lmm_study *s, struct lmm_cell *c)
+{
+	c->figures[LMM_FIG_REFUSALS] = c == s->cells;
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	assert_true(says(made(PLAN, refusals), "context_full", "no room for 2 calls in a run") > 0);
+	assert_int_equal(says(made(PLAN, one_refusal), "context_full", NULL), 0);
 }
 
 static void test_shifts(void **state)
@@ -338,6 +356,19 @@ static void quantized(struct lmm_study *s, struct lmm_cell *c)
 	c->kernels[0].total_ns = ns[v] * 31;
 }
 
+static void slow_reference(struct lmm_study *s, struct lmm_cell *c)
+{
+	uint32_t v = level_of(s, c, 0);
+
+	quantized(s, c);
+	if (v != 0)
+		return;
+	c->figures[LMM_FIG_TOKEN_BYTES] = 100e6;
+	c->figures[LMM_FIG_TPOT] = 9.5e6;
+	c->kernels[0].weight_bytes = 100e6 * 31;
+	c->kernels[0].total_ns = 9.5e6 * 31;
+}
+
 static struct lmm_study *models(double lost_percent)
 {
 	struct lmm_study *s = made(MODELS, quantized);
@@ -381,8 +412,30 @@ static void test_bytes(void **state)
 	/* Q2_K alone; its operator is named with both bandwidths, 30 and 10.5 GB/s */
 	assert_int_equal(says(models(12), "bytes_without_time", "Q2_K"), 1);
 	assert_int_equal(says(models(12), "bytes_without_time",
-			      "ffn_up (q2_K) reads at 10.5 GB/s where the reference reads at 30"),
+			      "ffn_up (q2_K) reads at 10.5 GB/s where F16 reads at 30"),
 			 1);
+	/* the reference is the one that reads less, and is slower */
+	assert_int_equal(says(made(MODELS, slow_reference), "bytes_without_time",
+			      "F16 reads 33 % fewer bytes per token than Q8_0"),
+			 1);
+	assert_int_equal(says(made(MODELS, slow_reference), "bytes_without_time",
+			      "ffn_up (f16) reads at 10.5 GB/s where Q8_0 reads at 30"),
+			 1);
+}
+
+static void test_fallback(void **state)
+{
+	struct lmm_study *s = models(12);
+
+	(void)state;
+	s->variants[2].fallback_of = 272;
+	s->variants[2].fallback_tensors = 211;
+	assert_int_equal(says(s, "fallback", "Q2_K is little more than a name here: 211 of 272"),
+			 1);
+	s = models(12);
+	s->variants[2].fallback_of = 272;
+	s->variants[2].fallback_tensors = 5;
+	assert_int_equal(says(s, "fallback", NULL), 0);
 }
 
 static void test_worth(void **state)
@@ -447,9 +500,10 @@ int main(void)
 		cmocka_unit_test(test_dominance), cmocka_unit_test(test_matmul),
 		cmocka_unit_test(test_idle),	  cmocka_unit_test(test_scaling),
 		cmocka_unit_test(test_drift),	  cmocka_unit_test(test_event),
-		cmocka_unit_test(test_shifts),	  cmocka_unit_test(test_remarks),
-		cmocka_unit_test(test_mbu),	  cmocka_unit_test(test_quality),
-		cmocka_unit_test(test_bytes),	  cmocka_unit_test(test_worth),
+		cmocka_unit_test(test_refusals),  cmocka_unit_test(test_shifts),
+		cmocka_unit_test(test_remarks),	  cmocka_unit_test(test_mbu),
+		cmocka_unit_test(test_quality),	  cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_fallback),  cmocka_unit_test(test_worth),
 		cmocka_unit_test(test_cell_file),
 	};
 
