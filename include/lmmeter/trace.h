@@ -228,7 +228,7 @@ enum lmm_hint {
 	LMM_HINT_SEQ_SHIFT =
 		12, /* the newest positions of seq moved down by b, to where others were dropped */
 	LMM_HINT_NO_ROOM =
-		13, /* the context had no room for the tokens of step b: none was computed */
+		13, /* the context had no room for the tokens of the call whose first step is b */
 };
 
 #define LMM_SEQ_NONE	 0xffffu     /* no sequence id, or one that does not fit */

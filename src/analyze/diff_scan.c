@@ -154,6 +154,7 @@ static void take_hint(struct lmm_diff_scan *sc, const struct lmm_diff_stream *s,
 {
 	struct lmm_diff_context *c = context_get(sc, s->process, (uint32_t)e->a);
 	const struct lmm_diff_process *p = lmm__diff_process(sc, s->process);
+	struct lmm_diff_step *refused;
 
 	if (!c)
 		return;
@@ -165,6 +166,11 @@ static void take_hint(struct lmm_diff_scan *sc, const struct lmm_diff_stream *s,
 	case LMM_HINT_WARMUP_ON:
 	case LMM_HINT_WARMUP_OFF:
 		c->is_warming = e->phase == LMM_HINT_WARMUP_ON;
+		break;
+	case LMM_HINT_NO_ROOM:
+		refused = lmm__diff_step(sc, s->process, (uint32_t)e->b);
+		if (refused)
+			refused->is_dropped = 1;
 		break;
 	case LMM_HINT_MEMORY_CLEAR:
 	case LMM_HINT_PERF_RESET:

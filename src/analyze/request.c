@@ -119,7 +119,9 @@ static void request_step_end(struct lmm_analysis *a, struct request *r, const st
 	if (phase != LMM_PHASE_DRAFT) {
 		r->call_end = f->t;
 		r->prefill_steps += counts && phase == LMM_PHASE_PREFILL;
+		r->newest_call.prefill_steps += counts && phase == LMM_PHASE_PREFILL;
 		r->decode_steps += counts && phase != LMM_PHASE_PREFILL;
+		r->newest_call.decode_steps += counts && phase != LMM_PHASE_PREFILL;
 	}
 	lmm__request_set_mark(a, r, MARK_STEP, f->t);
 }
@@ -496,11 +498,10 @@ static void sequence_shift(struct lmm_analysis *a, const struct fact *f)
 }
 
 /* As if its newest call had not been. */
-static void call_undo(struct request *r, const struct step *st)
+static void call_undo(struct request *r)
 {
-	uint64_t *steps = st->phase == LMM_PHASE_PREFILL ? &r->prefill_steps : &r->decode_steps;
-
-	*steps = lmm__minus(*steps, 1);
+	r->prefill_steps = lmm__minus(r->prefill_steps, r->newest_call.prefill_steps);
+	r->decode_steps = lmm__minus(r->decode_steps, r->newest_call.decode_steps);
 	if (r->newest_call.is_prompt) {
 		r->computed = lmm__minus(r->computed, r->newest_call.tokens);
 		r->prompt_end = r->newest_call.first;
@@ -509,24 +510,44 @@ static void call_undo(struct request *r, const struct step *st)
 	r->has_outputs = r->newest_call.had_outputs;
 	r->call_outputs = 0;
 	r->refused++;
+	memset(&r->newest_call, 0, sizeof(r->newest_call));
+}
+
+/* Its time stays in its phase, apart from that of others; nothing else does. */
+static void pass_undo(struct lmm_analysis *a, struct step *st)
+{
+	struct ledger *l = lmm__ledger_at(a, st->context, st->begin);
+
+	if (st->phase == LMM_PHASE_PREFILL) {
+		l->prefill_tokens = lmm__minus(l->prefill_tokens, st->tokens);
+	} else if (st->phase == LMM_PHASE_DECODE) {
+		l->decode_tokens = lmm__minus(l->decode_tokens, st->tokens);
+	}
+	st->tokens = 0;
+	st->is_counted = 1;
+	st->is_first_use = st->is_slowed = 1;
 }
 
 /* The engine tries again with less, makes room, or gives up. */
 static void refusal_take(struct lmm_analysis *a, const struct context *c, const struct fact *f)
 {
-	struct step *st = lmm__step_find(a, c->process, (uint32_t)f->b);
+	const struct step *first = lmm__step_find(a, c->process, (uint32_t)f->b);
 
 	a->refusals.n++;
-	if (!st || st->context != c->serial)
+	if (!first || first->context != c->serial)
 		return;
-	a->refusals.ticks += lmm__minus(f->t, st->begin);
-	/* it is no pass like the others */
-	st->is_first_use = st->is_slowed = 1;
+	a->refusals.ticks += lmm__minus(f->t, first->begin);
+	for (uint32_t i = 0; i < LMM_I_STEPS; i++) {
+		struct step *st = &a->steps[i];
+
+		if (st->is_set && st->context == c->serial && st->call == first->call)
+			pass_undo(a, st);
+	}
 	for (uint32_t i = 0; i < a->n_requests; i++) {
 		struct request *r = &a->requests[i];
 
-		if (is_meant(r, f) && r->call_step == st->id && r->newest_call.tokens)
-			call_undo(r, st);
+		if (is_meant(r, f) && r->call == first->call && r->newest_call.tokens)
+			call_undo(r);
 	}
 }
 

@@ -862,6 +862,8 @@ static void io_request(struct io *io, struct request *r)
 	io_u32(io, &r->draft_context);
 	io_u64(io, &r->newest_call.first);
 	io_u64(io, &r->newest_call.tokens);
+	io_u64(io, &r->newest_call.prefill_steps);
+	io_u64(io, &r->newest_call.decode_steps);
 	io_u8(io, &r->newest_call.had_outputs);
 	io_u8(io, &r->newest_call.is_prompt);
 	io_u64(io, &r->refused);

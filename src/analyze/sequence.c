@@ -381,6 +381,7 @@ static void sequence_take(struct lmm_analysis *a, struct step *st, const struct 
 	r->newest_call.first = first;
 	r->newest_call.tokens = tokens;
 	r->newest_call.had_outputs = r->has_outputs;
+	r->newest_call.prefill_steps = r->newest_call.decode_steps = 0;
 	/* what a joined one decodes is no prompt */
 	r->newest_call.is_prompt =
 		lmm__tokens_chosen(a, r) == 0 && !(r->is_joined && is_behind_prompt(st));

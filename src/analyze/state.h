@@ -505,7 +505,7 @@ struct request {
 	uint64_t draft_call;
 	uint32_t draft_context;
 	struct {
-		uint64_t first, tokens;
+		uint64_t first, tokens, prefill_steps, decode_steps;
 		uint8_t had_outputs, is_prompt;
 	} newest_call;	  /* its part in it, and what it had before */
 	uint64_t refused; /* calls for which there was no room */

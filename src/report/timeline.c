@@ -329,8 +329,9 @@ static int draw_shift(struct lmm_tl *tl, struct lmm_tl_stream *s, uint64_t end_n
 
 	s->shift_ns = 0;
 	lmm__tl_arg_u64(&slice, "positions", s->shift_positions);
-	rc = lmm__tl_track(tl, &s->context_track, LMM_TRACK_SPANS, s->process, s->tid, "context");
-	return rc < 0 ? rc : lmm__tl_slice(tl, &s->context_track, &slice);
+	rc = lmm__tl_track(tl, &s->shifts_track, LMM_TRACK_SPANS, s->process, s->tid,
+			   "context shifts");
+	return rc < 0 ? rc : lmm__tl_slice(tl, &s->shifts_track, &slice);
 }
 
 /* An instant: the call that was refused is drawn as its phase. */
@@ -341,11 +342,11 @@ static int draw_refusal(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct
 				   .end_ns = t_ns,
 				   .name = "no room in the context",
 				   .category = "context_refusal" };
-	int rc = lmm__tl_track(tl, &s->context_track, LMM_TRACK_SPANS, s->process, s->tid,
-			       "context");
+	int rc = lmm__tl_track(tl, &s->refusals_track, LMM_TRACK_SPANS, s->process, s->tid,
+			       "no room in the context");
 
 	lmm__tl_arg_u64(&slice, "step", e->b);
-	return rc < 0 ? rc : lmm__tl_slice(tl, &s->context_track, &slice);
+	return rc < 0 ? rc : lmm__tl_slice(tl, &s->refusals_track, &slice);
 }
 
 static int note_hint(struct lmm_tl *tl, struct lmm_tl_stream *s, const struct lmm_event *e)

@@ -107,7 +107,7 @@ struct lmm_tl_stream {
 	uint64_t op_ns, op_barrier_ns;
 	uint32_t own_rest_ps; /* of the hook's cost, less than a nanosecond */
 
-	struct lmm_tl_track context_track;  /* what befell it */
+	struct lmm_tl_track shifts_track, refusals_track;
 	uint64_t shift_ns, shift_positions; /* of a context; since the last token; 0: none */
 	uint8_t has_token; /* before the first one it is a prompt that is put together */
 

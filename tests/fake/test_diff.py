@@ -70,6 +70,15 @@ def test_against_the_report():
         t.check(t.close(whole, kernel["total_ns"], 0.005, 200), item, kernel)
 
 
+def test_refused_calls_are_no_steps():
+    """One engine makes room before its context is full, the other when it is told: the same steps."""
+    shifted = t.record(t.fake("prompt=8", "tokens=40", "context=24", "sampler=greedy"))
+    refused = t.record(t.fake("prompt=8", "tokens=40", "sampler=greedy"), env={"FAKE_ROOM": "24"})
+    t.check(refused.report["context_refusals"]["count"] > 0 and refused.report["steps"]["decode"]["count"] == 39, refused.report["steps"])
+    got = {c["class"]: (c["before_steps"], c["after_steps"]) for c in document([shifted.trace], [refused.trace])["classes"]}
+    t.check(got == {"prefill": (1, 1), "decode": (39, 39)}, got)
+
+
 def test_one_run_a_side_says_so():
     done = diff(traces("plain", 1), traces("again", 1))
     t.check(b"one run a side" in done.out, done.out)

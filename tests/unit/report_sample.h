@@ -93,26 +93,8 @@ static struct lmm_result_request_phase sample_request_phases[] = {
 };
 
 static struct lmm_result_request sample_requests[] = {
-	{ 1,
-	  0,
-	  1,
-	  LMM_SEQ_NONE,
-	  1,
-	  0,
-	  300000000,
-	  932100000,
-	  20,
-	  4,
-	  51,
-	  2,
-	  50,
-	  1.25e8,
-	  1.02e7,
-	  0,
-	  0,
-	  6.321e8,
-	  1.8e6,
-	  sample_request_phases,
+	{ 1,  0, 1,  LMM_SEQ_NONE, 1,	   0, 300000000, 932100000, 20,	   4,
+	  51, 2, 50, 1.25e8,	   1.02e7, 0, 0,	 6.321e8,   1.8e6, sample_request_phases,
 	  4 },
 	{ 2, 0, 1, 3, 0, 0, 990000000, 995000000, 7, 0, 0, 1, 0, -1, -1, 0, 0, 5e6, 0, NULL, 0 },
 };

@@ -382,6 +382,46 @@ static void test_no_room(void **state)
 	assert_int_equal(r->requests[0].context_refusals, 2);
 	assert_int_equal(r->context_refusals.count, 2);
 	assert_ns(r->context_refusals.total_ns, 510 + 210);
+	assert_int_equal(r->steps.prefill_tokens, 6);
+	assert_int_equal(r->steps.decode_tokens, 1);
+	assert_int_equal(r->steps.prefill.count, 2);
+	assert_int_equal(r->steps.decode.count, 1);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
+/* One goes on where another's prompt begins: refused together, and neither has what it would have had. */
+static void test_no_room_for_two(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	tape_begin(&p, "engine", 0);
+	pass(&p, 10000, LMM_PHASE_PREFILL, 1, 4, 0);
+	pass(&p, 11000, LMM_PHASE_DECODE, 2, 1, 4);
+	tape_in(&p, 12000, LMM_PHASE_PREFILL, 3, LMM_SEQ_NONE);
+	tape_step(&p, 12001, LMM_PHASE_PREFILL, 3, 6, 2, 0, 3);
+	tape_seq(&p, 12002, 3, 0, 1, 1, 5);
+	tape_seq(&p, 12003, 3, 1, 5, 1, 0);
+	tape_out(&p, 12300, LMM_PHASE_PREFILL, 3, LMM_SEQ_NONE);
+	tape_hint(&p, 12310, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, 0, 3);
+	tape_hint(&p, 12320, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, 0, 77); /* of no step */
+	pass(&p, 13000, LMM_PHASE_DECODE, 4, 1, 5);
+	tape_end(&p, 15000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 2);
+	assert_int_equal(r->requests[0].prompt_tokens, 4);
+	assert_int_equal(r->requests[0].output_tokens, 3);
+	assert_int_equal(r->requests[0].prefill_steps, 1);
+	assert_int_equal(r->requests[0].decode_steps, 2);
+	assert_int_equal(r->requests[1].prompt_tokens, 0);
+	assert_int_equal(r->requests[1].output_tokens, 0);
+	assert_int_equal(r->requests[1].prefill_steps, 0);
+	assert_int_equal(r->requests[1].complete, 0);
+	assert_int_equal(r->context_refusals.count, 2);
+	assert_int_equal(r->steps.prefill_tokens, 4);
+	assert_int_equal(r->steps.decode_tokens, 2);
 	lmm_result_destroy(r);
 	tape_free(&p);
 }
@@ -1247,6 +1287,7 @@ int main(void)
 		cmocka_unit_test(test_chunked_prefill),
 		cmocka_unit_test(test_prompt_cache),
 		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_no_room_for_two),
 		cmocka_unit_test(test_context_shift),
 		cmocka_unit_test(test_counted_positions),
 		cmocka_unit_test(test_server),

@@ -285,7 +285,7 @@ static void noise_make(struct tape *p, size_t n, uint64_t seed)
 		p->stream = (uint32_t)dice(4);
 		t += dice(50);
 		e = tape_event(p, dice(40) ? t : t - dice(3000), types[dice(sizeof(types))]);
-		e->phase = (uint8_t)dice(e->type == LMM_EV_HINT ? 11 : 17);
+		e->phase = (uint8_t)dice(e->type == LMM_EV_HINT ? 14 : 17);
 		e->seq = dice(5) ? (uint16_t)dice(3) : (uint16_t)LMM_SEQ_NONE;
 		e->id = (uint32_t)(e->type <= LMM_EV_OP_FUSED ? dice(8) : dice(6));
 		e->a = dice(4) ? dice(9) | dice(9) << 32 : t + dice(100);

@@ -734,6 +734,7 @@ static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx,
 				 const void *ra, struct lmm_entry at)
 {
 	struct lmm_thread *th = lmm_thread_self();
+	uint32_t step;
 	int32_t rc;
 
 	if (!th) {
@@ -744,10 +745,11 @@ static inline int32_t batch_call(int32_t (*fn)(void *, struct batch), void *ctx,
 		return fn(ctx, b);
 	lmm_llama_describe_engine(ra);
 	call_begin(th, ctx, &b, at);
+	step = th->step; /* further passes have others */
 	rc = fn(ctx, b);
 	call_end(th);
 	if (lmm_unlikely(rc == NO_ROOM))
-		hint(ctx, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, th->step);
+		hint(ctx, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, step);
 	if (th->call_ctx)
 		context_tell_model(contexts[th->call_ctx - 1], ra);
 	return rc;
