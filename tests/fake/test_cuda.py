@@ -284,6 +284,7 @@ def test_limits():
     play = Play("kinds", 3, options=OFF)
     got, truth = play.reported(), play.log.names
     t.check(sum(got.values()) == sum(truth.values()) and got["(other)"] > 0, sum(got.values()), sum(truth.values()), got["(other)"])
+    t.check("more than 2047 kernels" in play.reasons, play.reasons)
     t.check(all(got[name] == truth[name] for name in got if name != "(other)"), "a kernel has others' launches")
     t.check(play.log.calls["name"] < 3000, play.log.calls)
     play = Play("graphs", 2, options=OFF)

@@ -19,6 +19,7 @@ static struct {
 } kernels[SLOTS];
 static unsigned n_kernels;
 static bool is_other_seen;
+static _Atomic uint32_t other_said; /* recording word when it was */
 
 static _Atomic uint32_t kinds_recording; /* recording word when the kinds were described */
 
@@ -73,6 +74,19 @@ void lmm_device_kernels_after_fork(void)
 	for (unsigned k = 0; k < SLOTS; k++)
 		kernels[k].recording = 0;
 	atomic_store(&kinds_recording, 0);
+	atomic_store(&other_said, 0);
+}
+
+/* Once per recording. */
+static LMM_NOINLINE void other_say(void)
+{
+	uint32_t now = lmm_recording();
+
+	if (!now || atomic_exchange(&other_said, now) == now)
+		return;
+	lmm_session_reason(LMM_LEVEL_KERNELS,
+			   "more than %u kernels: further ones are not told apart, \"(other)\"",
+			   LMM_DEVICE_KERNELS - 1);
 }
 
 static bool first_take(bool *is_seen)
@@ -96,6 +110,7 @@ static uint32_t number_of(const char *name, uint64_t code, enum lmm_kernel_kind 
 		if (n_kernels >= LMM_DEVICE_KERNELS - 1) {
 			if (is_first)
 				*is_first = first_take(&is_other_seen);
+			other_say();
 			return lmm_device_kernel_other();
 		}
 		kernels[k].hash = hash;

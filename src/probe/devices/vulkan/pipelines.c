@@ -110,8 +110,6 @@ static LMM_NOINLINE uint32_t describe(struct kernel *k, uint32_t recording)
 {
 	uint32_t number = lmm_device_kernel_number(k->name, k->hash, k->kind, NULL);
 
-	if (number == OTHER)
-		other_say();
 	if (k == &unknown)
 		unknown_say();
 	atomic_store_explicit(&k->number, number, memory_order_relaxed);
