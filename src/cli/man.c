@@ -223,7 +223,7 @@ static void put_surroundings(FILE *out)
 	static const char *const files[][2] = {
 		{ "*.lmt", "Recordings. They hold no text of prompts or answers." },
 		{ "/dev/shm/lmmeter-UID/",
-		  "Folders of recordings that go on, one each, for this user alone. What is there after a crash is used by `lmmeter report`, and swept by the next recording." },
+		  "Folders of recordings that go on, one each, for this user alone. What is there after a crash is used by `lmmeter report`, and swept by the next recording; gone-… are being removed." },
 	};
 	static const char *const environment[][2] = {
 		{ "LMMETER_DIR",

@@ -19,6 +19,12 @@
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 #define QUOTA_PERIOD_US 100000u
+#define V2_QUOTA	"cpu.max"
+#define V1_QUOTA	"cpu.cfs_quota_us"
+
+/* Where version 1 has its cpu controller: systems of before 2020, Android. */
+static const char *const v1_roots[] = { CGROUP_ROOT "/cpu", CGROUP_ROOT "/cpu,cpuacct",
+					"/dev/cpuctl" };
 
 /* ---- small files --------------------------------------------------------------------------------- */
 
@@ -87,45 +93,95 @@ static void caps_remember(struct lmm_study_machine *m)
 
 /* ---- CPU quota ------------------------------------------------------------------------------------ */
 
-/* A group of our own below the one we are in (the root, or one that was delegated). */
+/* 0: made below the group `path` of a hierarchy, and it has that control. */
+static int group_make(const char *root, const char *path, const char *control, char *out,
+		      size_t bytes)
+{
+	char file[320];
+	int n = snprintf(out, bytes, "%s%s/lmmeter-study-%d", root,
+			 strcmp(path, "/") == 0 ? "" : path, (int)getpid());
+
+	if (n <= 0 || (size_t)n >= bytes)
+		return -ENAMETOOLONG;
+	if (mkdir(out, 0755) && errno != EEXIST)
+		return -errno;
+	(void)snprintf(file, sizeof(file), "%s/%s", out, control);
+	if (access(file, W_OK) == 0)
+		return 0;
+	(void)rmdir(out);
+	return -ENOENT;
+}
+
+/* "4:cpu,cpuacct": among the controllers of a hierarchy of version 1. */
+static int has_cpu(const char *controllers)
+{
+	for (const char *p = controllers; *p; p += *p == ',') {
+		size_t n = strcspn(p, ",");
+
+		if (n == 3 && memcmp(p, "cpu", 3) == 0)
+			return 1;
+		p += n;
+	}
+	return 0;
+}
+
+/* A group of our own below the one we are in (the root, or one that was delegated), of either version. */
 static int cgroup_make(char *out, size_t bytes)
 {
-	char own[512] = "", *path;
+	char line[512];
 	FILE *f = fopen("/proc/self/cgroup", "re");
-	int n;
+	int rc = -ENOENT;
 
 	if (!f)
 		return -errno;
-	while (fgets(own, sizeof(own), f)) {
-		if (strncmp(own, "0::", 3) == 0)
-			break;
-		own[0] = '\0';
+	while (rc && fgets(line, sizeof(line), f)) {
+		char *controllers = strchr(line, ':');
+		char *path = controllers ? strchr(controllers + 1, ':') : NULL;
+
+		if (!path)
+			continue;
+		*path++ = '\0';
+		path[strcspn(path, "\n")] = '\0';
+		if (strcmp(controllers, ":") == 0)
+			rc = group_make(CGROUP_ROOT, path, V2_QUOTA, out, bytes);
+		for (size_t i = 0; rc && has_cpu(controllers + 1) && i < LMM_ARRAY_SIZE(v1_roots);
+		     i++)
+			rc = group_make(v1_roots[i], path, V1_QUOTA, out, bytes);
 	}
 	(void)fclose(f);
-	if (!own[0])
-		return -ENOENT;
-	own[strcspn(own, "\n")] = '\0';
-	path = own + 3;
-	n = snprintf(out, bytes, CGROUP_ROOT "%s/lmmeter-study-%d",
-		     strcmp(path, "/") == 0 ? "" : path, (int)getpid());
-	if (n <= 0 || (size_t)n >= bytes)
-		return -ENAMETOOLONG;
-	return mkdir(out, 0755) && errno != EEXIST ? -errno : 0;
+	return rc;
+}
+
+static int control_write(const char *cgroup, const char *control, const char *text)
+{
+	char path[320];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", cgroup, control);
+	return file_write(path, text);
 }
 
 static int quota_set(const char *cgroup, const char *percent)
 {
-	char path[320], text[64];
+	unsigned long us = strtoul(percent, NULL, 10) * (QUOTA_PERIOD_US / 100);
+	char text[64];
+	int is_max = strcmp(percent, "max") == 0, rc;
 
-	(void)snprintf(path, sizeof(path), "%s/cpu.max", cgroup);
-	if (strcmp(percent, "max") == 0) {
+	if (is_max) {
 		(void)snprintf(text, sizeof(text), "max %u", QUOTA_PERIOD_US);
 	} else {
-		(void)snprintf(text, sizeof(text), "%lu %u",
-			       strtoul(percent, NULL, 10) * (QUOTA_PERIOD_US / 100),
-			       QUOTA_PERIOD_US);
+		(void)snprintf(text, sizeof(text), "%lu %u", us, QUOTA_PERIOD_US);
 	}
-	return file_write(path, text);
+	rc = control_write(cgroup, V2_QUOTA, text);
+	if (rc != -ENOENT)
+		return rc;
+	(void)snprintf(text, sizeof(text), "%u", QUOTA_PERIOD_US);
+	rc = control_write(cgroup, "cpu.cfs_period_us", text);
+	if (is_max) {
+		(void)snprintf(text, sizeof(text), "-1");
+	} else {
+		(void)snprintf(text, sizeof(text), "%lu", us);
+	}
+	return rc ? rc : control_write(cgroup, V1_QUOTA, text);
 }
 
 static int quota_check(char *why, size_t bytes)
@@ -140,7 +196,7 @@ static int quota_check(char *why, size_t bytes)
 	if (rc) {
 		(void)snprintf(
 			why, bytes,
-			"this process may not set a CPU quota (%s): cgroup v2 with the cpu controller, as root or delegated by systemd-run --user --scope -p Delegate=yes",
+			"this process may not set a CPU quota (%s): control groups with the cpu controller, as root or delegated by systemd-run --user --scope -p Delegate=yes",
 			lmm_strerror(rc));
 	}
 	return rc ? -1 : 0;

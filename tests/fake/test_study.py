@@ -109,6 +109,36 @@ def test_same_report_twice():
         t.check(first.status == 0 and first.out and first.out == again.out, options, first.err)
 
 
+# as docs/study.md lists them; of files, so they stay
+PHASES = ["none", "model_load", "context_init", "waiting", "tokenize", "embedding", "prefill", "decode", "copy_to_cpu", "softmax", "sampling",
+          "detokenize", "draft", "verify"]
+
+
+def test_paper_layout():
+    """One of each phase and kernel, by arithmetic on the cells."""
+    where = t.scratch()
+    study(plan(where, repeats=2, more=', "requests=3"'), where + "/s")
+    done = t.lmmeter("study", "report", where + "/s", "--paper")
+    tables = [list(csv.DictReader(io.StringIO(part.split("\r\n", 1)[1]))) for part in done.out.decode().split("# ")[1:]]
+    phases, kernels, rates = tables
+    names = list(dict.fromkeys(r["condition"] for r in phases))
+    for i, name in enumerate(names):
+        of = [json.loads(text) for file, text in cells(where + "/s").items() if file.endswith(f"-{i:04}.json")]
+        ms = {r["phase"]: float(r["lmmeter_ms"]) for r in phases if r["condition"] == name}
+        decode = [c["parts"]["phase_ns"][7] / c["figures"]["requests"] / (c["figures"]["output_tokens"] - 1) / 1e6 for c in of]
+        t.check(all((c["figures"]["requests"], c["figures"]["output_tokens"]) == (3, 24) for c in of), of)
+        t.check(len(of) == 2 and t.close(ms["decode"], sum(decode) / 2, 1e-3), ms, decode)
+        t.check(t.close(ms.pop("end_to_end"), sum(ms.values()), 1e-3), ms)
+        for k in of[0]["kernels"]:
+            alike = [x for c in of for x in c["kernels"]
+                     if (x["name"], x["op"], x["weight_type"], x["phase"]) == (k["name"], k["op"], k["weight_type"], k["phase"])]
+            got = [float(r["lmmeter_ms"]) for r in kernels if (r["condition"], r["kernel"], r["operator"], r["weight_type"], r["phase"]) ==
+                   (name, k["name"], k["op"], k["weight_type"], PHASES[k["phase"]])]
+            each = [x["total_ns"] / x["count"] / 1e6 for x in alike]
+            t.check(len(got) == 1 and abs(got[0] - sum(each) / len(each)) < 2e-6, k, got, each)
+    t.check({r["phase"] for r in rates} == {"prefill", "decode"} and len(rates) == 2 * len(names), rates)
+
+
 def start(path, folder, *options):
     return subprocess.Popen([t.LMMETER, "study", path, "-o", folder, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             env=t.environment((), None))
@@ -265,6 +295,22 @@ def test_environment_and_affinity_reach_the_engine():
     with open(where + "/seen", encoding="utf-8") as f:
         seen = [line.split() for line in f]
     t.check(len(seen) == 3 and {s[0] for s in seen} == {"one", "two"} and {s[1] for s in seen} == {"0"}, seen)
+
+
+def test_cpu_quota():
+    """A fifth of one CPU is less than a whole one, by the engine's own request; the group goes with the study."""
+    where = t.scratch()
+    path = plan(where, repeats=2, factors='cpu_quota_percent = ["max", 20]\n[factors.env]\nFAKE_OP_NS = "100000"')
+    if t.lmmeter("study", path, "--check").status:
+        raise t.Skip("no control group with a CPU quota may be made here")
+    done = study(path, where + "/s")
+    t.check(done.status == 0, done.err)
+    got = {q: [float(r["request_ns"]) for r in rows(where + "/s") if r["cpu_quota_percent"] == q] for q in ("max", "20")}
+    t.check(min(got["20"]) > 1.5 * max(got["max"]), got)
+    t.check("not_clocks" in {c["id"] for c in document(where + "/s")["conclusions"]}, "nothing says that a quota is no lower clock")
+    left = subprocess.run(["find", "/sys/fs/cgroup", "/dev/cpuctl", "-maxdepth", "6", "-name", "lmmeter-study-*"], check=False, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    t.check(not left, left)
 
 
 def test_load_is_there_and_goes():
