@@ -96,9 +96,10 @@ static int plots_make(const struct lmm_study_findings *f, const struct lmm_study
 		return lmm_output_failed(opts->svg, -errno);
 	for (unsigned i = 0; (rc = plot_make(f, i, opts)) >= 0; i++)
 		n += rc == 1;
-	if (rc == -1 && n == 0)
+	if (rc == -1 && n == 0) {
 		lmm_error(
 			"there is nothing to draw: no variants that were judged, and no factor of three numbers");
+	}
 	return rc == -1 && n ? LMM_EXIT_OK : LMM_EXIT_FAILURE;
 }
 

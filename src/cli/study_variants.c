@@ -160,10 +160,17 @@ static void fallback_take(struct lmm_variant *v, const char *text)
 	static const char behind[] = " tensor(s) required fallback";
 	const char *at = strstr(text, behind);
 	double tensors, of;
+	char *end;
 
 	while (at && at > text && at[-1] != '\n' && at[-1] != ':')
 		at--;
-	if (!at || sscanf(at, "%lf of %lf", &tensors, &of) != 2 || !(tensors <= of))
+	if (!at)
+		return;
+	tensors = strtod(at, &end);
+	if (end == at || strncmp(end, " of ", 4) != 0)
+		return;
+	of = strtod(end + 4, &end);
+	if (!(tensors >= 0 && tensors <= of) || strncmp(end, behind, sizeof(behind) - 1) != 0)
 		return;
 	v->fallback_tensors = tensors;
 	v->fallback_of = of;
