@@ -92,6 +92,7 @@ static int run_all(struct lmm_study_run *r)
 	r->shows_progress = isatty(STDERR_FILENO);
 	rc = lmm_study_variants(r);
 	if (rc == 0) {
+		lmm_study_files_settle(r);
 		status = lmm_study_cells(r);
 	} else if (rc == -EINTR) {
 		lmm_error("stopped by a signal; the same command with --resume goes on");

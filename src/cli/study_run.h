@@ -117,6 +117,9 @@ int lmm_study_variants(struct lmm_study_run *r);
 /* The file of a level; the caller frees it. */
 char *lmm_study_variant_file(const struct lmm_study *s, uint32_t level);
 
+/* Makes all models lie alike in the system's file cache (study_files.c). */
+void lmm_study_files_settle(const struct lmm_study_run *r);
+
 /* The cells that are missing. The exit status. */
 int lmm_study_cells(struct lmm_study_run *r);
 

@@ -313,6 +313,30 @@ def test_cpu_quota():
     t.check(not left, left)
 
 
+def resident(path):
+    """Bytes of the file in the system's cache."""
+    done = subprocess.run(["fincore", "--bytes", "--noheadings", "-o", "RES", path], check=True, stdout=subprocess.PIPE, timeout=60)
+    return int(done.stdout)
+
+
+def test_models_lie_alike():
+    """Both files are read anew before the first cell, though the engine looks at none."""
+    where = t.scratch()
+    files = [where + "/a.gguf", where + "/b.gguf"]
+    for path in files:
+        with open(path, "wb") as f:
+            f.write(os.urandom(4 << 20))
+            os.fsync(f.fileno())
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if any(resident(path) for path in files):
+        raise t.Skip("files cannot be put out of the cache here")
+    with open(where + "/p.toml", "w", encoding="utf-8") as f:
+        f.write(f'[engine]\ncommand = ["/bin/sh", "-c", "exec {ENGINE} tokens=24", "{{model}}"]\n[factors]\nmodel = {json.dumps(files)}\n[run]\nrepeats = 1\nwarmup = 0\n')
+    done = study(where + "/p.toml", where + "/s")
+    t.check(done.status == 0, done.err)
+    t.check([resident(path) for path in files] == [4 << 20] * 2, [resident(path) for path in files])
+
+
 def test_load_is_there_and_goes():
     where = t.scratch()
     script = where + "/engine"
