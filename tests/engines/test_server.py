@@ -5,6 +5,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -38,11 +39,11 @@ def ask(port, path, body=None, timeout=60):
 class Server:
     """llama-server under `lmmeter run`, from its start to SIGTERM, which goes to lmmeter as a terminal's would."""
 
-    def __init__(self, slots):
+    def __init__(self, slots, context=2048, options=()):
         self.folder = t.scratch()
         self.port = free_port()
         command = [os.path.join(t.engine("server")[0], "llama-server"), "-m", t.model(), "--host", "127.0.0.1", "--port",
-                   str(self.port), "-np", str(slots), "-t", "1", "-tb", "2", "-c", "2048", "--no-webui"]
+                   str(self.port), "-np", str(slots), "-t", "1", "-tb", "2", "-c", str(context), "--no-webui", *options]
         whole = [t.LMMETER, "run", "-o", os.path.join(self.folder, "t.lmt"), "--json", os.path.join(self.folder, "r.json"),
                  "--", *command]
         env = t.environment([t.RECORDER, t.COUNTER], {"TEST_RECORDER": os.path.join(self.folder, "recorder"),
@@ -120,6 +121,27 @@ def test_four_clients_on_two_slots():
         whole = sum(parts.values()) + r["unaccounted_ns"]
         t.check(t.close(whole, r["wall_ns"], 0.001), "phases + unaccounted", whole, "wall", r["wall_ns"])
     t.check(server.status in (0, -signal.SIGTERM, 128 + signal.SIGTERM), "exit", server.status, server.said())
+
+
+def test_full_context():
+    """Three answers share 256 positions: when they are full the server is refused, says so, and tries again with less or gives up."""
+    with Server(3, 256, ["--kv-unified"]) as server:
+        answers = []
+        clients = [threading.Thread(target=complete, args=(server.port, f"The color {word} is", 120, answers)) for word in WORDS[:3]]
+        for c in clients:
+            c.start()
+        for c in clients:
+            c.join()
+    with open(os.path.join(server.folder, "log"), "rb") as f:
+        said = f.read().decode("utf-8", "replace")
+    refused = len(re.findall(r"decode: .*ret = 1$", said, re.M))
+    rep = server.report()
+    t.note("refused by the server's log:", refused, "by lmmeter:", rep["context_refusals"])
+    t.check(rep["context_refusals"]["count"] == refused > 0, rep["context_refusals"], refused, said[-3000:])
+    # nobody's last token is in the context, and as many as there are requests found no room
+    held = sum(r["prompt_tokens"] + r["output_tokens"] - 1 for r in rep["requests"])
+    t.check(len(rep["requests"]) == 3 and 256 - 3 <= held <= 256, held, rep["requests"])
+    t.check(all(r["decode_steps"] == r["output_tokens"] - 1 and r["context_refusals"] > 0 for r in rep["requests"]), rep["requests"])
 
 
 if __name__ == "__main__":
