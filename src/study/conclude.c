@@ -80,28 +80,47 @@ static void change_say(const struct lmm_contrast_estimate *e, char *out, size_t 
 		       percent < 0 ? "less" : "more", percent_of(e->low), percent_of(e->high));
 }
 
-static int effect_say(struct lmm_study_findings *f, const struct lmm_study_contrast *c)
+static int is_of_level(const struct lmm_study_contrast *c, const struct lmm_study_contrast *like)
 {
+	return c->e.is_changed && c->factor == like->factor && c->level == like->level;
+}
+
+/* All that a level changes is one sentence; its figure is the first of them. */
+static int effect_say(struct lmm_study_findings *f, uint32_t first)
+{
+	const struct lmm_study_contrast *c = &f->contrasts[first];
 	const struct lmm_plan *p = f->s->plan;
-	char change[96];
 	struct lmm_conclusion *to = lmm__conclusion_add(
 		f, "effect",
-		"a level of a factor changes a figure over all other factors, beyond doubt: Holm over all such comparisons at 0.005, and by 0.2 % at least",
+		"a level of a factor changes figures over all other factors, beyond doubt: Holm over all such comparisons at 0.005, and by 0.2 % at least",
 		LMM_SURE);
+	const char *before = ":";
+	double p_most = 0;
+	int n;
 
 	if (!to)
 		return -ENOMEM;
 	to->value = percent_of(c->e.change);
 	to->threshold = 100 * LMM_CONTRAST_TRIFLE;
-	change_say(&c->e, change, sizeof(change));
-	(void)snprintf(to->text, sizeof(to->text), "%.64s=%.80s instead of %.80s: %s %s.",
-		       p->factors[c->factor].name, lmm__level_name(p, c->factor, c->level),
-		       lmm__level_name(p, c->factor, c->base), lmm_figures[c->figure].label,
-		       change);
-	(void)snprintf(
-		to->evidence, sizeof(to->evidence),
-		"mean of %u pairs of conditions in each block, p = %.2g unadjusted, %.3g degrees of freedom",
-		c->pairs, c->e.p, c->e.freedom);
+	n = snprintf(to->text, sizeof(to->text), "%.64s=%.80s instead of %.80s",
+		     p->factors[c->factor].name, lmm__level_name(p, c->factor, c->level),
+		     lmm__level_name(p, c->factor, c->base));
+	for (uint32_t i = first; i < f->n_main && n < (int)sizeof(to->text); i++) {
+		char change[96];
+
+		if (!is_of_level(&f->contrasts[i], c))
+			continue;
+		change_say(&f->contrasts[i].e, change, sizeof(change));
+		n += snprintf(to->text + n, sizeof(to->text) - (size_t)n, "%s %s %s", before,
+			      lmm_figures[f->contrasts[i].figure].label, change);
+		before = ",";
+		p_most = fmax(p_most, f->contrasts[i].e.p);
+	}
+	if (n < (int)sizeof(to->text))
+		(void)snprintf(to->text + n, sizeof(to->text) - (size_t)n, ".");
+	(void)snprintf(to->evidence, sizeof(to->evidence),
+		       "mean of %u pairs of conditions in each block, p = %.2g at most, unadjusted",
+		       c->pairs, p_most);
 	return 0;
 }
 
@@ -110,8 +129,12 @@ static int rule_effects(struct lmm_study_findings *f)
 	int rc = 0;
 
 	for (uint32_t i = 0; i < f->n_main && rc == 0; i++) {
-		if (f->contrasts[i].e.is_changed)
-			rc = effect_say(f, &f->contrasts[i]);
+		int is_said = !f->contrasts[i].e.is_changed;
+
+		for (uint32_t k = 0; k < i && !is_said; k++)
+			is_said = is_of_level(&f->contrasts[k], &f->contrasts[i]);
+		if (!is_said)
+			rc = effect_say(f, i);
 	}
 	return rc;
 }

@@ -93,26 +93,45 @@ static int rule_reference(struct lmm_study_findings *f)
 	return 0;
 }
 
-static int fallback_say(struct lmm_study_findings *f, uint32_t i)
+static int is_fallen_back(const struct lmm_variant *v)
 {
-	const struct lmm_variant *v = &f->s->variants[i];
-	double percent = 100 * v->fallback_tensors / v->fallback_of;
-	struct lmm_conclusion *to;
+	return 100 * v->fallback_tensors / v->fallback_of > FALLBACK_PERCENT;
+}
 
-	if (!(percent > FALLBACK_PERCENT))
-		return 0;
-	to = lmm__conclusion_add(
-		f, "fallback",
-		"llama-quantize gave more than 5 % of the tensors that were to get a type of the K family another one",
-		LMM_REMARK);
+static int rule_fallback(struct lmm_study_findings *f)
+{
+	const struct lmm_study *s = f->s;
+	struct lmm_conclusion *to = NULL;
+	char bits[256] = "";
+	int n = 0, n_bits = 0;
+
+	for (uint32_t i = 0; i < s->n_variants; i++) {
+		const struct lmm_variant *v = &s->variants[i];
+
+		if (!is_fallen_back(v) || n >= 200)
+			continue;
+		if (!to) {
+			to = lmm__conclusion_add(
+				f, "fallback",
+				"llama-quantize gave more than 5 % of the tensors that were to get a type of the K family another one",
+				LMM_REMARK);
+			if (!to)
+				return -ENOMEM;
+			to->value = 100 * v->fallback_tensors / v->fallback_of;
+			to->threshold = FALLBACK_PERCENT;
+		}
+		n += snprintf(to->text + n, sizeof(to->text) - (size_t)n, "%s%.40s (%.0f of %.0f)",
+			      n ? ", " : "", variant_name(f, i), v->fallback_tensors,
+			      v->fallback_of);
+		n_bits += snprintf(bits + n_bits, sizeof(bits) - (size_t)n_bits, "%s%.3g",
+				   n_bits ? ", " : "", v->bits_per_weight);
+	}
 	if (!to)
-		return -ENOMEM;
-	to->value = percent;
-	to->threshold = FALLBACK_PERCENT;
+		return 0;
 	(void)snprintf(
-		to->text, sizeof(to->text),
-		"%s is little more than a name here: %.0f of %.0f tensors got another type (rows that are no multiple of the type's block), %.3g bits per weight in all.",
-		variant_name(f, i), v->fallback_tensors, v->fallback_of, v->bits_per_weight);
+		to->text + n, sizeof(to->text) - (size_t)n,
+		": little more than names here, as so many tensors got another type (rows that are no multiple of the type's block); %s bits per weight in all.",
+		bits);
 	(void)snprintf(to->evidence, sizeof(to->evidence), "as llama-quantize said");
 	return 0;
 }
@@ -316,8 +335,8 @@ int lmm__conclude_models(struct lmm_study_findings *f)
 	if (f->s->n_variants == 0)
 		return 0;
 	rc = rule_reference(f);
-	for (uint32_t i = 0; rc == 0 && i < f->s->n_variants; i++)
-		rc = fallback_say(f, i);
+	if (rc == 0)
+		rc = rule_fallback(f);
 	for (uint32_t i = 0; rc == 0 && i < f->s->n_variants; i++) {
 		if ((int32_t)i == f->reference)
 			continue;

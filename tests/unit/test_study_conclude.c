@@ -107,6 +107,13 @@ static void slow_down(struct lmm_study *s, struct lmm_cell *c)
 		c->figures[LMM_FIG_TTFT] *= 1.1;
 }
 
+static void slow_both(struct lmm_study *s, struct lmm_cell *c)
+{
+	slow_down(s, c);
+	if (level_of(s, c, 1) == 1)
+		c->figures[LMM_FIG_TPOT] *= 1.05;
+}
+
 static void test_effect(void **state)
 {
 	int n;
@@ -115,6 +122,10 @@ static void test_effect(void **state)
 	assert_int_equal(says(made(PLAN, slow_down), "effect",
 			      "prompt_tokens=256 instead of 16: time to first token 10.1 % more"),
 			 1);
+	/* all that a level changes is one sentence */
+	assert_int_equal(says(made(PLAN, slow_both), "effect", NULL), 1);
+	assert_int_equal(
+		says(made(PLAN, slow_both), "effect", "], time per output token 4.97 % more ["), 1);
 	/* what changed is not among them; the others are, but for chance */
 	n = says(made(PLAN, NULL), "no_difference", "no difference");
 	assert_in_range(n, 3, 4);
@@ -430,8 +441,7 @@ static void test_fallback(void **state)
 	(void)state;
 	s->variants[2].fallback_of = 272;
 	s->variants[2].fallback_tensors = 211;
-	assert_int_equal(says(s, "fallback", "Q2_K is little more than a name here: 211 of 272"),
-			 1);
+	assert_int_equal(says(s, "fallback", "Q2_K (211 of 272): little more than names here"), 1);
 	s = models(12);
 	s->variants[2].fallback_of = 272;
 	s->variants[2].fallback_tensors = 5;
