@@ -67,7 +67,7 @@ static void put_request_phases(struct lmm_csv *c, const struct lmm_result_reques
 static void write_requests(struct lmm_csv *c, const struct lmm_result *r)
 {
 	fputs("id,process,context,seq,complete,joined,start_ns,prompt_tokens,cached_tokens,output_tokens,"
-	      "prefill_steps,decode_steps,ttft_ns,tpot_ns,wall_ns,unaccounted_ns",
+	      "prefill_steps,decode_steps,ttft_ns,tpot_ns,context_shifts,context_refusals,wall_ns,unaccounted_ns",
 	      c->out);
 	for (unsigned phase = LMM_PHASE_WAITING; phase < LMM_PHASE_UNACCOUNTED; phase++)
 		fprintf(c->out, ",phases.%s.total_ns", lmm_phase_name(phase));
@@ -89,6 +89,8 @@ static void write_requests(struct lmm_csv *c, const struct lmm_result *r)
 		lmm_csv_u64(c, q->decode_steps);
 		lmm_csv_decimal(c, q->ttft_ns, 3, q->ttft_ns >= 0);
 		lmm_csv_decimal(c, q->tpot_ns, 3, q->tpot_ns >= 0);
+		lmm_csv_u64(c, q->context_shifts);
+		lmm_csv_u64(c, q->context_refusals);
 		lmm_csv_ns(c, q->wall_ns);
 		lmm_csv_ns(c, q->unaccounted_ns);
 		put_request_phases(c, q);
@@ -156,13 +158,23 @@ static void write_kernels(struct lmm_csv *c, const struct lmm_result *r)
 	}
 }
 
+static void write_spans(struct lmm_csv *c, const struct lmm_result *r)
+{
+	fputs("name," STATS_HEADER "\r\n", c->out);
+	for (size_t i = 0; i < r->n_named; i++) {
+		lmm_csv_string(c, r->named[i].name);
+		put_stats(c, &r->named[i].stats);
+		lmm_csv_end(c);
+	}
+}
+
 static const struct csv_file {
 	const char *name;
 	void (*write)(struct lmm_csv *c, const struct lmm_result *r);
 } files[] = {
 	{ "phases.csv", write_phases },	  { "requests.csv", write_requests },
 	{ "steps.csv", write_steps },	  { "layers.csv", write_layers },
-	{ "kernels.csv", write_kernels },
+	{ "kernels.csv", write_kernels }, { "spans.csv", write_spans },
 };
 
 static int write_file(int dir, const struct csv_file *file, const struct lmm_result *r, int force)

@@ -161,9 +161,9 @@ static int put_title(const struct lmm_html *h)
 static int put_body(const struct lmm_html *h)
 {
 	static void (*const sections[])(const struct lmm_html *h) = {
-		lmm__html_head,	  lmm__html_findings,  lmm__html_figures, lmm__html_tokens,
-		lmm__html_phases, lmm__html_layers,    lmm__html_kernels, lmm__html_device,
-		lmm__html_state,  lmm__html_recording, lmm__html_machine,
+		lmm__html_head,	  lmm__html_findings, lmm__html_figures,   lmm__html_tokens,
+		lmm__html_phases, lmm__html_layers,   lmm__html_spans,	   lmm__html_kernels,
+		lmm__html_device, lmm__html_state,    lmm__html_recording, lmm__html_machine,
 	};
 
 	for (size_t i = 0; i < LMM_ARRAY_SIZE(sections); i++)

@@ -27,9 +27,10 @@ void lmm__html_findings(const struct lmm_html *h);
 void lmm__html_figures(const struct lmm_html *h);
 void lmm__html_tokens(const struct lmm_html *h);
 
-/* html_phases.c: by phase and by layer */
+/* html_phases.c: by phase, by layer, and by what the program itself named */
 void lmm__html_phases(const struct lmm_html *h);
 void lmm__html_layers(const struct lmm_html *h);
+void lmm__html_spans(const struct lmm_html *h);
 
 /* html_kernels.c */
 void lmm__html_kernels(const struct lmm_html *h);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the time went, by phase and by layer. */
+/* Where the time went, by phase, by layer, and by what the program itself named. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -230,4 +230,44 @@ void lmm__html_layers(const struct lmm_html *h)
 	for (size_t i = 0; i < r->n_layers; i++)
 		put_layer(h->out, &r->layers[i]);
 	fputs("</tbody></table></details>\n</section>\n", h->out);
+}
+
+/* ---- spans -------------------------------------------------------------------------------------- */
+
+#define SPANS_MAX 100u
+
+static void put_span(FILE *out, const struct lmm_result_named *span)
+{
+	const struct lmm_stats *x = &span->stats;
+
+	fputs("<tr>", out);
+	lmm__html_cell(out, "name", span->name);
+	lmm__html_ns_cell(out, "", x->total_ns);
+	lmm__html_cell(out, "", lmm_human_short(x->count).s);
+	lmm__html_ns_cell(out, "", x->p50_ns);
+	lmm__html_ns_cell(out, "wide", x->p95_ns);
+	lmm__html_ns_cell(out, "wide", x->p99_ns);
+	lmm__html_ns_cell(out, "wide", x->max_ns);
+	fputs("</tr>\n", out);
+}
+
+void lmm__html_spans(const struct lmm_html *h)
+{
+	const struct lmm_result *r = h->r;
+
+	if (r->n_named == 0)
+		return;
+	fputs("<section id=\"spans\">\n<h2>Spans</h2>\n<p class=\"quiet\">What the program itself named. They lie within one "
+	      "another, in phases and beside them, so they add up to nothing.</p>\n<table><thead><tr><th>Span</th><th>total</th>"
+	      "<th>count</th><th>p50</th><th class=\"wide\">p95</th><th class=\"wide\">p99</th><th class=\"wide\">max</th></tr>"
+	      "</thead><tbody>\n",
+	      h->out);
+	for (size_t i = 0; i < r->n_named && i < SPANS_MAX; i++)
+		put_span(h->out, &r->named[i]);
+	fputs("</tbody></table>\n", h->out);
+	if (r->n_named > SPANS_MAX) {
+		fprintf(h->out, "<p class=\"quiet\">The %u longest in sum of %zu.</p>\n", SPANS_MAX,
+			r->n_named);
+	}
+	fputs("</section>\n", h->out);
 }

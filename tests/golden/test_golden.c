@@ -361,7 +361,7 @@ static void test_json(void **state)
 static void test_csv(void **state)
 {
 	static const char *const names[] = { "phases.csv", "requests.csv", "steps.csv",
-					     "layers.csv", "kernels.csv" };
+					     "layers.csv", "kernels.csv",  "spans.csv" };
 	char dir[96], path[128];
 
 	(void)state;

@@ -156,6 +156,12 @@ static struct lmm_result_thread sample_threads[] = {
 	{ 0, 4244, 51500, 4.9e8, 6e7 },
 };
 
+/* the longest in sum first */
+static struct lmm_result_named sample_named[] = {
+	{ "search", { 3, 6e6, 2e6, 1e6, 2e6, 3e6, 3e6, 3e6 } },
+	{ "re\"rank,\x1b", { 1, 1.5e6, 1.5e6, 1.5e6, 1.5e6, 1.5e6, 1.5e6, 1.5e6 } },
+};
+
 static const char *sample_reasons[] = { "no weights are visible: bytes and FLOPs are missing" };
 
 static const struct lmm_result sample_result = {
@@ -207,6 +213,8 @@ static const struct lmm_result sample_result = {
 	.n_kernels = 2,
 	.threads = sample_threads,
 	.n_threads = 2,
+	.named = sample_named,
+	.n_named = 2,
 	.graph_span_ns = 6.1e8,
 	.graph_kernels_ns = 6.0e8,
 	.graph_gaps_ns = 9e6,

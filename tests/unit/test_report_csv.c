@@ -16,8 +16,8 @@
 #include "report/report.h"
 #include "report_sample.h"
 
-static const char *const names[] = { "phases.csv", "requests.csv", "steps.csv", "layers.csv",
-				     "kernels.csv" };
+static const char *const names[] = { "phases.csv", "requests.csv", "steps.csv",
+				     "layers.csv", "kernels.csv",  "spans.csv" };
 static char base[64], dir[80];
 
 static int set_up(void **state)
@@ -94,7 +94,7 @@ static int read_record(const char **p, char cells[40][128])
 
 static void test_shape(void **state)
 {
-	static const int rows[] = { 6, 2, 2, 3, 2 };
+	static const int rows[] = { 6, 2, 2, 3, 2, 2 };
 	static char data[1 << 16], head[40][128], cells[40][128];
 
 	(void)state;
@@ -153,6 +153,16 @@ static void test_cells(void **state)
 	check_cell(head, cells, n, "seq", "3");
 	check_cell(head, cells, n, "ttft_ns", "");
 	check_cell(head, cells, n, "complete", "false");
+	check_cell(head, cells, n, "context_refusals", "0");
+	p = data;
+	read_file("spans.csv", data, sizeof(data));
+	n = read_record(&p, head);
+	read_record(&p, cells);
+	check_cell(head, cells, n, "name", "search");
+	check_cell(head, cells, n, "count", "3");
+	check_cell(head, cells, n, "total_ns", "6000000");
+	read_record(&p, cells);
+	check_cell(head, cells, n, "name", "re\"rank,\\x1b");
 }
 
 static void test_overwriting(void **state)

@@ -114,6 +114,29 @@ static void test_evil_names(void **state)
 	free(bad);
 }
 
+static void test_spans(void **state)
+{
+	struct lmm_result r = sample_result;
+	struct lmm_result_named evil = sample_named[0];
+	char *page = page_of(&r);
+
+	(void)state;
+	assert_int_equal(count(page, "<section id=\"spans\">"), 1);
+	assert_int_equal(count(page, "<td class=\"name\">search</td><td>6.00 ms</td><td>3</td>"),
+			 1);
+	free(page);
+	evil.name = EVIL;
+	r.named = &evil;
+	r.n_named = 1;
+	page = page_of(&r);
+	assert_int_equal(count(page, "<img"), 0);
+	free(page);
+	r.n_named = 0;
+	page = page_of(&r);
+	assert_int_equal(count(page, "<section id=\"spans\">"), 0);
+	free(page);
+}
+
 static void test_control_characters(void **state)
 {
 	char *page = page_of(&sample_result);
@@ -210,9 +233,8 @@ static void test_outliers_stay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_evil_names),
-		cmocka_unit_test(test_control_characters),
-		cmocka_unit_test(test_all_tokens),
+		cmocka_unit_test(test_evil_names),	   cmocka_unit_test(test_spans),
+		cmocka_unit_test(test_control_characters), cmocka_unit_test(test_all_tokens),
 		cmocka_unit_test(test_outliers_stay),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);
