@@ -292,6 +292,24 @@ def test_limits():
     t.check(in_graphs == len(play.log.graphs) == 900 and "more than 256 executable CUDA graphs" in play.reasons, in_graphs, play.reasons)
 
 
+def peak_kib(n):
+    """Of lmmeter or the program, whichever had more."""
+    command = [t.LMMETER, "run", "-q", *ALWAYS, "-o", os.path.join(t.scratch(), "t.lmt"), "--", PLAY, "renew", str(n)]
+    with subprocess.Popen(command, env=t.environment((), {"FAKECUDA": "log=/dev/null", "LMMETER_CUPTI": CUPTI}), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        t.check(run.returncode == 0, command, run.returncode)
+        return used.ru_maxrss
+
+
+def test_graphs_are_let_go():
+    """A graph of 1,201 nodes is captured and replaced for every token, in a window that stays open: what was replaced goes in time."""
+    few, many = peak_kib(200), peak_kib(1200)
+    t.note(f"peak with 200 graphs {few} KiB, with 1,200 {many} KiB")
+    t.check(many - few < 8 * 1024, few, many)
+
+
 # ---- windows ---------------------------------------------------------------------------------------
 
 def test_windows():

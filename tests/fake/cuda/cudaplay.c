@@ -9,6 +9,7 @@
  *	driver N	N tokens by the driver's own functions
  *	bare N		N rounds without marks
  *	update N	as decode, and the graph is captured and updated anew every 16 tokens
+ *	renew N		as update, but each of 1,201 nodes and every token
  *	beside N	as update, but each token is captured, and one kernel of it goes to a stream that takes no part
  *	large N		as decode, by a graph of 1,201 nodes
  *	huge N		one pass of 36,001 launches
@@ -413,6 +414,10 @@ static int play(const char *scene, unsigned n)
 	}
 	if (strcmp(scene, "large") == 0)
 		layers = 300;
+	if (strcmp(scene, "renew") == 0) {
+		layers = 300;
+		return decode(n, 1);
+	}
 	if (strcmp(scene, "huge") == 0) {
 		layers = 9000;
 		return ask(8, 0, forward, stream);

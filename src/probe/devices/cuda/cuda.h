@@ -145,6 +145,8 @@ struct lmm_cu_graph {
 	uint32_t number;    /* as a command; 0: not told yet */
 	bool is_incomplete; /* no memory, or more than we take */
 	struct lmm_cu_node *nodes;
+	struct lmm_cu_graph *next; /* retired after it */
+	uint32_t turn;		   /* of the log when it was retired */
 };
 
 /* The call is part of a capture by this thread: noted, and no work of a device yet. */

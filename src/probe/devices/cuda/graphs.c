@@ -27,8 +27,10 @@ static struct {
 	_Atomic(cuda_exec) handle;
 	_Atomic(struct lmm_cu_graph *) graph;
 } execs[EXECS_MAX];
-static struct lmm_cu_graph *retired[RETIRED];
-static unsigned next_made, next_retired;
+/* The oldest first. A call of a window can name one until it is waited for no more. */
+static struct lmm_cu_graph *first_retired, *last_retired;
+static unsigned n_retired;
+static unsigned next_made;
 static _Atomic uint64_t unknown; /* of a graph that is not: recording << 32 | number */
 static bool is_over;		 /* there were more executable graphs than we take */
 static _Atomic int n_capturing;
@@ -90,6 +92,11 @@ static void graph_free(struct lmm_cu_graph *g)
 	errno = saved;
 }
 
+static bool is_forgotten(const struct lmm_cu_graph *g)
+{
+	return !lmm_cu_window_holds() || lmm_cu_log_turns() - g->turn > LMM_CU_CARRIED_MAX + 1;
+}
+
 /* With the lock held. */
 static void retire(struct lmm_cu_graph *g)
 {
@@ -103,11 +110,22 @@ static void retire(struct lmm_cu_graph *g)
 		if (made[i].graph == g)
 			return;
 	}
-	/* else it is leaked */
-	if (retired[next_retired] && !lmm_cu_window_holds())
-		graph_free(retired[next_retired]);
-	retired[next_retired] = g;
-	next_retired = (next_retired + 1) % RETIRED;
+	g->next = NULL;
+	g->turn = lmm_cu_log_turns();
+	if (last_retired) {
+		last_retired->next = g;
+	} else {
+		first_retired = g;
+	}
+	last_retired = g;
+	n_retired++;
+	while (n_retired > RETIRED && is_forgotten(first_retired)) {
+		struct lmm_cu_graph *oldest = first_retired;
+
+		first_retired = oldest->next;
+		n_retired--;
+		graph_free(oldest);
+	}
 }
 
 static void capture_begin(cuda_stream stream)

@@ -8,8 +8,7 @@
 
 #include "probe/devices/cuda/window.h"
 
-#define BUSY	    1u	/* in an entry's state: it is being written */
-#define CARRIED_MAX 64u /* turns that a call's records are waited for */
+#define BUSY 1u /* in an entry's state: it is being written */
 
 static struct lmm_cu_entry *halves[2];
 static _Atomic uint64_t next; /* the turn << 32 | places given out in it */
@@ -129,7 +128,7 @@ bool lmm_cu_log_carry(const struct lmm_cu_entry *e, bool is_across)
 
 	/* what the device has queued up may be many turns behind; what CUPTI has lost must not fill the room */
 	if (call.n_carried &&
-	    (call.n_carried == CARRIED_MAX ||
+	    (call.n_carried == LMM_CU_CARRIED_MAX ||
 	     (uint32_t)atomic_load_explicit(&next, memory_order_relaxed) >= LMM_CU_ROOM / 4))
 		return false;
 	call.n_carried++;
@@ -206,6 +205,11 @@ struct lmm_cu_log lmm_cu_log_turn(bool is_last)
 		e->is_exact = false;
 	}
 	return log;
+}
+
+uint32_t lmm_cu_log_turns(void)
+{
+	return (uint32_t)(atomic_load(&next) >> 32);
 }
 
 uint32_t lmm_cu_log_pending(void)

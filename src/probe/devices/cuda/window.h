@@ -112,6 +112,9 @@ struct lmm_cu_log lmm_cu_log_turn(bool is_last);
  * Records of this call may come yet: it is of the turn that goes on, too. False: there is no room, or they are not waited for any more.
  */
 bool lmm_cu_log_carry(const struct lmm_cu_entry *e, bool is_across);
+/* How many turns there were. A call is carried through so many at most, then it is forgotten. */
+uint32_t lmm_cu_log_turns(void);
+#define LMM_CU_CARRIED_MAX 64u
 /* Records to come for the calls of this turn, about. */
 uint32_t lmm_cu_log_pending(void);
 
