@@ -126,6 +126,12 @@ static struct done *done_slot(struct lmm_analysis *a, uint64_t start)
 	return oldest->start <= start ? oldest : NULL;
 }
 
+/* Nothing of it was ever computed. */
+static int is_refused(const struct done *d)
+{
+	return d->refused && d->computed == 0 && d->tokens == 0;
+}
+
 static void done_count(struct lmm_analysis *a, const struct done *d)
 {
 	a->requests_total++;
@@ -134,7 +140,7 @@ static void done_count(struct lmm_analysis *a, const struct done *d)
 	a->processes[d->process].output_tokens += d->tokens;
 	spans_add(a, d->start, d->end);
 	/* of what was under way before, nobody knows the begin; what was refused altogether took no time */
-	if (!d->is_joined && !(d->refused && d->computed == 0 && d->tokens == 0))
+	if (!d->is_joined && !is_refused(d))
 		lmm_hist_add(&a->duration, lmm__minus(d->end, d->start));
 	if (d->tokens && !d->is_joined)
 		lmm_hist_add(&a->ttft, lmm__minus(d->first_token, d->start));
@@ -219,8 +225,8 @@ static void request_book(struct lmm_analysis *a, struct request *r)
 	memcpy(d.sums, m ? m->sums : r->sums, sizeof(d.sums));
 	d.shifts = r->shifts.n;
 	d.refused = r->refused;
-	d.is_complete &= !(d.refused && d.computed == 0);
 	done_tokens(a, r, &d);
+	d.is_complete &= !is_refused(&d);
 	start_claim(a, r, &d);
 	done_count(a, &d);
 	a->gaps_apart += r->gaps_apart;

@@ -471,13 +471,24 @@ static int is_meant(const struct request *r, const struct fact *f)
 	       (f->seq == LMM_SEQ_NONE || f->seq == r->seq || r->seq == LMM_SEQ_NONE);
 }
 
+/* What was refused altogether, and is cleared away, is not tried again. */
+static int is_given_up(struct lmm_analysis *a, const struct request *r)
+{
+	return r->refused && r->computed == 0 && !r->is_joined && lmm__tokens_chosen(a, r) == 0;
+}
+
 static void sequence_cut(struct lmm_analysis *a, const struct fact *f)
 {
-	for (uint32_t i = 0; i < a->n_requests; i++) {
+	for (uint32_t i = 0; i < a->n_requests;) {
 		struct request *r = &a->requests[i];
+		uint32_t n = a->n_requests;
 
-		if (is_meant(r, f) && f->b < r->holds)
+		if (is_meant(r, f) && f->b == 0 && is_given_up(a, r)) {
+			lmm__request_close(a, r, 0);
+		} else if (is_meant(r, f) && f->b < r->holds) {
 			r->holds = f->b;
+		}
+		i += n == a->n_requests; /* else another one is here now */
 	}
 }
 

@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 21
+#define STATE_VERSION 22
 
 struct io {
 	struct lmm_buf *out; /* writing */

@@ -61,6 +61,33 @@ static void test_in_the_middle(void **state)
 	}
 }
 
+/* A call with its token finds no room once: the request is as good as others. */
+static void test_refused_once(void **state)
+{
+	struct tape p = { 0 };
+	struct lmm_result *r;
+
+	(void)state;
+	begin(&p, 1);
+	pass(&p, 10000, LMM_PHASE_DECODE, 0, 0, 1, 40);
+	tape_in(&p, 11000, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);
+	tape_step(&p, 11001, LMM_PHASE_DECODE, 1, 1, 1, 1, 1);
+	tape_seq(&p, 11002, 1, 0, 1, 1, 41);
+	tape_out(&p, 11100, LMM_PHASE_DECODE, 1, LMM_SEQ_NONE);
+	tape_hint(&p, 11110, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, 1, 1);
+	pass(&p, 12000, LMM_PHASE_DECODE, 2, 0, 1, 41);
+	tape_hint(&p, 14000, LMM_HINT_MEMORY_CLEAR, LMM_SEQ_NONE, 1, 0);
+	tape_end(&p, 20000);
+	r = tape_result(&p);
+	assert_int_equal(r->n_requests, 1);
+	assert_int_equal(r->requests[0].complete, 1);
+	assert_int_equal(r->requests[0].output_tokens, 2);
+	assert_int_equal(r->requests[0].decode_steps, 2);
+	assert_int_equal(r->requests[0].context_refusals, 1);
+	lmm_result_destroy(r);
+	tape_free(&p);
+}
+
 static void test_no_positions(void **state)
 {
 	struct tape p = { 0 };
@@ -150,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_the_middle),
+		cmocka_unit_test(test_refused_once),
 		cmocka_unit_test(test_no_positions),
 		cmocka_unit_test(test_in_the_prompt),
 		cmocka_unit_test(test_later_ones_are_whole),

@@ -408,9 +408,16 @@ static void test_no_room_for_two(void **state)
 	tape_hint(&p, 12310, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, 0, 3);
 	tape_hint(&p, 12320, LMM_HINT_NO_ROOM, LMM_SEQ_NONE, 0, 77); /* of no step */
 	pass(&p, 13000, LMM_PHASE_DECODE, 4, 1, 5);
-	tape_end(&p, 15000);
+	/* it is given up; what comes to its place is another one */
+	tape_hint(&p, 14000, LMM_HINT_SEQ_RM, 1, 0, 0);
+	tape_in(&p, 16000, LMM_PHASE_PREFILL, 5, LMM_SEQ_NONE);
+	tape_step(&p, 16001, LMM_PHASE_PREFILL, 5, 7, 1, 0, 5);
+	tape_seq(&p, 16002, 5, 1, 7, 1, 0);
+	tape_out(&p, 16500, LMM_PHASE_PREFILL, 5, LMM_SEQ_NONE);
+	tape_token(&p, 16600, 5, 1);
+	tape_end(&p, 18000);
 	r = tape_result(&p);
-	assert_int_equal(r->n_requests, 2);
+	assert_int_equal(r->n_requests, 3);
 	assert_int_equal(r->requests[0].prompt_tokens, 4);
 	assert_int_equal(r->requests[0].output_tokens, 3);
 	assert_int_equal(r->requests[0].prefill_steps, 1);
@@ -419,8 +426,11 @@ static void test_no_room_for_two(void **state)
 	assert_int_equal(r->requests[1].output_tokens, 0);
 	assert_int_equal(r->requests[1].prefill_steps, 0);
 	assert_int_equal(r->requests[1].complete, 0);
+	assert_int_equal(r->requests[2].prompt_tokens, 7);
+	assert_int_equal(r->requests[2].output_tokens, 1);
+	assert_ns(r->requests[2].ttft_ns, 600);
 	assert_int_equal(r->context_refusals.count, 2);
-	assert_int_equal(r->steps.prefill_tokens, 4);
+	assert_int_equal(r->steps.prefill_tokens, 11);
 	assert_int_equal(r->steps.decode_tokens, 2);
 	lmm_result_destroy(r);
 	tape_free(&p);
