@@ -127,7 +127,7 @@ def test_full_context():
     """Three answers share 256 positions: when they are full the server is refused, says so, and tries again with less or gives up."""
     with Server(3, 256, ["--kv-unified"]) as server:
         answers = []
-        clients = [threading.Thread(target=complete, args=(server.port, f"The color {word} is", 120, answers)) for word in WORDS[:3]]
+        clients = [threading.Thread(target=complete, args=(server.port, f"The color {word} is", 200, answers)) for word in WORDS[:3]]
         for c in clients:
             c.start()
         for c in clients:
@@ -138,10 +138,10 @@ def test_full_context():
     rep = server.report()
     t.note("refused by the server's log:", refused, "by lmmeter:", rep["context_refusals"])
     t.check(rep["context_refusals"]["count"] == refused > 0, rep["context_refusals"], refused, said[-3000:])
-    # nobody's last token is in the context, and as many as there are requests found no room
-    held = sum(r["prompt_tokens"] + r["output_tokens"] - 1 for r in rep["requests"])
-    t.check(len(rep["requests"]) == 3 and 256 - 3 <= held <= 256, held, rep["requests"])
-    t.check(all(r["decode_steps"] == r["output_tokens"] - 1 and r["context_refusals"] > 0 for r in rep["requests"]), rep["requests"])
+    # any two do not fit together; who was refused altogether has an error, and made as many tokens as it decoded, and one
+    failed = [r for r in rep["requests"] if r["context_refusals"]]
+    t.check(len(rep["requests"]) == 3 and len(failed) == sum(s != 200 for s, _ in answers) >= 2, [s for s, _ in answers], rep["requests"])
+    t.check(all(r["decode_steps"] == r["output_tokens"] - 1 for r in rep["requests"]), rep["requests"])
 
 
 if __name__ == "__main__":
