@@ -24,6 +24,20 @@ static double size_of(const char *path)
 	return path && stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : 0;
 }
 
+static int is_told_to_stop(void)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	sigset_t pending;
+
+	if (sigpending(&pending))
+		return 0;
+	for (size_t k = 0; k < LMM_ARRAY_SIZE(ends); k++) {
+		if (sigismember(&pending, ends[k]) == 1)
+			return 1;
+	}
+	return 0;
+}
+
 /* Out of the cache, and in again from begin to end. What goes wrong leaves it as it was: the cells will say it. */
 static void settle(const char *path, char *piece)
 {
@@ -31,21 +45,13 @@ static void settle(const char *path, char *piece)
 
 	if (fd < 0)
 		return;
-	/* only what is on the disk goes */
-	if (fdatasync(fd) == 0 && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0 &&
-	    posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL) == 0) {
-		while (read(fd, piece, PIECE_BYTES) > 0)
-			;
-	}
+	/* only what is on the disk goes; not where another process has it mapped */
+	(void)fdatasync(fd);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	while (!is_told_to_stop() && read(fd, piece, PIECE_BYTES) > 0)
+		;
 	close(fd);
-}
-
-static int is_told_to_stop(void)
-{
-	sigset_t pending;
-
-	return sigpending(&pending) == 0 &&
-	       (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
 }
 
 void lmm_study_files_settle(const struct lmm_study_run *r)
@@ -60,7 +66,7 @@ void lmm_study_files_settle(const struct lmm_study_run *r)
 		bytes += size_of(path);
 		free(path);
 	}
-	if (piece && bytes > SHARE_OF_MEMORY * (double)s->memory_bytes) {
+	if (s->memory_bytes && bytes > SHARE_OF_MEMORY * (double)s->memory_bytes) {
 		lmm_error(
 			"the models take %s together, too much of this machine's memory: how they lie in it is not made alike, which may make some percent of a token's time",
 			lmm_human_bytes(bytes).s);

@@ -112,6 +112,15 @@ static int group_make(const char *root, const char *path, const char *control, c
 	return -ENOENT;
 }
 
+/* Version 2 gives the control to groups only whose parent has no processes, or is the root. */
+static int group_below(const char *root, const char *path, const char *control, char *out,
+		       size_t bytes)
+{
+	int rc = group_make(root, path, control, out, bytes);
+
+	return rc && strcmp(path, "/") != 0 ? group_make(root, "/", control, out, bytes) : rc;
+}
+
 /* "4:cpu,cpuacct": among the controllers of a hierarchy of version 1. */
 static int has_cpu(const char *controllers)
 {
@@ -125,7 +134,7 @@ static int has_cpu(const char *controllers)
 	return 0;
 }
 
-/* A group of our own below the one we are in (the root, or one that was delegated), of either version. */
+/* A group of our own of either version: below the one we are in, or below the root. */
 static int cgroup_make(char *out, size_t bytes)
 {
 	char line[512];
@@ -143,10 +152,10 @@ static int cgroup_make(char *out, size_t bytes)
 		*path++ = '\0';
 		path[strcspn(path, "\n")] = '\0';
 		if (strcmp(controllers, ":") == 0)
-			rc = group_make(CGROUP_ROOT, path, V2_QUOTA, out, bytes);
+			rc = group_below(CGROUP_ROOT, path, V2_QUOTA, out, bytes);
 		for (size_t i = 0; rc && has_cpu(controllers + 1) && i < LMM_ARRAY_SIZE(v1_roots);
 		     i++)
-			rc = group_make(v1_roots[i], path, V1_QUOTA, out, bytes);
+			rc = group_below(v1_roots[i], path, V1_QUOTA, out, bytes);
 	}
 	(void)fclose(f);
 	return rc;
@@ -196,7 +205,7 @@ static int quota_check(char *why, size_t bytes)
 	if (rc) {
 		(void)snprintf(
 			why, bytes,
-			"this process may not set a CPU quota (%s): control groups with the cpu controller, as root or delegated by systemd-run --user --scope -p Delegate=yes",
+			"this process may not set a CPU quota (%s): control groups with the cpu controller, as root",
 			lmm_strerror(rc));
 	}
 	return rc ? -1 : 0;

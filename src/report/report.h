@@ -33,7 +33,7 @@ void lmm_report_paper(const struct lmm_result *r, FILE *out);
 void lmm_report_json(const struct lmm_result *r, FILE *out);
 
 /*
- * phases.csv, requests.csv, steps.csv, layers.csv and kernels.csv in the folder path, which is made if it is not there. Existing
+ * phases.csv, requests.csv, steps.csv, layers.csv, kernels.csv and spans.csv in the folder path, which is made if it is not there. Existing
  * files are overwritten only with force, and without it none is written when any exists. 0 or a negative errno, then
  * *failed (may be NULL) points to the name of the file or "" for the folder; static.
  */

@@ -96,28 +96,30 @@ static int effect_say(struct lmm_study_findings *f, uint32_t first)
 		LMM_SURE);
 	const char *before = ":";
 	double p_most = 0;
-	int n;
+	size_t n;
 
 	if (!to)
 		return -ENOMEM;
 	to->value = percent_of(c->e.change);
 	to->threshold = 100 * LMM_CONTRAST_TRIFLE;
-	n = snprintf(to->text, sizeof(to->text), "%.64s=%.80s instead of %.80s",
-		     p->factors[c->factor].name, lmm__level_name(p, c->factor, c->level),
-		     lmm__level_name(p, c->factor, c->base));
-	for (uint32_t i = first; i < f->n_main && n < (int)sizeof(to->text); i++) {
-		char change[96];
+	n = (size_t)snprintf(to->text, sizeof(to->text), "%.64s=%.80s instead of %.80s",
+			     p->factors[c->factor].name, lmm__level_name(p, c->factor, c->level),
+			     lmm__level_name(p, c->factor, c->base));
+	for (uint32_t i = first; i < f->n_main; i++) {
+		char change[96], figure[192];
 
 		if (!is_of_level(&f->contrasts[i], c))
 			continue;
-		change_say(&f->contrasts[i].e, change, sizeof(change));
-		n += snprintf(to->text + n, sizeof(to->text) - (size_t)n, "%s %s %s", before,
-			      lmm_figures[f->contrasts[i].figure].label, change);
-		before = ",";
 		p_most = fmax(p_most, f->contrasts[i].e.p);
+		change_say(&f->contrasts[i].e, change, sizeof(change));
+		(void)snprintf(figure, sizeof(figure), "%s %s %s", before,
+			       lmm_figures[f->contrasts[i].figure].label, change);
+		before = ",";
+		/* what has no room is in the table */
+		if (n + strlen(figure) + 2 <= sizeof(to->text))
+			n += (size_t)snprintf(to->text + n, sizeof(to->text) - n, "%s", figure);
 	}
-	if (n < (int)sizeof(to->text))
-		(void)snprintf(to->text + n, sizeof(to->text) - (size_t)n, ".");
+	(void)snprintf(to->text + n, sizeof(to->text) - n, ".");
 	(void)snprintf(to->evidence, sizeof(to->evidence),
 		       "mean of %u pairs of conditions in each block, p = %.2g at most, unadjusted",
 		       c->pairs, p_most);

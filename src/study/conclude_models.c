@@ -102,14 +102,18 @@ static int rule_fallback(struct lmm_study_findings *f)
 {
 	const struct lmm_study *s = f->s;
 	struct lmm_conclusion *to = NULL;
-	char bits[256] = "";
-	int n = 0, n_bits = 0;
+	char bits[256] = "", more[32] = "";
+	int n = 0, n_bits = 0, n_more = 0;
 
 	for (uint32_t i = 0; i < s->n_variants; i++) {
 		const struct lmm_variant *v = &s->variants[i];
 
-		if (!is_fallen_back(v) || n >= 200)
+		if (!is_fallen_back(v))
 			continue;
+		if (n >= 200) { /* no room for more names */
+			n_more++;
+			continue;
+		}
 		if (!to) {
 			to = lmm__conclusion_add(
 				f, "fallback",
@@ -128,10 +132,12 @@ static int rule_fallback(struct lmm_study_findings *f)
 	}
 	if (!to)
 		return 0;
+	if (n_more)
+		(void)snprintf(more, sizeof(more), " and %d more", n_more);
 	(void)snprintf(
 		to->text + n, sizeof(to->text) - (size_t)n,
-		": little more than names here, as so many tensors got another type (rows that are no multiple of the type's block); %s bits per weight in all.",
-		bits);
+		"%s: little more than names here, as so many tensors got another type (rows that are no multiple of the type's block); %s bits per weight in all.",
+		more, bits);
 	(void)snprintf(to->evidence, sizeof(to->evidence), "as llama-quantize said");
 	return 0;
 }

@@ -3,8 +3,10 @@
 """lmmeter study on the stand-in engine: the matrix, broken off and gone on with, holes, refusals."""
 
 import csv
+import ctypes
 import io
 import json
+import mmap
 import os
 import re
 import signal
@@ -297,26 +299,36 @@ def test_environment_and_affinity_reach_the_engine():
     t.check(len(seen) == 3 and {s[0] for s in seen} == {"one", "two"} and {s[1] for s in seen} == {"0"}, seen)
 
 
+def cpu_groups():
+    """Of studies, also of others that run."""
+    return subprocess.run(["find", "/sys/fs/cgroup", "/dev/cpuctl", "-maxdepth", "6", "-name", "lmmeter-study-*"], check=False, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+
 def test_cpu_quota():
     """A fifth of one CPU is less than a whole one, by the engine's own request; the group goes with the study."""
     where = t.scratch()
     path = plan(where, repeats=2, factors='cpu_quota_percent = ["max", 20]\n[factors.env]\nFAKE_OP_NS = "100000"')
     if t.lmmeter("study", path, "--check").status:
         raise t.Skip("no control group with a CPU quota may be made here")
+    before = cpu_groups()
     done = study(path, where + "/s")
     t.check(done.status == 0, done.err)
     got = {q: [float(r["request_ns"]) for r in rows(where + "/s") if r["cpu_quota_percent"] == q] for q in ("max", "20")}
     t.check(min(got["20"]) > 1.5 * max(got["max"]), got)
     t.check("not_clocks" in {c["id"] for c in document(where + "/s")["conclusions"]}, "nothing says that a quota is no lower clock")
-    left = subprocess.run(["find", "/sys/fs/cgroup", "/dev/cpuctl", "-maxdepth", "6", "-name", "lmmeter-study-*"], check=False, timeout=60,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-    t.check(not left, left)
+    t.check(cpu_groups() == before, before, cpu_groups())
 
 
 def resident(path):
     """Bytes of the file in the system's cache."""
-    done = subprocess.run(["fincore", "--bytes", "--noheadings", "-o", "RES", path], check=True, stdout=subprocess.PIPE, timeout=60)
-    return int(done.stdout)
+    with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY) as m:
+        seen = (ctypes.c_ubyte * -(-len(m) // mmap.PAGESIZE))()
+        first = ctypes.c_char.from_buffer(m)
+        rc = ctypes.CDLL(None).mincore(ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(len(m)), seen)
+        del first
+        t.check(rc == 0, "mincore()")
+        return mmap.PAGESIZE * sum(x & 1 for x in seen)
 
 
 def test_models_lie_alike():
