@@ -21,6 +21,21 @@ void lmm_signals_block(sigset_t *old)
 	pthread_sigmask(SIG_BLOCK, &set, old);
 }
 
+int lmm_signals_ask_for_end(void)
+{
+	sigset_t meant, pending;
+
+	lmm_signals_set(&meant);
+	sigdelset(&meant, SIGCHLD);
+	if (sigpending(&pending))
+		return 0;
+	for (int sig = 1; sig < NSIG; sig++) {
+		if (sigismember(&meant, sig) == 1 && sigismember(&pending, sig) == 1)
+			return 1;
+	}
+	return 0;
+}
+
 int lmm_signals_wait(int ms)
 {
 	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };

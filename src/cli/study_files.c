@@ -4,12 +4,12 @@
  * pages, and an engine that maps it reads it more slowly. Between variants of a model that would pass for an effect.
  */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/signals.h"
 #include "cli/study_run.h"
 #include "report/format.h"
 
@@ -24,20 +24,6 @@ static double size_of(const char *path)
 	return path && stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : 0;
 }
 
-static int is_told_to_stop(void)
-{
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	sigset_t pending;
-
-	if (sigpending(&pending))
-		return 0;
-	for (size_t k = 0; k < LMM_ARRAY_SIZE(ends); k++) {
-		if (sigismember(&pending, ends[k]) == 1)
-			return 1;
-	}
-	return 0;
-}
-
 /* Out of the cache, and in again from begin to end. What goes wrong leaves it as it was: the cells will say it. */
 static void settle(const char *path, char *piece)
 {
@@ -49,7 +35,7 @@ static void settle(const char *path, char *piece)
 	(void)fdatasync(fd);
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	while (!is_told_to_stop() && read(fd, piece, PIECE_BYTES) > 0)
+	while (!lmm_signals_ask_for_end() && read(fd, piece, PIECE_BYTES) > 0)
 		;
 	close(fd);
 }
@@ -72,7 +58,7 @@ void lmm_study_files_settle(const struct lmm_study_run *r)
 			lmm_human_bytes(bytes).s);
 		goto out;
 	}
-	for (uint32_t i = 0; piece && i < s->n_variants && !is_told_to_stop(); i++) {
+	for (uint32_t i = 0; piece && i < s->n_variants && !lmm_signals_ask_for_end(); i++) {
 		char *path = lmm_study_variant_file(s, i);
 
 		lmm_study_progress(r, "reading the models");
