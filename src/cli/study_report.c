@@ -14,28 +14,37 @@ static void complain(void *ctx, int line, const char *text)
 	lmm_error("%s/plan.toml:%d: %s", (const char *)ctx, line, text);
 }
 
-static int output_refused(const char *path, int rc)
+/* The exit status; anything but 0 was said. */
+static int file_begin(const char *path, int force, FILE **out)
 {
+	int rc = lmm_output_open(path, force, out);
+
 	if (rc != -EEXIST)
-		return lmm_output_failed(path, rc);
+		return rc ? lmm_output_failed(path, rc) : LMM_EXIT_OK;
 	lmm_error("%s exists; --force overwrites it", path);
 	return LMM_EXIT_FAILURE;
 }
 
 /* Whole or not at all. */
+static int file_end(const char *path, FILE *out)
+{
+	int rc = lmm_output_close(out);
+
+	if (rc && rc != -EPIPE)
+		lmm_output_discard(path);
+	return rc ? lmm_output_failed(path, rc) : LMM_EXIT_OK;
+}
+
 static int file_make(const struct lmm_study_findings *f, const char *path, int force,
 		     void (*make)(const struct lmm_study_findings *f, FILE *out))
 {
 	FILE *out;
-	int rc = lmm_output_open(path, force, &out);
+	int status = file_begin(path, force, &out);
 
-	if (rc)
-		return output_refused(path, rc);
+	if (status)
+		return status;
 	make(f, out);
-	rc = lmm_output_close(out);
-	if (rc && rc != -EPIPE)
-		lmm_output_discard(path);
-	return rc ? lmm_output_failed(path, rc) : LMM_EXIT_OK;
+	return file_end(path, out);
 }
 
 /* Names of factors may hold anything. */
@@ -52,19 +61,16 @@ static int plot_store(const char *folder, char *name, int force, const char *tex
 {
 	char path[LMM_STUDY_PATH];
 	FILE *out;
-	int rc;
+	int status;
 
 	name_tame(name);
 	if (snprintf(path, sizeof(path), "%s/%s.svg", folder, name) >= (int)sizeof(path))
-		return output_refused(folder, -ENAMETOOLONG);
-	rc = lmm_output_open(path, force, &out);
-	if (rc)
-		return output_refused(path, rc);
+		return lmm_output_failed(folder, -ENAMETOOLONG);
+	status = file_begin(path, force, &out);
+	if (status)
+		return status;
 	(void)fwrite(text, 1, n, out);
-	rc = lmm_output_close(out);
-	if (rc)
-		lmm_output_discard(path);
-	return rc ? lmm_output_failed(path, rc) : LMM_EXIT_OK;
+	return file_end(path, out);
 }
 
 /* 1: drawn and stored; 0: there is nothing to draw; -1: that was the last; -2: it failed, and that was said. */
