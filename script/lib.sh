@@ -265,3 +265,18 @@ run_ctest() { # folder further arguments…
 	grep -hE ': FAILED|^\[  FAILED  \]|\[   LINE   \]|ERROR: [A-Za-z]+Sanitizer' "$log" | cut -c1-400 | head -40 || true
 	return "$status"
 }
+
+# ---- lmmeter itself --------------------------------------------------------------------------------
+
+# Builds it, without tests, and sets `lmmeter`. In the source tree.
+build_lmmeter() { # log
+	mkdir -p "$(dirname "$1")"
+	say "building lmmeter"
+	if ! cmake --preset release -G Ninja -DLMM_TESTS=OFF >"$1" 2>&1 ||
+		! cmake --build build/release -j "$(jobs_n)" >>"$1" 2>&1; then
+		grep -E 'error|FAILED' -A5 "$1" | head -n 40 >&2
+		die "building failed; all of it is in $1"
+	fi
+	# shellcheck disable=SC2034 # for those who source this
+	lmmeter=$root/build/release/src/cli/lmmeter
+}
