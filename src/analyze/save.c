@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 22
+#define STATE_VERSION 23
 
 struct io {
 	struct lmm_buf *out; /* writing */

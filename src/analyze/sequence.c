@@ -201,16 +201,39 @@ uint64_t lmm__tokens_chosen(struct lmm_analysis *a, const struct request *r)
 
 /* ---- steps -------------------------------------------------------------------------------------- */
 
-static struct step *step_slot(struct lmm_analysis *a, uint32_t process, uint32_t id)
+/* Steps of a process follow one another through the sets; in a set there is room for others that are there at the same time. */
+static struct step *step_set(struct lmm_analysis *a, uint32_t process, uint32_t id)
 {
-	return &a->steps[(id + process * 40503u) % LMM_I_STEPS];
+	return &a->steps[(id + process * 40503u) % (LMM_I_STEPS / LMM_I_STEP_WAYS) *
+			 LMM_I_STEP_WAYS];
 }
 
 struct step *lmm__step_find(struct lmm_analysis *a, uint32_t process, uint32_t id)
 {
-	struct step *st = step_slot(a, process, id);
+	struct step *set = step_set(a, process, id);
 
-	return st->is_set && st->process == process && st->id == id ? st : NULL;
+	for (unsigned i = 0; i < LMM_I_STEP_WAYS; i++) {
+		if (set[i].is_set && set[i].process == process && set[i].id == id)
+			return &set[i];
+	}
+	return NULL;
+}
+
+/* Its own if it is there; else a free one, or the oldest. */
+static struct step *step_slot(struct lmm_analysis *a, uint32_t process, uint32_t id)
+{
+	struct step *set = step_set(a, process, id), *slot = lmm__step_find(a, process, id);
+
+	for (unsigned i = 0; !slot && i < LMM_I_STEP_WAYS; i++)
+		slot = set[i].is_set ? NULL : &set[i];
+	if (slot)
+		return slot;
+	slot = set;
+	for (unsigned i = 1; i < LMM_I_STEP_WAYS; i++) {
+		if (set[i].begin < slot->begin)
+			slot = &set[i];
+	}
+	return slot;
 }
 
 static void pass_fill(struct ledger *l, const struct step *st)

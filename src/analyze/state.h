@@ -50,7 +50,8 @@
 #define LMM_I_FACTS	    4096
 #define LMM_I_TOKENIZES	    512
 #define LMM_I_IDLES	    512
-#define LMM_I_STEPS	    256	  /* direct-mapped */
+#define LMM_I_STEPS	    256	  /* in sets of: */
+#define LMM_I_STEP_WAYS	    4	  /* processes whose steps have the same place */
 #define LMM_I_FLIGHT	    65536 /* direct-mapped: 16 queues with all that a probe holds in flight */
 #define LMM_I_DEPTH	    8
 #define LMM_I_LEADS	    16

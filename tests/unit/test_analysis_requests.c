@@ -347,6 +347,49 @@ static void pass(struct tape *p, uint64_t t, unsigned phase, uint32_t step, uint
 	tape_token(p, t + 600, step, 0);
 }
 
+static void pass_begun(struct tape *p, uint32_t stream, uint64_t t, uint32_t step, uint32_t tokens,
+		       uint64_t position)
+{
+	unsigned phase = tokens > 1 ? LMM_PHASE_PREFILL : LMM_PHASE_DECODE;
+
+	p->stream = stream;
+	tape_in(p, t, phase, step, LMM_SEQ_NONE);
+	tape_step(p, t + 1, phase, step, tokens, 1, 0, step);
+	tape_seq(p, t + 2, step, 0, tokens, 1, position);
+	tape_out(p, t + 500, phase, step, LMM_SEQ_NONE);
+}
+
+/* Two processes are at steps whose numbers lie so apart that they fall together: neither loses its token. */
+static void test_steps_side_by_side(void **state)
+{
+	(void)state;
+	for (uint32_t apart = 0; apart < 256; apart++) {
+		struct tape p = { 0 };
+		struct lmm_result *r;
+
+		tape_begin(&p, "engine", 0);
+		tape_process(&p, 1, "engine", 0);
+		tape_stream(&p, 2, 1);
+		pass_begun(&p, 0, 8000, 1 + apart, 4, 0);
+		tape_token(&p, 8600, 1 + apart, 0);
+		pass_begun(&p, 2, 9000, 1, 4, 0);
+		tape_token(&p, 9600, 1, 0);
+		pass_begun(&p, 0, 10000, 2 + apart, 1, 4);
+		pass_begun(&p, 2, 10600, 2, 1, 4);
+		p.stream = 0;
+		tape_token(&p, 11200, 2 + apart, 0);
+		p.stream = 2;
+		tape_token(&p, 11300, 2, 0);
+		tape_end(&p, 12000);
+		r = tape_result(&p);
+		assert_int_equal(r->n_requests, 2);
+		assert_int_equal(r->requests[0].output_tokens, 2);
+		assert_int_equal(r->requests[1].output_tokens, 2);
+		lmm_result_destroy(r);
+		tape_free(&p);
+	}
+}
+
 /* A prompt for which there is no room is tried again in halves: what was refused has no tokens, and is no step of the request. */
 static void test_no_room(void **state)
 {
@@ -1296,6 +1339,7 @@ int main(void)
 		cmocka_unit_test(test_pass_in_two_brackets),
 		cmocka_unit_test(test_chunked_prefill),
 		cmocka_unit_test(test_prompt_cache),
+		cmocka_unit_test(test_steps_side_by_side),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_no_room_for_two),
 		cmocka_unit_test(test_context_shift),
