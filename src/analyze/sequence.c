@@ -204,8 +204,9 @@ uint64_t lmm__tokens_chosen(struct lmm_analysis *a, const struct request *r)
 /* Steps of a process follow one another through the sets; in a set there is room for others that are there at the same time. */
 static struct step *step_set(struct lmm_analysis *a, uint32_t process, uint32_t id)
 {
-	return &a->steps[(id + process * 40503u) % (LMM_I_STEPS / LMM_I_STEP_WAYS) *
-			 LMM_I_STEP_WAYS];
+	size_t set = (id + process * 40503u) % (LMM_I_STEPS / LMM_I_STEP_WAYS);
+
+	return &a->steps[set * LMM_I_STEP_WAYS];
 }
 
 struct step *lmm__step_find(struct lmm_analysis *a, uint32_t process, uint32_t id)
