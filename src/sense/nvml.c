@@ -137,7 +137,8 @@ static struct sensor *add_what(struct lmm_sense *s, unsigned device, enum quanti
 	x->read = read_nvml;
 	x->device = (uint8_t)device;
 	x->what = (uint8_t)what;
-	lmm__name(x, LMM_COMPONENT_GPU, "%s%s", name, what == CLOCK_MEMORY ? " memory" : "");
+	lmm__name(x, what == CLOCK_MEMORY ? LMM_COMPONENT_MEMORY : LMM_COMPONENT_GPU, "%s%s", name,
+		  what == CLOCK_MEMORY ? " memory" : "");
 	return lmm__commit(s, x) ? NULL : x;
 }
 
@@ -155,7 +156,9 @@ static void find_device(struct lmm_sense *s, unsigned i)
 	x = add_what(s, i, CLOCK_GRAPHICS, numbered);
 	if (x && n->max_clock(n->device[i], 0, &mhz) == 0)
 		x->item.limit = (int64_t)mhz * 1000000;
-	add_what(s, i, CLOCK_MEMORY, numbered);
+	x = add_what(s, i, CLOCK_MEMORY, numbered);
+	if (x && n->max_clock(n->device[i], 2, &mhz) == 0)
+		x->item.limit = (int64_t)mhz * 1000000;
 	add_what(s, i, LOAD, numbered);
 	/* asking for the energy takes 4 ms of CPU time on an H200, for the power 0.03 */
 	if (!add_what(s, i, POWER, numbered))

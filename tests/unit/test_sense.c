@@ -299,7 +299,13 @@ static void test_nvml(void **state)
 	r = all_read(s);
 	assert_int_equal(VALUE(&r, s, FREQUENCY, "0: Fake GPU"), 1755000000);
 	assert_int_equal(find(s, LMM_SENSOR_FREQUENCY, "0: Fake GPU")->limit, 1980000000);
+	assert_int_equal(find(s, LMM_SENSOR_FREQUENCY, "0: Fake GPU")->component,
+			 LMM_COMPONENT_GPU);
 	assert_int_equal(VALUE(&r, s, FREQUENCY, "0: Fake GPU memory"), 2619000000);
+	assert_int_equal(find(s, LMM_SENSOR_FREQUENCY, "0: Fake GPU memory")->limit, 2619000000);
+	/* what is the GPU's is shown as its clock */
+	assert_int_equal(find(s, LMM_SENSOR_FREQUENCY, "0: Fake GPU memory")->component,
+			 LMM_COMPONENT_MEMORY);
 	assert_int_equal(VALUE(&r, s, LOAD, "0: Fake GPU"), 420);
 	assert_int_equal(VALUE(&r, s, POWER, "0: Fake GPU"), 123456000);
 	assert_int_equal(VALUE(&r, s, TEMPERATURE, "0: Fake GPU"), 61000);
