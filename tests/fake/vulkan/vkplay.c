@@ -137,6 +137,23 @@ static void make_device(struct play *p)
 	vkGetDeviceQueue(p->device, 0, 0, &p->queue);
 }
 
+/* The first that the host can write and read without more ado: which one that is differs between drivers. */
+static uint32_t memory_type(const struct play *p, uint32_t allowed)
+{
+	const VkMemoryPropertyFlags wanted_flags =
+		VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+	VkPhysicalDeviceMemoryProperties has;
+
+	vkGetPhysicalDeviceMemoryProperties(p->physical, &has);
+	for (uint32_t i = 0; i < has.memoryTypeCount; i++) {
+		if (allowed >> i & 1 &&
+		    (has.memoryTypes[i].propertyFlags & wanted_flags) == wanted_flags)
+			return i;
+	}
+	fputs("no memory that the host can map\n", stderr);
+	exit(3);
+}
+
 static void make_memory(struct play *p)
 {
 	VkBufferCreateInfo info = { .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
@@ -151,6 +168,7 @@ static void make_memory(struct play *p)
 	MUST(vkCreateBuffer(p->device, &info, NULL, &p->buffer));
 	vkGetBufferMemoryRequirements(p->device, p->buffer, &need);
 	allocate.allocationSize = need.size;
+	allocate.memoryTypeIndex = memory_type(p, need.memoryTypeBits);
 	MUST(vkAllocateMemory(p->device, &allocate, NULL, &p->memory));
 	MUST(vkBindBufferMemory(p->device, p->buffer, p->memory, 0));
 	MUST(vkMapMemory(p->device, p->memory, 0, VK_WHOLE_SIZE, 0, &at));
