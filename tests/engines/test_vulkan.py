@@ -2,11 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """llama.cpp's Vulkan backend, unmodified, on Mesa's CPU driver: what lmmeter says of its kernels."""
 
-import collections
 import os
 import random
-import re
-import subprocess
 import sys
 
 
@@ -14,12 +11,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import lmmtest as t  # noqa: E402
 import sleeper  # noqa: E402
 import truth  # noqa: E402
+import vkwatch  # noqa: E402
 
 TOKENS = 6
-COMMAND, COMMAND_UNTIMED, DEVICE_GRAPH = 0x46, 0x4B, 0x4C
-FIRST_KERNEL = 32  # numbers below are fills, copies and the like
-WATCH = os.path.join(t.FAKE, "vulkan", "layer")
-LMT_TOOL = os.path.join(t.BUILD, "tests", "format", "lmt_tool")
 _cache = {}
 
 
@@ -49,54 +43,18 @@ def recorded():
 def watched(name, options, labels):
     """With a layer between the engine and ours that counts on its own."""
     folder = t.scratch()
-    env = {"VK_ADD_LAYER_PATH": WATCH, "VK_INSTANCE_LAYERS": "VK_LAYER_LMMETER_TEST_watch",
-           "WATCH_LOG": os.path.join(folder, "watch")}
-    if labels:
-        env.update({"WATCH_LABELS": "1", "GGML_VK_DEBUG_MARKERS": "1"})
-    if not os.path.exists(WATCH):
+    env = vkwatch.environment(t.BUILD, os.path.join(folder, "watch"), labels)
+    if not os.path.exists(vkwatch.layer(t.BUILD)):
         raise t.Skip("the counting layer was not built")
     return once(name, lambda: t.record(command(), options=options, env=env, folder=folder))
 
 
 def watch_log(run):
-    """(counts by name, labels in the order of the submits)"""
-    counts, labels = {}, []
-    with open(os.path.join(run.folder, "watch"), encoding="utf-8") as f:
-        for line in f:
-            name, _, rest = line.rstrip("\n").partition(" ")
-            if name == "label":
-                labels.append(rest)
-            else:
-                counts[name] = int(rest)
-    return counts, labels
-
-
-Dispatch = collections.namedtuple("Dispatch", "kernel n op node")
+    return vkwatch.log(os.path.join(run.folder, "watch"))
 
 
 def dispatches(run):
-    """What the recording holds of kernels, in the order of the submits; a group stands for n."""
-    dump = subprocess.run([LMT_TOOL, "dump", run.trace], stdout=subprocess.PIPE, text=True, check=True).stdout
-    graphs, names, now, nodes, found = {}, {}, None, None, []
-    for line in dump.splitlines():
-        kind, *words = line.split()
-        value = dict(w.split("=", 1) for w in words if "=" in w)
-        if kind == "graph":
-            nodes = graphs.setdefault(int(value["graph"]), [])
-        elif kind == "node":
-            nodes.append(tuple(bytes.fromhex(value[k][1:]).decode() for k in ("op", "name")))
-        elif kind == "kernel":
-            names[int(value["kernel"])] = bytes.fromhex(value["name"][1:]).decode()
-        elif kind == "event" and int(value["type"]) == DEVICE_GRAPH:
-            now = graphs.get(int(value["id"]))
-        elif kind == "event" and int(value["type"]) in (COMMAND, COMMAND_UNTIMED):
-            kernel, node = int(value["a"]) & 0xFFFFFFFF, int(value["a"]) >> 32
-            if kernel < FIRST_KERNEL:
-                continue
-            is_group = " + " in names[kernel] or re.search(r" x[0-9]+$", names[kernel])
-            op, name = now[node] if now and node < len(now) else ("", "")
-            found.append(Dispatch(names[kernel], int(value["b"]) >> 32 if is_group else 1, op, name))
-    return found
+    return vkwatch.dispatches(t.BUILD, run.trace)
 
 
 def device_kernels(rep):
@@ -144,19 +102,13 @@ def test_every_dispatch():
     t.check(device["untimed"] == 0 and device["in_flight"] == 0 and device["early"] == 0, device)
 
 
-def is_right(dispatch, label):
-    """The backend's label says operator and tensor, of fused ones several operators."""
-    op, _, name = label.partition(" ")
-    return dispatch.node == name and (dispatch.op in op.split("+") or op == "GLU")
-
-
 def test_nodes():
     """Learned without labels, judged against the backend's own."""
     run = watched("off", ("--budget", "off"), True)
     _, labels = watch_log(run)
     found = dispatches(run)
     t.check(len(found) == len(labels) > 1000, len(found), len(labels))
-    wrong = [(d, label) for d, label in zip(found, labels) if not is_right(d, label)]
+    wrong = [(d, label) for d, label in zip(found, labels) if not vkwatch.is_right(d, label)]
     t.note(f"{len(labels) - len(wrong)} of {len(labels)} nodes are right")
     t.check(len(wrong) <= len(labels) / 100, wrong[:10])
 

@@ -2,14 +2,20 @@
 /*
  * Counts what a program hands to CUDA, without any of lmmeter's code: preloaded, it writes "name count" lines to GPU_COUNT_OUT. What is
  * handed over while a stream is captured is no work yet and counts apart. With GPU_COUNT_EVENTS set it also times every 16th launch of a
- * graph by a pair of events around it: "graph_ns MEAN" and "graph_timed N" lines.
+ * graph by a pair of events around it: "graph_ns MEAN" and "graph_timed N" lines. GPU_COUNT_STAMPS names a file to hold when each graph
+ * was launched, ns of CLOCK_MONOTONIC, 8 bytes each, while the program runs.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <link.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 struct dim3 {
 	unsigned x, y, z;
@@ -60,6 +66,39 @@ CALL(KERNELS, __cudaLaunchKernel,
      (f, g, b, a, shared, s))
 CALL(KERNELS, cudaLaunchKernelExC, (const void *c, const void *f, void **a), (c, f, a))
 
+/* ---- when graphs were launched ------------------------------------------------------------------ */
+
+#define STAMPS (1u << 21)
+
+static uint64_t *stamps; /* NULL: nobody asked */
+static _Atomic unsigned n_stamps;
+
+__attribute__((constructor)) static void stamps_open(void)
+{
+	const char *path = getenv("GPU_COUNT_STAMPS");
+	int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	if (fd >= 0 && ftruncate(fd, STAMPS * sizeof(*stamps)) == 0) {
+		void *p = mmap(NULL, STAMPS * sizeof(*stamps), PROT_READ | PROT_WRITE, MAP_SHARED,
+			       fd, 0);
+
+		stamps = p == MAP_FAILED ? NULL : p;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void stamp(void)
+{
+	struct timespec t;
+	unsigned i;
+
+	if (!stamps || (i = atomic_fetch_add(&n_stamps, 1)) >= STAMPS)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	stamps[i] = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* ---- a pair of events around a launch ----------------------------------------------------------- */
 
 #define EVERY 16
@@ -100,6 +139,7 @@ int cudaGraphLaunch(void *e, void *s)
 	static int (*fn)(void *, void *);
 	int is_timed = getenv("GPU_COUNT_EVENTS") && pair.launches++ % EVERY == 0, rc;
 
+	stamp();
 	if (!fn)
 		*(void **)&fn = real("cudaGraphLaunch", __builtin_return_address(0));
 	pair.caller = __builtin_return_address(0);

@@ -6,6 +6,8 @@ Every check prints a line; --json FILE gets all figures. Exit status: 0 if all h
 """
 
 import argparse
+import array
+import bisect
 import glob
 import json
 import math
@@ -16,15 +18,21 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 LMMETER = os.environ.get("LMMETER", "lmmeter")
 BENCH = os.environ.get("LLAMA_BENCH", "llama-bench")
 COMPLETION = os.environ.get("LLAMA_COMPLETION")
+VULKAN = os.environ.get("GGML_VULKAN")
+BUILD = os.environ.get("LMM_BUILD", os.path.join(ROOT, "build", "gpu"))
 MODEL = os.environ.get("MODEL", "")
 WORK = tempfile.mkdtemp(prefix="gpu-check.")
 STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26, 10: 2.23, 15: 2.13, 20: 2.09}
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import vkwatch  # noqa: E402
 
 result = {"checks": []}
 
@@ -34,6 +42,10 @@ def say(name, ok, text, **figures):
     mark = {True: "ok", False: "FAILED", None: "--"}[ok]
     print(f"{mark:7} {name:28} {text}", flush=True)
     result["checks"].append({"name": name, "ok": ok, "text": text, **figures})
+
+
+class Broken(Exception):
+    """A program that did not do what a check needs."""
 
 
 def run(command, env=None, timeout=580):
@@ -53,8 +65,7 @@ def bench(options, level=None, env=None):
         command = [LMMETER, "run", "-q", "-o", path + ".lmt", "--json", path + ".json", *level, "--", *command]
     code, out, err = run(command, env)
     if code:
-        say("run", False, f"{' '.join(command)}: exit {code}: {err[-400:]}")
-        raise SystemExit(finish())
+        raise Broken(f"{' '.join(command)}: exit {code}: {err[-400:]}")
     report = None
     if level is not None:
         with open(path + ".json", encoding="utf-8") as f:
@@ -204,12 +215,15 @@ def check_union(tokens, reps, report):
         percent=100 * (a / b - 1))
 
 
-def check_residue(tokens, reps, with_windows):
-    """Tokens outside of windows against a recording without any. Means, which have no buckets."""
-    _, without = bench(["-p", 0, "-n", tokens, "-r", reps], ["--kernels", "off"])
-    a, b = with_windows["tokens"]["itl"]["mean_ns"], without["tokens"]["itl"]["mean_ns"]
-    say("residue", abs(a / b - 1) <= 0.01, f"mean token outside of windows {a / 1e3:.1f} us, without windows {b / 1e3:.1f} us "
-        f"({100 * (a / b - 1):+.2f} %)", percent=100 * (a / b - 1))
+def judge(name, changes, limit, two_sided=False):
+    """Changes in % against what they may be at worst; where the interval holds the limit they are told, not judged."""
+    mean, half = interval(changes)
+    low, high = mean - half, mean + half
+    is_within = low >= -limit and (high <= limit or not two_sided)
+    is_beyond = high < -limit or (two_sided and low > limit)
+    say(name, True if is_within else False if is_beyond else None,
+        f"{mean:+.2f} ± {half:.2f} % ({len(changes)}), goal {'within ±' if two_sided else ''}{limit} %"
+        f"{'' if is_within or is_beyond else ': not resolved'}", changes=changes, mean_percent=mean, half_percent=half)
 
 
 LEVELS = {"plain": None, "again": None, "off": ["--kernels", "off"], "windows": [], "always": ["--kernels", "always"]}
@@ -233,19 +247,128 @@ def check_slowdown(rounds, tokens, reps):
         result["slowdown"][name] = {"tokens_per_second": values, "mean_percent": mean, "half_percent": half}
         print(f"        {name:10} {statistics.mean(values):8.1f}   {mean:+.2f} ± {half:.2f} %")
         if name in limits:
-            is_within, is_beyond = mean - half >= -limits[name], mean + half < -limits[name]
-            say(f"slowdown {name}", True if is_within else False if is_beyond else None,
-                f"{mean:+.2f} ± {half:.2f} %, goal {limits[name]} %{'' if is_within or is_beyond else ': not resolved'}")
+            judge(f"slowdown {name}", changes, limits[name])
 
+
+# ---- one process, recorded now and then ------------------------------------------------------------
+
+SETTLE_NS = 300_000_000  # of a recording's beginning and end: joining, calibration
+
+
+class Dormant:
+    """llama-bench with lmmeter asleep in it, its launches of graphs stamped by the counter."""
+
+    def __init__(self, env):
+        self.folder, self.stamps = os.path.join(WORK, "dormant"), os.path.join(WORK, "stamps")
+        os.makedirs(self.folder, exist_ok=True)
+        self.env = dict(os.environ, **env, GPU_COUNT_STAMPS=self.stamps, LMMETER_DIR=self.folder)
+        # short repetitions: a token costs more the more context it has
+        command = [LMMETER, "run", "--dormant", "--", BENCH, "-m", MODEL, "-ngl", "99", "-p", "0", "-n", "128", "-r", "1000000"]
+        self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def launches(self):
+        with open(self.stamps, "rb") as f:
+            stamps = array.array("Q", f.read())
+        return stamps[:bisect.bisect(stamps, 0, key=lambda x: x == 0)]
+
+    def wait_for_work(self, seconds=60):
+        end = time.monotonic() + seconds
+        while not os.path.exists(self.stamps) or len(self.launches()) < 1000:
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise Broken("llama-bench launches no graphs")
+            time.sleep(0.2)
+
+    def idle(self, seconds):
+        begin = time.monotonic_ns()
+        time.sleep(seconds)
+        return begin, time.monotonic_ns()
+
+    def recorded(self, seconds, level, path):
+        p = subprocess.Popen([LMMETER, "attach", str(self.process.pid), "-q", "-o", path, *level], env=self.env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        if b"attached" not in (line := p.stderr.readline()):
+            raise Broken(f"attach: {line.decode()}")
+        begin = time.monotonic_ns()
+        time.sleep(seconds)
+        end = time.monotonic_ns()
+        run([LMMETER, "detach", str(self.process.pid)], env={"LMMETER_DIR": self.folder})
+        _, err = p.communicate()
+        if p.returncode:
+            raise Broken(f"attach ended with {p.returncode}: {err.decode()}")
+        return begin + SETTLE_NS, end
+
+
+def rate(launches, span):
+    """Tokens per second."""
+    a, b = bisect.bisect_left(launches, span[0]), bisect.bisect_right(launches, span[1]) - 1
+    if b - a < 100:
+        raise Broken(f"{b - a} launches in {(span[1] - span[0]) / 1e9:.1f} s")
+    return (b - a) * 1e9 / (launches[b] - launches[a])
+
+
+SPANS = {"again": (None, 5), "off": (["--kernels", "off"], 5), "windows": ([], 20)}
+
+
+def check_attached(rounds):
+    """The same process asleep, recorded, asleep: no difference between processes, and what stays behind a recording shows."""
+    env = counter_env()
+    if not env:
+        say("attached", None, "no compiler")
+        return
+    traces = []
+    with Dormant(env) as d:
+        d.wait_for_work()
+        d.idle(2)
+        spans = [("idle", d.idle(4))]
+        for _ in range(rounds):
+            for name in random.sample(list(SPANS), len(SPANS)):
+                level, seconds = SPANS[name]
+                path = os.path.join(WORK, f"{next(numbers)}.lmt")
+                spans.append((name, d.idle(seconds) if level is None else d.recorded(seconds, level, path)))
+                if name == "windows":
+                    traces.append(path)
+                # the detached process has its calls back after the next wait or so
+                time.sleep(0.3)
+                spans.append(("idle", d.idle(4)))
+        launches = d.launches()
+    rates = [(name, rate(launches, span)) for name, span in spans]
+    during, after = {name: [] for name in SPANS}, {name: [] for name in SPANS}
+    for (_, before), (name, here), (_, behind) in zip(rates[0::2], rates[1::2], rates[2::2]):
+        during[name].append(100 * (here / ((before + behind) / 2) - 1))
+        after[name].append(100 * (behind / before - 1))
+    windows = [(json.loads(run([LMMETER, "report", path, "--json"])[1])["device"]["windows"] or {"count": 0})["count"] for path in traces]
+    print(f"        one process, {rounds} rounds, {statistics.mean(r for n, r in rates if n == 'idle'):.1f} tokens/s asleep; "
+          f"{sum(windows)} windows in {len(windows)} recordings of {SPANS['windows'][1]} s")
+    judge("attached: nothing", during["again"], 0.5, True)
+    judge("attached: off", during["off"], 0.5)
+    judge("attached: windows", during["windows"], 1.0)
+    judge("residue after windows", after["windows"], 0.5, True)
+    judge("residue after off", after["off"], 0.5, True)
+
+
+# ---- many windows, output --------------------------------------------------------------------------
 
 def check_cycles(tokens, reps):
     samples, report = bench(["-p", 0, "-n", tokens, "-r", reps], ["--budget", "60%"])
     w = report["device"]["windows"]
-    quarter = max(1, len(samples) // 4)
-    first, last = statistics.mean(samples[:quarter]), statistics.mean(samples[-quarter:])
-    say("cycles", w["count"] > 0, f"{w['count']} without a crash; {first:.1f} tokens/s in the first quarter, {last:.1f} in the last "
-        f"({100 * (last / first - 1):+.2f} %); attach at most {w['attach']['max_ns'] / 1e6:.2f} ms, detach {w['detach']['max_ns'] / 1e6:.2f} ms",
-        windows=w["count"], change_percent=100 * (last / first - 1))
+    quarter = max(2, len(samples) // 4)
+    first, last = samples[:quarter], samples[-quarter:]
+    mean = statistics.mean(first)
+    change = 100 * (statistics.mean(last) / mean - 1)
+    half = 100 * 2 * math.sqrt(sum(statistics.variance(x) / len(x) for x in (first, last))) / mean
+    say("cycles", w["count"] > 0 and change + half >= -0.5,
+        f"{w['count']} without a crash; {mean:.1f} tokens/s in the first quarter, {statistics.mean(last):.1f} in the last "
+        f"({change:+.2f} ± {half:.2f} %); attach {w['attach']['total_ns'] / w['count'] / 1e6:.2f} ms (most {w['attach']['max_ns'] / 1e6:.2f}), "
+        f"detach {w['detach']['total_ns'] / w['count'] / 1e6:.2f} ms (most {w['detach']['max_ns'] / 1e6:.2f})",
+        windows=w, samples=samples, change_percent=change, half_percent=half)
 
 
 def check_output(tokens):
@@ -261,11 +384,67 @@ def check_output(tokens):
     say("same output", not bad and plain[0] == 0, f"{tokens} greedy tokens {'differ: ' + ', '.join(bad) if bad else 'equal at each level'}")
 
 
+def check_partial(tokens):
+    """Half of the layers on the CPU: the nodes of both halves."""
+    _, report = bench(["-ngl", 12, "-p", 0, "-n", tokens, "-r", 2], ["--kernels", "always"])
+    kernels = [k for k in report["kernels"] if k["phase"] == "decode" and k["device"] != "CPU" and k["name"] not in COPIES]
+    seen = sum(k["count"] for k in kernels)
+    w = report["device"]["windows"] or {"records": 0, "expected": 0, "unmatched": 0}
+    say("partial offload", seen > 0 and w["records"] == w["expected"],
+        f"{w['records']} of {w['expected']} records, {w['unmatched']} unmatched; "
+        f"{100 * sum(k['count'] for k in kernels if k['op']) / max(1, seen):.1f} % of {seen} kernels are of a known node")
+
+
+# ---- Vulkan ----------------------------------------------------------------------------------------
+
+def vulkan_bench(options, level=None, env=None):
+    return bench([*options, "-dev", "Vulkan0"], level, {"GGML_BACKEND_PATH": VULKAN, **(env or {})})
+
+
+def check_vulkan(rounds, tokens):
+    """llama.cpp's Vulkan backend: dispatches and nodes against a layer of the tests, and speed."""
+    if not VULKAN:
+        say("vulkan", None, "GGML_VULKAN=…/libggml-vulkan.so is not given")
+        return
+    if os.path.exists(vkwatch.layer(BUILD)):
+        check_vulkan_nodes()
+    else:
+        say("vulkan nodes", None, f"no counting layer in {BUILD} (LMM_BUILD=, built with -DLMM_TESTS=ON)")
+    # interleaved in short runs, which are what differs most
+    speeds = {name: [] for name in ("plain", "again", "default")}
+    for _ in range(rounds):
+        for name in random.sample(list(speeds), len(speeds)):
+            samples, _ = vulkan_bench(["-p", 0, "-n", tokens, "-r", 4], [] if name == "default" else None)
+            speeds[name].append(len(samples) / sum(1 / s for s in samples))
+    print(f"        vulkan: {statistics.mean(speeds['plain']):.1f} tokens/s")
+    for name in ("again", "default"):
+        judge(f"vulkan {name}", [100 * (a / b - 1) for a, b in zip(speeds[name], speeds["plain"])], 1.0, name == "again")
+
+
+def check_vulkan_nodes():
+    log, trace = os.path.join(WORK, "watch"), os.path.join(WORK, f"{next(numbers)}.lmt")
+    code, _, err = run([LMMETER, "run", "-q", "-o", trace, "--budget", "off", "--", BENCH, "-m", MODEL, "-ngl", "99", "-dev", "Vulkan0",
+                        "-p", "16", "-n", "16", "-r", "1"], {"GGML_BACKEND_PATH": VULKAN, **vkwatch.environment(BUILD, log, True)})
+    if code:
+        raise Broken(f"llama-bench with Vulkan: exit {code}: {err[-400:]}")
+    counts, labels = vkwatch.log(log)
+    found = vkwatch.dispatches(BUILD, trace)
+    seen = sum(d.n for d in found)
+    right = sum(1 for d, label in zip(found, labels) if vkwatch.is_right(d, label))
+    say("vulkan dispatches", seen == counts["submitted"] == counts["vkCmdDispatch"] > 0,
+        f"{seen} by lmmeter, {counts['submitted']} by the layer of the tests")
+    say("vulkan nodes", len(found) == len(labels) > 0 and right >= 0.99 * len(labels),
+        f"{right} of {len(labels)} are those that the backend's labels name")
+
+
 def finish():
     failed = [c["name"] for c in result["checks"] if c["ok"] is False]
     result["ok"] = not failed
     print("all hold" if not failed else f"do not hold: {', '.join(failed)}")
     return 1 if failed else 0
+
+
+CHECKS = ("counts", "records", "output", "partial", "slowdown", "attached", "cycles", "vulkan")
 
 
 def main():
@@ -274,7 +453,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer rounds and shorter runs")
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--cycles-reps", type=int, default=0, help="repetitions of the run with many windows")
-    parser.add_argument("--only", metavar="CHECK,…", help="of: counts, records, output, slowdown, cycles")
+    parser.add_argument("--only", metavar="CHECK,…", help="of: " + ", ".join(CHECKS))
     options = parser.parse_args()
     quick = options.quick
     tokens, reps = (256, 6) if quick else (1024, 8)
@@ -283,20 +462,24 @@ def main():
         report = check_records(tokens, reps)
         if result.get("windows"):
             check_union(tokens, reps, report)
-        check_residue(tokens, reps, report)
 
     checks = {"counts": lambda: check_counts(128), "records": records, "output": lambda: check_output(400 if quick else 1500),
-              "slowdown": lambda: check_slowdown(options.rounds or (3 if quick else 8), tokens, 8),
-              "cycles": lambda: check_cycles(tokens, options.cycles_reps or (10 if quick else 40))}
-    chosen = options.only.split(",") if options.only else list(checks)
-    if set(chosen) - set(checks):
-        parser.error(f"no check {', '.join(set(chosen) - set(checks))}")
+              "partial": lambda: check_partial(64), "slowdown": lambda: check_slowdown(options.rounds or (3 if quick else 8), tokens, 8),
+              "attached": lambda: check_attached(options.rounds or (3 if quick else 8)),
+              "cycles": lambda: check_cycles(tokens, options.cycles_reps or (10 if quick else 60)),
+              "vulkan": lambda: check_vulkan(options.rounds or (3 if quick else 8), 128)}
+    chosen = options.only.split(",") if options.only else CHECKS
+    if set(chosen) - set(CHECKS):
+        parser.error(f"no check {', '.join(set(chosen) - set(CHECKS))}")
     check_machine()
     check_abi()
     code = 1
     try:
         for name in chosen:
-            checks[name]()
+            try:
+                checks[name]()
+            except Broken as e:
+                say(name, False, str(e))
     finally:
         code = finish()
         if options.json:
