@@ -2,22 +2,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles a small Llama with random weights the way MLC-LLM compiles models: its function names, packed parameters, a paged KV cache.
 
-usage: build_model.py FOLDER llvm|opencl      makes FOLDER/model.so, params.bin, params.txt, config.json
+usage: build_model.py FOLDER llvm|opencl|cuda|cuda_graph      makes FOLDER/model.so, params.bin, params.txt, config.json
+
+cuda: for $ARCH (sm_90), by nvcc, beside a CUDA driver's library. cuda_graph: with what MLC-LLM's flag cudagraph turns on. The model's size
+is $LAYERS (4), $HIDDEN (256) and $VOCAB (4096).
 """
 import sys, time, os, json
 import numpy as np
 t0 = time.time()
+os.environ.setdefault("TVM_CUDA_COMPILE_MODE", "nvcc")
 import tvm
+import tvm_ffi
 from tvm import relax, te, tirx
 from tvm.relax.frontend import nn
 from tvm.relax.frontend.nn import Tensor, op
 from tvm.relax.frontend.nn.llm.kv_cache import PagedKVCache, TIRPagedKVCache, RopeMode
 
 out, kind = sys.argv[1], sys.argv[2]
-C = dict(hidden=256, inter=704, layers=int(os.environ.get("LAYERS", 4)), heads=4, kv_heads=2, head_dim=64,
+graphs = kind == "cuda_graph"
+kind = "cuda" if graphs else kind
+H = int(os.environ.get("HIDDEN", 256))
+C = dict(hidden=H, inter=H // 4 * 11, layers=int(os.environ.get("LAYERS", 4)), heads=H // 64, kv_heads=H // 128, head_dim=64,
          vocab=int(os.environ.get("VOCAB", 4096)), dtype="float32")
 CHUNK = 1024
-target = tvm.target.Target({"kind": kind, "host": {"kind": "llvm"}} if kind != "llvm" else {"kind": "llvm", "num-cores": 2})
+if kind == "cuda" and not tvm_ffi.get_global_func("ffi.Module.create.cuda", allow_missing=True):
+    sys.exit("libtvm_runtime_cuda.so did not load (libcuda.so.1, libcudart.so.13?): the model would hold its kernels' source, which nobody compiles")
+arch = {"arch": os.environ.get("ARCH", "sm_90")} if kind == "cuda" else {}
+target = tvm.target.Target({"kind": kind, "host": {"kind": "llvm"}} | arch if kind != "llvm" else {"kind": "llvm", "num-cores": 2})
 
 class Attn(nn.Module):
     def __init__(s):
@@ -100,7 +111,8 @@ m = Llama(); m.to(C["dtype"])
 mod, params = m.export_tvm(spec=spec, allow_extern=False)[:2]
 with target:
     mod = relax.transform.FuseTransposeMatmul()(mod) if kind != "llvm" else mod
-ex = relax.build(mod, target)
+with tvm.transform.PassContext(config={"relax.backend.use_cuda_graph": graphs}):
+    ex = relax.build(mod, target)
 os.makedirs(out, exist_ok=True)
 ex.export_library(out + "/model.so")
 r = np.random.default_rng(0)

@@ -83,10 +83,17 @@ struct Engine {
 	{
 		std::ifstream config(dir + "/config.json");
 		std::string text((std::istreambuf_iterator<char>(config)), {});
-		bool is_opencl = text.find("\"opencl\"") != std::string::npos;
+		const char *backend = nullptr;
 
-		device = DLDevice{ is_opencl ? kDLOpenCL : kDLCPU, 0 };
-		if (is_opencl && !dlopen("libtvm_runtime_opencl.so", RTLD_NOW | RTLD_LOCAL)) {
+		device = DLDevice{ kDLCPU, 0 };
+		if (text.find("\"opencl\"") != std::string::npos) {
+			device.device_type = kDLOpenCL;
+			backend = "libtvm_runtime_opencl.so";
+		} else if (text.find("\"cuda\"") != std::string::npos) {
+			device.device_type = kDLCUDA;
+			backend = "libtvm_runtime_cuda.so";
+		}
+		if (backend && !dlopen(backend, RTLD_NOW | RTLD_LOCAL)) {
 			fprintf(stderr, "%s\n", dlerror());
 			exit(1);
 		}
