@@ -85,8 +85,9 @@ struct lmm_thread {
 	/* Device commands. The nodes are the engine's own list, good while the graph runs. */
 	const void *const *nodes;
 	uint32_t n_nodes;
-	uint32_t mark;	/* node that is being computed, or LMM_NODE_UNKNOWN */
-	uint32_t asked; /* of lmm_asked, as many are accounted for in the mark */
+	uint32_t mark;		    /* node that is being computed, or LMM_NODE_UNKNOWN */
+	uint32_t asked;		    /* of lmm_asked, as many are accounted for in the mark */
+	uint32_t leapt_from, leaps; /* where the mark was before; searches of all nodes in vain */
 	uint32_t mark_left,
 		mark_next; /* behind so many commands the mark is the next one; 0: it stays */
 	uint32_t graph_said, graph_said_step;

@@ -17,9 +17,9 @@ TOKENS = 6
 _cache = {}
 
 
-def command(tokens=TOKENS):
-    """Greedy, all layers on the device."""
-    return [os.path.join(t.engine("vulkan")[0], "llama-completion-vulkan"), "-m", t.model(), "-t", "1", "-ngl", "99",
+def command(tokens=TOKENS, layers=99):
+    """Greedy, all layers on the device unless told otherwise."""
+    return [os.path.join(t.engine("vulkan")[0], "llama-completion-vulkan"), "-m", t.model(), "-t", "1", "-ngl", str(layers),
             "-c", "512", "-n", str(tokens), "--temp", "0", "-no-cnv", "-p", t.PROMPT]
 
 
@@ -40,13 +40,13 @@ def recorded():
     return once("recorded", lambda: t.record(command(), env={"TEST_RECORDER": "1"}))
 
 
-def watched(name, options, labels):
+def watched(name, options, labels, layers=99):
     """With a layer between the engine and ours that counts on its own."""
     folder = t.scratch()
     env = vkwatch.environment(t.BUILD, os.path.join(folder, "watch"), labels)
     if not os.path.exists(vkwatch.layer(t.BUILD)):
         raise t.Skip("the counting layer was not built")
-    return once(name, lambda: t.record(command(), options=options, env=env, folder=folder))
+    return once(name, lambda: t.record(command(layers=layers), options=options, env=env, folder=folder))
 
 
 def watch_log(run):
@@ -102,15 +102,26 @@ def test_every_dispatch():
     t.check(device["untimed"] == 0 and device["in_flight"] == 0 and device["early"] == 0, device)
 
 
-def test_nodes():
+def check_nodes(run):
     """Learned without labels, judged against the backend's own."""
-    run = watched("off", ("--budget", "off"), True)
     _, labels = watch_log(run)
     found = dispatches(run)
     t.check(len(found) == len(labels) > 1000, len(found), len(labels))
     wrong = [(d, label) for d, label in zip(found, labels) if not vkwatch.is_right(d, label)]
     t.note(f"{len(labels) - len(wrong)} of {len(labels)} nodes are right")
     t.check(len(wrong) <= len(labels) / 100, wrong[:10])
+
+
+def test_nodes():
+    check_nodes(watched("off", ("--budget", "off"), True))
+
+
+def test_nodes_of_half():
+    """The CPU computes the first layers: the device's nodes begin in the middle of the graph."""
+    run = watched("half", ("--budget", "off"), True, 15)
+    check_nodes(run)
+    layers = {x["layer"] for x in run.report["layers"] if x["layer"] >= 0 and x["decode_ns"] > 0}
+    t.check(layers == set(range(30)), "layers of both:", layers)
 
 
 def test_names():

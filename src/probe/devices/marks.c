@@ -11,6 +11,7 @@
 #include "probe/patch.h"
 
 #define LOOK_AHEAD 64u /* nodes: views in between are not asked about, nor what is fused */
+#define LEAPS_MAX  16u /* that found nothing, in a run of a graph: each looks at all nodes */
 
 _Thread_local struct lmm_asked lmm_asked __attribute__((tls_model("initial-exec")));
 
@@ -37,25 +38,58 @@ static uint32_t node_find(const struct lmm_thread *th, uint32_t from, uint32_t e
 }
 
 /* What is no node of the graph (a source), or lies behind, is passed over: backends ask about sources as well. */
-void lmm_device_mark_search(struct lmm_thread *th)
+static bool mark_move(struct lmm_thread *th, uint32_t from, uint32_t end)
 {
 	const struct lmm_asked *a = &lmm_asked;
 	/* at first, too: Vulkan's backend looks for the last node that is not empty before it begins */
-	uint32_t n = a->n - th->asked, from = th->mark + 1, end = from + LOOK_AHEAD;
+	uint32_t n = a->n - th->asked;
 
 	for (uint32_t back = 1; back <= n && back <= LMM_ASKED; back++) {
 		const void *tensor = a->tensor[(a->n - back) % LMM_ASKED];
 		uint32_t i;
 
 		if (th->mark != LMM_NODE_UNKNOWN && th->nodes[th->mark] == tensor)
-			break;
+			return true;
 		i = node_find(th, from, end, tensor);
 		if (i < th->n_nodes) {
 			th->mark = i;
-			break;
+			return true;
 		}
 	}
-	th->asked = a->n;
+	return false;
+}
+
+/* Nothing but the last node, which some look at before they begin. */
+static bool is_glance(const struct lmm_thread *th)
+{
+	const struct lmm_asked *a = &lmm_asked;
+
+	return th->mark == LMM_NODE_UNKNOWN && a->n - th->asked == 1 &&
+	       th->nodes[th->n_nodes - 1] == a->tensor[(a->n - 1) % LMM_ASKED];
+}
+
+/*
+ * Beyond what is near another device's nodes may lie: layers that the CPU computes. A leap there may be mistaken (the last node of a part
+ * of the graph); then the next search goes on where it leapt from.
+ */
+static bool mark_leap(struct lmm_thread *th, uint32_t from)
+{
+	if (th->leaps >= LEAPS_MAX || is_glance(th) || !mark_move(th, from, th->n_nodes))
+		return false;
+	th->leapt_from = from;
+	return true;
+}
+
+void lmm_device_mark_search(struct lmm_thread *th)
+{
+	uint32_t from = th->mark + 1, before = th->leapt_from;
+
+	if (mark_move(th, from, from + LOOK_AHEAD)) {
+		th->leapt_from = th->mark + 1 == from ? before : th->mark + 1;
+	} else if (!mark_leap(th, from) && (before == from || !mark_leap(th, before))) {
+		th->leaps++;
+	}
+	th->asked = lmm_asked.n;
 }
 
 void lmm_device_marks_begin(const char *other)

@@ -479,6 +479,7 @@ void lmm_ggml_graph(struct lmm_thread *th, void *cgraph, const void *ra, uint32_
 	th->nodes = (const void *const *)g.nodes;
 	th->n_nodes = g.n;
 	th->mark = LMM_NODE_UNKNOWN;
+	th->leaps = th->leapt_from = 0;
 	th->asked = lmm_asked.n;
 	if (n_tokens)
 		*n_tokens = last.n_tokens;
