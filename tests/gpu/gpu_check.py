@@ -57,9 +57,9 @@ def run(command, env=None, timeout=580):
 numbers = iter(range(1, 100000))
 
 
-def bench(options, level=None, env=None):
+def bench(options, level=None, env=None, layers=99):
     """llama-bench as it is (level None) or recorded: (tokens/s of each repetition, report or None)."""
-    command = [BENCH, "-m", MODEL, "-ngl", "99", "-o", "json", *map(str, options)]
+    command = [BENCH, "-m", MODEL, "-ngl", str(layers), "-o", "json", *map(str, options)]
     path = os.path.join(WORK, f"{next(numbers)}")
     if level is not None:
         command = [LMMETER, "run", "-q", "-o", path + ".lmt", "--json", path + ".json", *level, "--", *command]
@@ -252,7 +252,7 @@ def check_slowdown(rounds, tokens, reps):
 
 # ---- one process, recorded now and then ------------------------------------------------------------
 
-SETTLE_NS = 300_000_000  # of a recording's beginning and end: joining, calibration
+SETTLE_NS = 300_000_000  # of a recording's beginning: joining, calibration
 
 
 class Dormant:
@@ -296,25 +296,51 @@ class Dormant:
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         if b"attached" not in (line := p.stderr.readline()):
             raise Broken(f"attach: {line.decode()}")
-        begin = time.monotonic_ns()
-        time.sleep(seconds)
+        begin = time.monotonic_ns() + SETTLE_NS
+        time.sleep(seconds + SETTLE_NS / 1e9)
         end = time.monotonic_ns()
         run([LMMETER, "detach", str(self.process.pid)], env={"LMMETER_DIR": self.folder})
         _, err = p.communicate()
         if p.returncode:
             raise Broken(f"attach ended with {p.returncode}: {err.decode()}")
-        return begin + SETTLE_NS, end
+        return begin, end
+
+    def alternate(self, levels, seconds, rest, rounds):
+        """Asleep, recorded (level None: asleep as well), asleep, …: [(name, span)], of each recording its file."""
+        spans, traces = [("asleep", self.idle(rest))], []
+        for _ in range(rounds):
+            for name in random.sample(list(levels), len(levels)):
+                path = os.path.join(WORK, f"{next(numbers)}.lmt")
+                spans.append((name, self.idle(seconds) if levels[name] is None else self.recorded(seconds, levels[name], path)))
+                traces += [] if levels[name] is None else [path]
+                # the process has its calls back after the next wait or so
+                time.sleep(0.1)
+                spans.append(("asleep", self.idle(rest)))
+        return spans, traces
 
 
-def rate(launches, span):
-    """Tokens per second."""
-    a, b = bisect.bisect_left(launches, span[0]), bisect.bisect_right(launches, span[1]) - 1
-    if b - a < 100:
-        raise Broken(f"{b - a} launches in {(span[1] - span[0]) / 1e9:.1f} s")
-    return (b - a) * 1e9 / (launches[b] - launches[a])
+def token_ns(launches, span, is_clipped):
+    """Mean time of a token. Clipped: without what took twice as long as most (a repetition's end, the machine's hiccups)."""
+    a, b = bisect.bisect_left(launches, span[0]), bisect.bisect_right(launches, span[1])
+    took = [y - x for x, y in zip(launches[a:b], launches[a + 1:b])]
+    if len(took) < 100:
+        raise Broken(f"{len(took)} tokens in {(span[1] - span[0]) / 1e9:.1f} s")
+    limit = 2 * statistics.median(took)
+    return statistics.mean(x for x in took if x < limit or not is_clipped)
 
 
-SPANS = {"again": (None, 5), "off": (["--kernels", "off"], 5), "windows": ([], 20)}
+def changes_of(launches, spans, is_clipped):
+    """Of each recording, tokens/s against the mean of the rests around it, and of the rest behind it against the one before."""
+    took = [token_ns(launches, span, is_clipped) for _, span in spans]
+    during, after = {}, {}
+    for before, here, behind, (name, _) in zip(took[0::2], took[1::2], took[2::2], spans[1::2]):
+        during.setdefault(name, []).append(100 * ((before + behind) / 2 / here - 1))
+        after.setdefault(name, []).append(100 * (before / behind - 1))
+    return during, after
+
+
+def windows_in(trace):
+    return ((json.loads(run([LMMETER, "report", trace, "--json"])[1])["device"] or {}).get("windows") or {"count": 0})["count"]
 
 
 def check_attached(rounds):
@@ -323,35 +349,24 @@ def check_attached(rounds):
     if not env:
         say("attached", None, "no compiler")
         return
-    traces = []
     with Dormant(env) as d:
         d.wait_for_work()
         d.idle(2)
-        spans = [("idle", d.idle(4))]
-        for _ in range(rounds):
-            for name in random.sample(list(SPANS), len(SPANS)):
-                level, seconds = SPANS[name]
-                path = os.path.join(WORK, f"{next(numbers)}.lmt")
-                spans.append((name, d.idle(seconds) if level is None else d.recorded(seconds, level, path)))
-                if name == "windows":
-                    traces.append(path)
-                # the detached process has its calls back after the next wait or so
-                time.sleep(0.3)
-                spans.append(("idle", d.idle(4)))
+        quick, traces = d.alternate({"again": None, "off": ["--kernels", "off"], "many": ["--budget", "20%"]}, 1, 1, 6 * rounds)
+        slow, slow_traces = d.alternate({"windows": []}, 20, 4, rounds)
         launches = d.launches()
-    rates = [(name, rate(launches, span)) for name, span in spans]
-    during, after = {name: [] for name in SPANS}, {name: [] for name in SPANS}
-    for (_, before), (name, here), (_, behind) in zip(rates[0::2], rates[1::2], rates[2::2]):
-        during[name].append(100 * (here / ((before + behind) / 2) - 1))
-        after[name].append(100 * (behind / before - 1))
-    windows = [(json.loads(run([LMMETER, "report", path, "--json"])[1])["device"]["windows"] or {"count": 0})["count"] for path in traces]
-    print(f"        one process, {rounds} rounds, {statistics.mean(r for n, r in rates if n == 'idle'):.1f} tokens/s asleep; "
-          f"{sum(windows)} windows in {len(windows)} recordings of {SPANS['windows'][1]} s")
+    result["attached"] = {"windows": sum(map(windows_in, slow_traces)), "many": sum(map(windows_in, traces))}
+    during, after = changes_of(launches, quick, True)
+    asleep = [token_ns(launches, span, True) for name, span in quick + slow if name == "asleep"]
+    print(f"        one process, a token {statistics.mean(asleep) / 1e3:.1f} us asleep")
     judge("attached: nothing", during["again"], 0.5, True)
     judge("attached: off", during["off"], 0.5)
-    judge("attached: windows", during["windows"], 1.0)
-    judge("residue after windows", after["windows"], 0.5, True)
+    judge("attached: windows", changes_of(launches, slow, False)[0]["windows"], 1.0)
+    say("attached: windows seen", result["attached"]["windows"] > 0,
+        f"{result['attached']['windows']} in {len(slow_traces)} recordings of 20 s; {result['attached']['many']} in those of a second")
+    judge("residue after nothing", after["again"], 0.5, True)
     judge("residue after off", after["off"], 0.5, True)
+    judge("residue after windows", after["many"], 0.5, True)
 
 
 # ---- many windows, output --------------------------------------------------------------------------
@@ -386,13 +401,14 @@ def check_output(tokens):
 
 def check_partial(tokens):
     """Half of the layers on the CPU: the nodes of both halves."""
-    _, report = bench(["-ngl", 12, "-p", 0, "-n", tokens, "-r", 2], ["--kernels", "always"])
+    _, report = bench(["-p", 0, "-n", tokens, "-r", 2], ["--kernels", "always"], layers=12)
     kernels = [k for k in report["kernels"] if k["phase"] == "decode" and k["device"] != "CPU" and k["name"] not in COPIES]
     seen = sum(k["count"] for k in kernels)
     w = report["device"]["windows"] or {"records": 0, "expected": 0, "unmatched": 0}
-    say("partial offload", seen > 0 and w["records"] == w["expected"],
+    known = sum(k["count"] for k in kernels if k["op"])
+    say("partial offload", 0 < 0.95 * seen <= known and w["records"] == w["expected"],
         f"{w['records']} of {w['expected']} records, {w['unmatched']} unmatched; "
-        f"{100 * sum(k['count'] for k in kernels if k['op']) / max(1, seen):.1f} % of {seen} kernels are of a known node")
+        f"{100 * known / max(1, seen):.1f} % of {seen} kernels are of a known node")
 
 
 # ---- Vulkan ----------------------------------------------------------------------------------------
