@@ -306,13 +306,13 @@ class Dormant:
         return begin, end
 
     def alternate(self, levels, seconds, rest, rounds):
-        """Asleep, recorded (level None: asleep as well), asleep, …: [(name, span)], of each recording its file."""
-        spans, traces = [("asleep", self.idle(rest))], []
+        """Asleep, recorded (level None: asleep as well), asleep, …: [(name, span)], and by name the files of the recordings."""
+        spans, traces = [("asleep", self.idle(rest))], {name: [] for name in levels}
         for _ in range(rounds):
             for name in random.sample(list(levels), len(levels)):
                 path = os.path.join(WORK, f"{next(numbers)}.lmt")
                 spans.append((name, self.idle(seconds) if levels[name] is None else self.recorded(seconds, levels[name], path)))
-                traces += [] if levels[name] is None else [path]
+                traces[name] += [] if levels[name] is None else [path]
                 # the process has its calls back after the next wait or so
                 time.sleep(0.1)
                 spans.append(("asleep", self.idle(rest)))
@@ -339,8 +339,12 @@ def changes_of(launches, spans, is_clipped):
     return during, after
 
 
-def windows_in(trace):
-    return ((json.loads(run([LMMETER, "report", trace, "--json"])[1])["device"] or {}).get("windows") or {"count": 0})["count"]
+def reports_of(traces):
+    return [json.loads(run([LMMETER, "report", trace, "--json"])[1]) for trace in traces]
+
+
+def windows_in(reports):
+    return sum(((r["device"] or {}).get("windows") or {"count": 0})["count"] for r in reports)
 
 
 def check_attached(rounds):
@@ -355,15 +359,17 @@ def check_attached(rounds):
         quick, traces = d.alternate({"again": None, "off": ["--kernels", "off"], "many": ["--budget", "20%"]}, 1, 1, 6 * rounds)
         slow, slow_traces = d.alternate({"windows": []}, 20, 4, rounds)
         launches = d.launches()
-    result["attached"] = {"windows": sum(map(windows_in, slow_traces)), "many": sum(map(windows_in, traces))}
+    off, many, windows = (reports_of(x) for x in (traces["off"], traces["many"], slow_traces["windows"]))
     during, after = changes_of(launches, quick, True)
     asleep = [token_ns(launches, span, True) for name, span in quick + slow if name == "asleep"]
     print(f"        one process, a token {statistics.mean(asleep) / 1e3:.1f} us asleep")
     judge("attached: nothing", during["again"], 0.5, True)
     judge("attached: off", during["off"], 0.5)
     judge("attached: windows", changes_of(launches, slow, False)[0]["windows"], 1.0)
-    say("attached: windows seen", result["attached"]["windows"] > 0,
-        f"{result['attached']['windows']} in {len(slow_traces)} recordings of 20 s; {result['attached']['many']} in those of a second")
+    say("attached: windows seen", windows_in(windows) > 0,
+        f"{windows_in(windows)} in {len(windows)} recordings of 20 s; {windows_in(many)} in {len(many)} of a second")
+    say("attached: own account", None, ", ".join(f"{name} {statistics.mean(r['overhead']['percent'] for r in reports):.2f} %"
+                                                 for name, reports in (("off", off), ("windows", windows))) + " by lmmeter's reports")
     judge("residue after nothing", after["again"], 0.5, True)
     judge("residue after off", after["off"], 0.5, True)
     judge("residue after windows", after["many"], 0.5, True)
