@@ -41,8 +41,8 @@ static void thread_gone(void *arg)
 {
 	struct lmm_thread *th = arg;
 
-	lmm_self = NULL;
 	lmm_cu_thread_end();
+	lmm_self = NULL;
 	pthread_mutex_lock(&rings_lock);
 	ring_give_up(th);
 	pthread_mutex_unlock(&rings_lock);

@@ -159,6 +159,22 @@ def test_calls():
     t.check(play.device["calls"]["waits"] == play.log.calls["sync"] - 1, play.device["calls"], play.log.calls)
 
 
+def test_calls_of_threads():
+    """What the last step of a thread cost is told when the thread ends."""
+    for scene in ("threads", "workers"):
+        play = Play(scene, 5, options=OFF)
+        calls = sum(play.log.calls[k] for k in ("launch", "copy", "set", "graph"))
+        t.check(play.device["calls"]["count"] == calls, scene, play.device["calls"], play.log.calls)
+
+
+def test_events_go_on():
+    """What making the events cost, once, does not count for those that use them."""
+    play = Play("decode", 3000, "create_us=9000", options=OFF)
+    check = play.device["step_check"]
+    t.note(check)
+    t.check(check["timed"] >= 30, check)
+
+
 def test_pass():
     """Steps that are timed by events: the device's time of each phase, in a recording that times all of them."""
     play = Play("decode", 60, options=("--kernels", "off", "--budget", "off"))

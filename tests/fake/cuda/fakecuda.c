@@ -466,6 +466,7 @@ int cuEventCreate(CUevent *e, unsigned flags)
 	*e = calloc(1, sizeof(**e));
 	(*e)->device = device;
 	calls.create++;
+	fake_sleep_until(fake_now() + (uint64_t)fake_script_number("create_us", 0) * 1000);
 	return 0;
 }
 

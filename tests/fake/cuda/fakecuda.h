@@ -14,6 +14,7 @@
  *	driver=N	cuDriverGetVersion() (13000)
  *	subscribe=N, enable=N, finalize=N	what cuptiSubscribe(), cuptiActivityEnable(), cuptiFinalize() answer
  *	other=K		another profiler subscribes as the K-th attach of a window begins (1: the first)
+ *	create_us=N	how long making an event takes
  *	attach_us=N, detach_us=N	how long enabling the first activity and finalizing take
  *	drop=N, zero=N, garbage=N, skip=N	of every N records one is dropped (and counted), has no stamps, has senseless stamps, is
  *			lost without a word

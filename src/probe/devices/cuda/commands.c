@@ -18,8 +18,17 @@ static void recording_begin(void)
 
 struct lmm_device_api lmm_cu_api = { .recording_begin = recording_begin };
 
+void lmm_cu_calls_end(void)
+{
+	struct lmm_thread *th = lmm_thread_known();
+
+	if (th && lmm_recording() && lmm_cu_self.session == lmm_device_session())
+		lmm_cu_sums_put(th, lmm_now());
+}
+
 void lmm_cu_thread_end(void)
 {
+	lmm_cu_calls_end();
 	lmm_cu_pairs_give_back();
 	lmm_cu_window_leave();
 }
@@ -96,7 +105,8 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 
 /* ---- a call ------------------------------------------------------------------------------------- */
 
-LMM_INLINE static bool begin(struct lmm_cu_command *c, const void *fn, cuda_stream stream)
+LMM_INLINE static bool begin(struct lmm_cu_command *c, const void *fn, cuda_stream stream,
+			     bool is_work)
 {
 	struct lmm_cu_thread *x = &lmm_cu_self;
 
@@ -115,16 +125,16 @@ LMM_INLINE static bool begin(struct lmm_cu_command *c, const void *fn, cuda_stre
 	}
 	x->is_inside = 1;
 	x->window = 0;
-	if (lmm_unlikely(x->is_timed) && !x->capture)
+	if (lmm_unlikely(x->is_timed) && is_work && !x->capture)
 		lmm_cu_pair_mark(c->th, stream, c->t);
 	if (lmm_unlikely(atomic_load_explicit(&lmm_cu_window_is_open, memory_order_relaxed)))
 		lmm_cu_log_begin();
 	return true;
 }
 
-bool lmm_cu_begin(struct lmm_cu_command *c, const void *fn, cuda_stream stream)
+bool lmm_cu_begin(struct lmm_cu_command *c, const void *fn, cuda_stream stream, bool is_work)
 {
-	return begin(c, fn, stream);
+	return begin(c, fn, stream, is_work);
 }
 
 static void put(const struct lmm_cu_command *c, uint32_t kernel, unsigned kind, uint64_t amount)
@@ -177,7 +187,7 @@ static uint64_t threads_of(struct cuda_dim3 grid, struct cuda_dim3 block)
 		cuda_result rc;                                                                    \
                                                                                                    \
 		LMM_CU_ENTER(symbol, (f, grid, block, args, shared, stream));                      \
-		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream)))              \
+		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream), true))        \
 			return fn(f, grid, block, args, shared, stream);                           \
 		rc = fn(f, grid, block, args, shared, stream);                                     \
 		lmm_cu_end(&c, rc, rc ? 0 : lmm_cu_kernel_number(f, false), LMM_KERNEL_PROGRAM,    \
@@ -199,7 +209,7 @@ LAUNCH(cudaLaunchCooperativeKernel_ptsz, CUDA_STREAM_PER_THREAD)
                                                                                                    \
 		LMM_CU_ENTER(symbol, (config, f, args));                                           \
 		if (!config || !begin(&c, (const void *)fn,                                        \
-				      config->stream ? config->stream : (default_stream)))         \
+				      config->stream ? config->stream : (default_stream), true))   \
 			return fn(config, f, args);                                                \
 		rc = fn(config, f, args);                                                          \
 		lmm_cu_end(&c, rc, rc ? 0 : lmm_cu_kernel_number(f, false), LMM_KERNEL_PROGRAM,    \
@@ -219,7 +229,7 @@ LAUNCH_CONFIG(cudaLaunchKernelExC_ptsz, CUDA_STREAM_PER_THREAD)
 		cuda_result rc;                                                                    \
                                                                                                    \
 		LMM_CU_ENTER(symbol, (f, gx, gy, gz, bx, by, bz, shared, stream, args, extra));    \
-		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream)))              \
+		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream), true))        \
 			return fn(f, gx, gy, gz, bx, by, bz, shared, stream, args, extra);         \
 		rc = fn(f, gx, gy, gz, bx, by, bz, shared, stream, args, extra);                   \
 		lmm_cu_end(&c, rc, rc ? 0 : lmm_cu_kernel_number(f, true), LMM_KERNEL_PROGRAM,     \
@@ -238,7 +248,7 @@ LAUNCH_DRIVER(cuLaunchKernel_ptsz, CUDA_STREAM_PER_THREAD)
                                                                                                    \
 		LMM_CU_ENTER(symbol, (config, f, args, extra));                                    \
 		if (!config || !begin(&c, (const void *)fn,                                        \
-				      config->stream ? config->stream : (default_stream)))         \
+				      config->stream ? config->stream : (default_stream), true))   \
 			return fn(config, f, args, extra);                                         \
 		rc = fn(config, f, args, extra);                                                   \
 		lmm_cu_end(&c, rc, rc ? 0 : lmm_cu_kernel_number(f, true), LMM_KERNEL_PROGRAM,     \
@@ -259,7 +269,7 @@ LAUNCH_DRIVER_CONFIG(cuLaunchKernelEx_ptsz, CUDA_STREAM_PER_THREAD)
 		cuda_result rc;                                                                    \
                                                                                                    \
 		LMM_CU_ENTER(symbol, (exec, stream));                                              \
-		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream)))              \
+		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream), true))        \
 			return fn(exec, stream);                                                   \
 		rc = fn(exec, stream);                                                             \
 		g = lmm_cu_graph_of(exec);                                                         \

@@ -32,7 +32,7 @@ static void copy_end(struct lmm_cu_command *c, cuda_result rc, unsigned kind, ui
 		cuda_result rc;                                                                    \
                                                                                                    \
 		LMM_CU_ENTER(symbol, args);                                                        \
-		if (!lmm_cu_begin(&c, (const void *)fn, where))                                    \
+		if (!lmm_cu_begin(&c, (const void *)fn, where, (kind) != LMM_KERNEL_WRITE))        \
 			return fn args;                                                            \
 		if (is_blocking)                                                                   \
 			lmm_cu_window_wait_begin();                                                \

@@ -166,8 +166,11 @@ struct lmm_cu_command {
 	uint64_t t;
 };
 
-/* A hooked call begins that hands work to the stream, or waits. False: it is not recorded. */
-bool lmm_cu_begin(struct lmm_cu_command *c, const void *fn, cuda_stream stream);
+/*
+ * A hooked call begins that hands something to the stream. is_work: the device's time of a step may begin with it, as it does not with what
+ * is written for it: each of those is waited for by itself (llama.cpp's inputs). False: it is not recorded.
+ */
+bool lmm_cu_begin(struct lmm_cu_command *c, const void *fn, cuda_stream stream, bool is_work);
 /* It has answered rc. graph: NULL but for the launch of one that is known. */
 void lmm_cu_end(struct lmm_cu_command *c, cuda_result rc, uint32_t kernel, unsigned kind,
 		uint64_t amount, struct lmm_cu_graph *graph);
@@ -175,6 +178,8 @@ void lmm_cu_end(struct lmm_cu_command *c, cuda_result rc, uint32_t kernel, unsig
 void lmm_cu_waited(struct lmm_thread *th, cuda_result rc);
 /* Tells what handing over and waiting cost this thread in its step, since that was told last. */
 void lmm_cu_sums_put(struct lmm_thread *th, uint64_t t);
+/* Tells what is left to tell: the thread, or the process, ends. */
+void lmm_cu_calls_end(void);
 /* A step begins, or what takes a step's place where none is known. */
 void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t);
 

@@ -12,7 +12,8 @@
 #include "probe/devices/cuda/window.h"
 
 #define STEPS	   32u	 /* of either kind, whose medians are compared */
-#define FIRST_COST 40e-6 /* seconds, until it is known */
+#define LEAST_COST 40e-6 /* seconds: where it costs less, more of them would tell nothing more */
+#define JUMP	   4u	 /* the cost of one counts at most as so many times the mean */
 
 struct lmm_cu_marks {
 	uint32_t n; /* of the chain that is not read yet */
@@ -20,6 +21,7 @@ struct lmm_cu_marks {
 	void *context;		   /* of that stream */
 	uint64_t cost_ticks;	   /* spent on it by this thread */
 	bool is_refused;	   /* the driver makes no events here */
+	bool has_made;		   /* events, in this chain: a cost that does not come again */
 	struct lmm_cu_marks *next; /* of those whose threads have ended */
 	struct lmm_cu_mark at[LMM_CU_MARKS];
 };
@@ -95,21 +97,28 @@ uint64_t lmm_cu_pair_step_ticks(void)
 	return atomic_load_explicit(&cost.step_ticks, memory_order_relaxed);
 }
 
+static double least_cost(void)
+{
+	return LEAST_COST * 1e9 * lmm_cu_ticks_per_ns();
+}
+
 double lmm_cu_pair_cost(void)
 {
-	uint64_t host = atomic_load_explicit(&cost.host_ticks, memory_order_relaxed);
-	uint64_t more = atomic_load_explicit(&cost.more_ticks, memory_order_relaxed);
+	double host = (double)atomic_load_explicit(&cost.host_ticks, memory_order_relaxed);
+	double more = (double)atomic_load_explicit(&cost.more_ticks, memory_order_relaxed);
+	double most = host > more ? host : more, least = least_cost();
 
-	if (!host)
-		return FIRST_COST * 1e9 * lmm_cu_ticks_per_ns();
-	return (double)(host > more ? host : more);
+	return most > least ? most : least;
 }
 
 static void host_cost_take(uint64_t ticks)
 {
 	uint64_t old = atomic_load_explicit(&cost.host_ticks, memory_order_relaxed);
 
-	atomic_store_explicit(&cost.host_ticks, old ? old + ticks / 8 - old / 8 : ticks + 1,
+	if (!old)
+		old = (uint64_t)least_cost();
+	ticks = ticks < JUMP * old ? ticks : JUMP * old;
+	atomic_store_explicit(&cost.host_ticks, old + ticks / 8 - old / 8 + 1,
 			      memory_order_relaxed);
 }
 
@@ -143,7 +152,7 @@ void lmm_cu_pairs_give_back(void)
 	lmm_cu_self.marks = NULL;
 	m->n = 0;
 	m->cost_ticks = 0;
-	m->is_refused = false;
+	m->is_refused = m->has_made = false;
 	pthread_mutex_lock(&left_lock);
 	m->next = left;
 	left = m;
@@ -189,7 +198,7 @@ static int capture_mode_set(int mode)
 	return mode;
 }
 
-static cuda_result event_record_here(cuda_event *event, cuda_stream stream)
+static cuda_result event_record_here(struct lmm_cu_marks *m, cuda_event *event, cuda_stream stream)
 {
 	cuda_result rc = CUDA_ERROR_INVALID_HANDLE;
 
@@ -200,6 +209,7 @@ static cuda_result event_record_here(cuda_event *event, cuda_stream stream)
 	if (*event && lmm_cu.cuEventDestroy_v2)
 		(void)lmm_cu.cuEventDestroy_v2(*event);
 	rc = lmm_cu.cuEventCreate(event, CUDA_EVENT_DEFAULT);
+	m->has_made = true;
 	if (rc) {
 		*event = NULL;
 		return rc;
@@ -211,17 +221,17 @@ static cuda_result event_record_here(cuda_event *event, cuda_stream stream)
  * An event is of the context that it was made in: a thread that works with several devices may have it from another. And the thread may have
  * gone to another device since the chain began.
  */
-static cuda_result event_record(const struct lmm_cu_marks *m, cuda_event *event, cuda_stream stream)
+static cuda_result event_record(struct lmm_cu_marks *m, cuda_event *event, cuda_stream stream)
 {
 	void *context = m->context;
 	cuda_result rc;
 
 	if (lmm_cu_context() == context)
-		return event_record_here(event, stream);
+		return event_record_here(m, event, stream);
 	if (!lmm_cu.cuCtxPushCurrent_v2 || !lmm_cu.cuCtxPopCurrent_v2 ||
 	    lmm_cu.cuCtxPushCurrent_v2(context))
 		return CUDA_ERROR_INVALID_HANDLE;
-	rc = event_record_here(event, stream);
+	rc = event_record_here(m, event, stream);
 	(void)lmm_cu.cuCtxPopCurrent_v2(&context);
 	return rc;
 }
@@ -422,8 +432,10 @@ void lmm_cu_pair_harvest(struct lmm_thread *th)
 		return;
 	chain_put(th, m, is_read ? &c : NULL);
 	m->n = 0;
-	host_cost_take(m->cost_ticks + lmm_now() - t);
+	if (!m->has_made)
+		host_cost_take(m->cost_ticks + lmm_now() - t);
 	m->cost_ticks = 0;
+	m->has_made = false;
 }
 
 void lmm_cu_pairs_after_fork(void)

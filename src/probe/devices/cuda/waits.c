@@ -42,7 +42,6 @@ static void wait_end(const struct wait *w, cuda_result rc)
 	x->is_inside = 0;
 	x->sums.wait_ticks += lmm_now() - w->t;
 	x->sums.waits++;
-	lmm_cu_sums_put(w->th, lmm_now());
 	lmm_cu_waited(w->th, rc);
 }
 

@@ -617,6 +617,7 @@ void lmm_cu_recording_end(void)
 
 void lmm_cu_process_end(void)
 {
+	lmm_cu_calls_end();
 	if (!lmm_recording() || !atomic_load(&plan.next_t) || atomic_load(&plan.n) || is_always() ||
 	    atomic_load(&plan.is_dead))
 		return;
