@@ -25,7 +25,7 @@ ALWAYS = ("--kernels", "always")
 WINDOWS = ("--budget", "60%")
 NAMES = {"_Z12rms_norm_f32ILi1024EEvPKfPfi": "rms_norm_f32<1024>", "_ZN4ggml9mul_mat_qIL9ggml_type2ELi8EEEvPKvS3_Pf": "ggml::mul_mat_q<2, 8>",
          "_Z14flash_attn_extILi64EEvPKf": "flash_attn_ext<64>", "k_bin_bcast": "k_bin_bcast", "driver_kernel": "driver_kernel"}
-KINDS = {"1": "copy", "2": "fill"}
+KINDS = {"1": "copy", "2": "fill", "3": "copy"}
 
 Run = collections.namedtuple("Run", "kind name start end stream correlation node graph bytes")
 
@@ -195,6 +195,15 @@ def test_two_devices():
     truth = sum(r.end - r.start for r in play.log.runs[1:])
     t.check(device >= truth * 0.99, device, truth)
     check_all(Play("gpus", 40, options=ALWAYS), "gpus")
+
+
+def test_copies_between_devices():
+    """One record of a copy where they reach each other's memory; else the driver makes two copies of one call."""
+    for script in ("peers=1", ""):
+        play = Play("peers", 40, script, options=ALWAYS)
+        check_all(play, "peers")
+        windows = Play("peers", 2000, script, options=WINDOWS).windows
+        t.check(windows["records"] == windows["expected"] > 0, script, windows)
 
 
 def test_threads_that_end():

@@ -123,7 +123,7 @@ def check_abi():
         say("structures", None, "no cupti.h here: not compared")
         return
     kinds = [f"-D{macro}={newest(header, name)}" for macro, name in
-             (("KERNEL", "Kernel"), ("MEMCPY", "Memcpy"), ("MEMSET", "Memset"))]
+             (("KERNEL", "Kernel"), ("MEMCPY", "Memcpy"), ("MEMSET", "Memset"), ("PEER", "MemcpyPtoP"))]
     crt = [os.path.dirname(os.path.dirname(p)) for folder in (*sys.path, "/usr/local/cuda/include")
            for p in glob.glob(os.path.join(folder, "nvidia/*/include/crt/host_config.h"))]
     code, _, err = run(["cc", "-w", *kinds, *(f"-I{f}" for f in folders + crt), os.path.join(HERE, "abi_real.c"), "-o", real])

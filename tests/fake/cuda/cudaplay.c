@@ -16,6 +16,7 @@
  *	threads N	as eager, on two threads
  *	workers N	N threads after each other, of ten passes each without marks
  *	gpus N		as eager, on two devices in turn
+ *	peers N		as eager, and hands the result to another device
  *	behind N	as eager, and another stream has as much to do, for which nobody waits
  *	wide N		N tokens, each on the next of 100 streams
  *	kinds N		N rounds of 3,000 kernels, by the driver's own functions
@@ -64,6 +65,8 @@ extern int __cudaLaunchKernel(const void *f, struct dim3 grid, struct dim3 block
 			      size_t shared, void *s);
 extern int cudaLaunchKernelExC(const struct config *c, const void *f, void **args);
 extern int cudaMemcpyAsync(void *to, const void *from, size_t bytes, int kind, void *s);
+extern int cudaMemcpyPeerAsync(void *to, int to_device, const void *from, int from_device,
+			       size_t bytes, void *s);
 extern int cudaMemcpy(void *to, const void *from, size_t bytes, int kind);
 extern int cudaMemsetAsync(void *to, int value, size_t bytes, void *s);
 extern int cudaStreamCreateWithFlags(void **s, unsigned flags);
@@ -319,6 +322,18 @@ static int gpus(unsigned n)
 	return rc;
 }
 
+static int peers(unsigned n)
+{
+	static char here[64], there[64];
+	int rc = cudaSetDevice(0);
+
+	for (unsigned i = 0; i < n; i++) {
+		rc |= ask(1, i, forward, stream);
+		rc |= cudaMemcpyPeerAsync(there, 1, here, 0, sizeof(here), stream);
+	}
+	return rc | cudaStreamSynchronize(stream);
+}
+
 static int behind(unsigned n)
 {
 	void *other = NULL;
@@ -439,6 +454,8 @@ static int play(const char *scene, unsigned n)
 		return workers(n);
 	if (strcmp(scene, "gpus") == 0)
 		return gpus(n);
+	if (strcmp(scene, "peers") == 0)
+		return peers(n);
 	if (strcmp(scene, "behind") == 0)
 		return behind(n);
 	if (strcmp(scene, "wide") == 0)

@@ -221,7 +221,7 @@ static uint32_t seen_as(uint32_t correlation)
 	return correlation && fake_script_number("cupti_only", 0) ? correlation - 1 : correlation;
 }
 
-static int submit(uint32_t cbid, CUstream s, struct fake_work *w)
+static int submit_all(uint32_t cbid, CUstream s, struct fake_work *w, unsigned n)
 {
 	uint32_t correlation = api_enter(cbid);
 
@@ -232,16 +232,23 @@ static int submit(uint32_t cbid, CUstream s, struct fake_work *w)
 		api_exit(cbid, correlation);
 		return ERROR_CONTEXT_DESTROYED;
 	}
-	w->correlation = seen_as(correlation);
-	if (!s->capture) {
-		run(s, w);
-	} else if (s->capture->n < NODES) {
-		w->node = next_node++;
-		s->capture->node[s->capture->n++] = *w;
+	for (unsigned i = 0; i < n; i++) {
+		w[i].correlation = seen_as(correlation);
+		if (!s->capture) {
+			run(s, &w[i]);
+		} else if (s->capture->n < NODES) {
+			w[i].node = next_node++;
+			s->capture->node[s->capture->n++] = w[i];
+		}
 	}
 	pthread_mutex_unlock(&lock);
 	api_exit(cbid, correlation);
 	return 0;
+}
+
+static int submit(uint32_t cbid, CUstream s, struct fake_work *w)
+{
+	return submit_all(cbid, s, w, 1);
 }
 
 int fake_launch(uint32_t cbid, CUstream s, const char *name)
@@ -258,6 +265,20 @@ int fake_copy(uint32_t cbid, CUstream s, uint8_t kind, uint64_t bytes)
 
 	calls.copy++;
 	return submit(cbid, s, &w);
+}
+
+int fake_copy_peer(CUstream s, uint64_t bytes)
+{
+	int is_direct = fake_script_number("peers", 0) != 0;
+	struct fake_work w[2] = {
+		{ .kind = is_direct ? FAKE_PEER : FAKE_COPY,
+		  .bytes = bytes,
+		  .copy_kind = is_direct ? 10 : 2 },
+		{ .kind = FAKE_COPY, .bytes = bytes, .copy_kind = 1 },
+	};
+
+	calls.copy++;
+	return submit_all(318, s, w, is_direct ? 1 : 2);
 }
 
 int fake_set(uint32_t cbid, CUstream s, uint64_t bytes)

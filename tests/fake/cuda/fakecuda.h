@@ -9,6 +9,7 @@
  *	ns=NAME:NS	how long kernels of that name last (else 10000); may be repeated
  *	overlap=NAME:NS	those begin so long before the one before them has ended
  *	copy_ns=NS	a copy or memset (else 3000)
+ *	peers=1		devices reach each other's memory; else a copy between them is two
  *	records=no	streams do work, records are not kept (as before an attach)
  *	version=N	cuptiGetVersion() (130000)
  *	driver=N	cuDriverGetVersion() (13000)
@@ -43,7 +44,7 @@ struct dim3 {
 	unsigned x, y, z;
 };
 
-enum { FAKE_KERNEL, FAKE_COPY, FAKE_SET };
+enum { FAKE_KERNEL, FAKE_COPY, FAKE_SET, FAKE_PEER };
 
 /* One thing that the device did. */
 struct fake_work {
@@ -83,6 +84,7 @@ FAKE_EXPORT void fake_sleep_until(uint64_t ns);
 
 /* What both APIs do; cbid: of the driver's call. They answer a CUresult. */
 FAKE_EXPORT int fake_launch(uint32_t cbid, CUstream s, const char *name);
+FAKE_EXPORT int fake_copy_peer(CUstream s, uint64_t bytes);
 FAKE_EXPORT int fake_copy(uint32_t cbid, CUstream s, uint8_t kind, uint64_t bytes);
 FAKE_EXPORT int fake_set(uint32_t cbid, CUstream s, uint64_t bytes);
 FAKE_EXPORT int fake_graph_launch(uint32_t cbid, CUgraphExec e, CUstream s);

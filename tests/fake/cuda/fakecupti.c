@@ -23,14 +23,17 @@
 #define KIND_MEMCPY		   1
 #define KIND_MEMSET		   2
 #define KIND_CONCURRENT_KERNEL	   10
+#define KIND_MEMCPY2		   22
 #define KERNEL_BYTES		   216
 #define MEMCPY_BYTES		   96
 #define MEMSET_BYTES		   88
+#define MEMCPY2_BYTES		   96
 #define DRIVER_DOMAIN		   1
 #define CBIDS			   1024
 #define LATE			   65536
 
-static const uint32_t kind_of[] = { KIND_CONCURRENT_KERNEL, KIND_MEMCPY, KIND_MEMSET };
+static const uint32_t kind_of[] = { KIND_CONCURRENT_KERNEL, KIND_MEMCPY, KIND_MEMSET,
+				    KIND_MEMCPY2 };
 
 typedef void subscriber_fn(void *user, int domain, uint32_t cbid, const void *data);
 
@@ -111,10 +114,25 @@ static void put_transfer(uint8_t *at, const struct fake_work *w)
 	put_u32(at, 72, w->graph);
 }
 
+static void put_peer_copy(uint8_t *at, const struct fake_work *w)
+{
+	put_u32(at, 0, KIND_MEMCPY2);
+	at[4] = w->copy_kind;
+	put_u64(at, 8, w->bytes);
+	put_u64(at, 16, w->start);
+	put_u64(at, 24, w->end);
+	put_u32(at, 40, w->stream);
+	put_u32(at, 60, w->correlation);
+	put_u64(at, 72, w->node);
+	put_u32(at, 80, w->graph);
+}
+
 static size_t bytes_of(uint32_t kind)
 {
 	if (kind == KIND_CONCURRENT_KERNEL)
 		return KERNEL_BYTES;
+	if (kind == KIND_MEMCPY2)
+		return MEMCPY2_BYTES;
 	return kind == KIND_MEMCPY ? MEMCPY_BYTES : MEMSET_BYTES;
 }
 
@@ -167,6 +185,8 @@ static void write_record(const struct fake_work *work)
 	memset(buffer + valid, 0, bytes);
 	if (kind == KIND_CONCURRENT_KERNEL) {
 		put_kernel(buffer + valid, &w);
+	} else if (kind == KIND_MEMCPY2) {
+		put_peer_copy(buffer + valid, &w);
 	} else {
 		put_transfer(buffer + valid, &w);
 	}

@@ -68,6 +68,7 @@ enum {
 	CUPTI_KIND_MEMSET = 2,
 	CUPTI_KIND_KERNEL = 3,
 	CUPTI_KIND_CONCURRENT_KERNEL = 10,
+	CUPTI_KIND_PEER_COPY = 22,
 };
 
 enum { CUPTI_DOMAIN_DRIVER = 1 };
@@ -111,6 +112,19 @@ struct cupti_transfer {
 	uint32_t graph;
 };
 
+/* CUpti_ActivityMemcpyPtoP4: between two devices that reach each other's memory */
+struct cupti_peer_copy {
+	uint32_t kind;
+	uint8_t copy_kind, pad0[3];
+	uint64_t bytes;
+	uint64_t start, end;
+	uint32_t device, context, stream;
+	uint32_t from_device, from_context, to_device, to_context, correlation;
+	uint8_t pad1[8];
+	uint64_t graph_node;
+	uint32_t graph;
+};
+
 _Static_assert(offsetof(struct cupti_kernel, start) == 16, "as CUPTI has it");
 _Static_assert(offsetof(struct cupti_kernel, stream) == 48, "as CUPTI has it");
 _Static_assert(offsetof(struct cupti_kernel, correlation) == 92, "as CUPTI has it");
@@ -120,6 +134,8 @@ _Static_assert(offsetof(struct cupti_kernel, graph) == 156, "as CUPTI has it");
 _Static_assert(offsetof(struct cupti_transfer, stream) == 40, "as CUPTI has it");
 _Static_assert(offsetof(struct cupti_transfer, graph_node) == 64, "as CUPTI has it");
 _Static_assert(offsetof(struct cupti_transfer, graph) == 72, "as CUPTI has it");
+_Static_assert(offsetof(struct cupti_peer_copy, correlation) == 60, "as CUPTI has it");
+_Static_assert(offsetof(struct cupti_peer_copy, graph_node) == 72, "as CUPTI has it");
 
 /* CUpti_CallbackData */
 struct cupti_callback {

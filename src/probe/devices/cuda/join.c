@@ -80,10 +80,13 @@ static void unseen_put(struct lmm_thread *th, const struct lmm_cu_call *c)
 }
 
 /* 0: not known. */
-static uint32_t expected_of(const struct lmm_cu_call *c)
+static uint32_t expected_of(const struct lmm_cu_entry *e)
 {
+	const struct lmm_cu_call *c = &e->call;
+
+	/* between devices that do not reach each other's memory the driver makes two copies of one */
 	if (c->kind != LMM_KERNEL_COMMAND_BUFFER)
-		return 1;
+		return e->seen > 1 ? e->seen : 1;
 	return c->list ? c->list->n : 0;
 }
 
@@ -99,7 +102,7 @@ static void call_put(struct lmm_thread *th, const struct lmm_cu_log *log,
 	const struct lmm_cu_call *c = &e->call;
 	uint32_t seen = c->n_before + e->seen;
 
-	if (seen && seen >= expected_of(c))
+	if (seen && seen >= expected_of(e))
 		return;
 	/* of another thread, or another stream: the device may have it before it yet */
 	if (!is_last && lmm_cu_log_carry(e, is_across(log, c)))
@@ -118,7 +121,7 @@ static void calls_put(struct lmm_thread *th, const struct lmm_cu_log *log, bool 
 
 		if (!e->is_handed)
 			continue;
-		expected = expected_of(&e->call);
+		expected = expected_of(e);
 		if (!expected) {
 			j->expected += e->seen;
 		} else if (!e->call.n_carried) {

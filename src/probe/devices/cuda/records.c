@@ -173,6 +173,18 @@ static void take_transfer(const struct cupti_transfer *x, struct lmm_cu_record *
 				     .kind = (uint8_t)kind };
 }
 
+static void take_peer_copy(const struct cupti_peer_copy *x, struct lmm_cu_record *r)
+{
+	*r = (struct lmm_cu_record){ .start = x->start,
+				     .end = x->end,
+				     .node = x->graph_node,
+				     .amount = x->bytes,
+				     .correlation = x->correlation,
+				     .stream = x->stream,
+				     .kernel = lmm_device_kind_number(LMM_KERNEL_COPY),
+				     .kind = LMM_KERNEL_COPY };
+}
+
 /* With the lock held. */
 static void take(const void *record, uint64_t now)
 {
@@ -184,6 +196,8 @@ static void take(const void *record, uint64_t now)
 		take_kernel(record, &r);
 	} else if (kind == CUPTI_KIND_MEMCPY || kind == CUPTI_KIND_MEMSET) {
 		take_transfer(record, &r);
+	} else if (kind == CUPTI_KIND_PEER_COPY) {
+		take_peer_copy(record, &r);
 	} else {
 		return;
 	}

@@ -153,7 +153,8 @@ static int callbacks_enable(void)
 	return rc;
 }
 
-static const int kinds[] = { CUPTI_KIND_CONCURRENT_KERNEL, CUPTI_KIND_MEMCPY, CUPTI_KIND_MEMSET };
+static const int kinds[] = { CUPTI_KIND_CONCURRENT_KERNEL, CUPTI_KIND_MEMCPY, CUPTI_KIND_PEER_COPY,
+			     CUPTI_KIND_MEMSET };
 
 static void kinds_disable(void)
 {
