@@ -66,13 +66,13 @@ class Log:
 class Play:
     """cudaplay, under lmmeter if options are given."""
 
-    def __init__(self, scene, n=40, script="", options=None, env=None, status=0):
+    def __init__(self, scene, n=40, script="", options=None, env=None, status=0, program=PLAY):
         self.path = os.path.join(t.scratch(), "log")
         env = {"FAKECUDA": f"{script} log={self.path}", "LMMETER_CUPTI": CUPTI, **(env or {})}
         if options is None:
-            run = t.plain([PLAY, scene, str(n)], env=env, timeout=60)
+            run = t.plain([program, scene, str(n)], env=env, timeout=60)
         else:
-            run = t.record([PLAY, scene, str(n)], options=["-q", *options], env=env, timeout=120)
+            run = t.record([program, scene, str(n)], options=["-q", *options], env=env, timeout=120)
             self.report = run.report
             t.check_counts(self.report)
             t.check(self.report["records"]["lost"] == 0 and self.report["records"]["invalid"] == 0, scene, self.report["records"])
@@ -173,6 +173,20 @@ def test_events_go_on():
     check = play.device["step_check"]
     t.note(check)
     t.check(check["timed"] >= 30, check)
+
+
+def test_runtime_inside():
+    """The runtime is linked into the program, and the driver's functions come by cuGetProcAddress(): all is seen as ever."""
+    program = PLAY + "_static"
+    for scene in ("decode", "eager", "update", "threads"):
+        plain, play = Play(scene, program=program), Play(scene, options=ALWAYS, program=program)
+        t.check(plain.out == play.out and plain.err == play.err, scene, plain.out, play.out)
+        check_all(play, scene)
+        calls = sum(play.log.calls[k] for k in ("launch", "copy", "set", "graph"))
+        t.check(play.device["calls"]["count"] == calls, scene, play.device["calls"], play.log.calls)
+        t.check("second copy" not in play.reasons, play.reasons)
+    w = Play("decode", 2000, options=WINDOWS, program=program).windows
+    t.check(w["count"] > 1 and w["records"] == w["expected"] > 0, w)
 
 
 def test_pass():

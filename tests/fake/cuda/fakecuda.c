@@ -408,6 +408,19 @@ FAKE_EXPORT int cuFuncGetName(const char **name, CUfunction f);
 FAKE_EXPORT int cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
 			       unsigned by, unsigned bz, unsigned shared, void *s, void **args,
 			       void **extra);
+FAKE_EXPORT int cuEventSynchronize(CUevent e);
+FAKE_EXPORT int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *s);
+FAKE_EXPORT int cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *s);
+FAKE_EXPORT int cuMemcpyAsync(uintptr_t to, uintptr_t from, size_t bytes, void *s);
+FAKE_EXPORT int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t n, void *s);
+FAKE_EXPORT int cuStreamBeginCapture_v2(void *s, int mode);
+FAKE_EXPORT int cuStreamEndCapture(void *s, CUgraph *g);
+FAKE_EXPORT int cuGraphInstantiateWithFlags(CUgraphExec *e, CUgraph g, unsigned long long flags);
+FAKE_EXPORT int cuGraphExecUpdate_v2(CUgraphExec e, CUgraph g, void *info);
+FAKE_EXPORT int cuGraphDestroy(CUgraph g);
+FAKE_EXPORT int cuGraphExecDestroy(CUgraphExec e);
+FAKE_EXPORT int cuGetProcAddress_v2(const char *name, void **function, int version, uint64_t flags,
+				    int *status);
 FAKE_EXPORT int cuGraphLaunch(CUgraphExec e, void *s);
 
 int cuInit(unsigned flags)
@@ -557,4 +570,122 @@ int cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned
 int cuGraphLaunch(CUgraphExec e, void *s)
 {
 	return fake_graph_launch(514, e, fake_stream_of(s));
+}
+
+int cuEventSynchronize(CUevent e)
+{
+	return fake_event_wait(121, e);
+}
+
+int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *s)
+{
+	if (to && from)
+		memmove((void *)to, from, bytes);
+	return fake_copy(277, fake_stream_of(s), 1, bytes);
+}
+
+int cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *s)
+{
+	if (to && from)
+		memmove(to, (const void *)from, bytes);
+	return fake_copy(279, fake_stream_of(s), 2, bytes);
+}
+
+int cuMemcpyAsync(uintptr_t to, uintptr_t from, size_t bytes, void *s)
+{
+	if (to && from)
+		memmove((void *)to, (const void *)from, bytes);
+	return fake_copy(306, fake_stream_of(s), 8, bytes);
+}
+
+int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t n, void *s)
+{
+	if (to)
+		memset((void *)to, value, n);
+	return fake_set(216, fake_stream_of(s), n);
+}
+
+int cuStreamBeginCapture_v2(void *s, int mode)
+{
+	(void)mode;
+	fake_capture_begin(fake_stream_of(s));
+	return 0;
+}
+
+int cuStreamEndCapture(void *s, CUgraph *g)
+{
+	*g = fake_capture_end(fake_stream_of(s));
+	return 0;
+}
+
+int cuGraphInstantiateWithFlags(CUgraphExec *e, CUgraph g, unsigned long long flags)
+{
+	(void)flags;
+	*e = fake_instantiate(g);
+	return 0;
+}
+
+int cuGraphExecUpdate_v2(CUgraphExec e, CUgraph g, void *info)
+{
+	(void)info;
+	return fake_update(e, g);
+}
+
+int cuGraphDestroy(CUgraph g)
+{
+	fake_graph_free(g);
+	return 0;
+}
+
+int cuGraphExecDestroy(CUgraphExec e)
+{
+	fake_exec_free(e);
+	return 0;
+}
+
+/* ---- by name ------------------------------------------------------------------------------------ */
+
+#define NAMED(name, since, function)                                                               \
+	{                                                                                          \
+#name, since, (void *)(uintptr_t)function                                          \
+	}
+static const struct {
+	const char *name;
+	int since;
+	void *function;
+} by_name[] = {
+	NAMED(cuEventCreate, 2000, cuEventCreate),
+	NAMED(cuEventRecord, 2000, cuEventRecord),
+	NAMED(cuEventSynchronize, 2000, cuEventSynchronize),
+	NAMED(cuStreamSynchronize, 2000, cuStreamSynchronize),
+	NAMED(cuCtxSynchronize, 2000, cuCtxSynchronize),
+	NAMED(cuLaunchKernel, 4000, cuLaunchKernel),
+	NAMED(cuMemcpyHtoDAsync, 3020, cuMemcpyHtoDAsync_v2),
+	NAMED(cuMemcpyDtoHAsync, 3020, cuMemcpyDtoHAsync_v2),
+	NAMED(cuMemcpyAsync, 4000, cuMemcpyAsync),
+	NAMED(cuMemsetD8Async, 3020, cuMemsetD8Async),
+	NAMED(cuStreamBeginCapture, 10010, cuStreamBeginCapture_v2),
+	NAMED(cuStreamEndCapture, 10000, cuStreamEndCapture),
+	NAMED(cuGraphInstantiate, 12000, cuGraphInstantiateWithFlags),
+	NAMED(cuGraphExecUpdate, 12000, cuGraphExecUpdate_v2),
+	NAMED(cuGraphLaunch, 10000, cuGraphLaunch),
+	NAMED(cuGraphDestroy, 10000, cuGraphDestroy),
+	NAMED(cuGraphExecDestroy, 10000, cuGraphExecDestroy),
+};
+
+int cuGetProcAddress_v2(const char *name, void **function, int version, uint64_t flags, int *status)
+{
+	(void)flags;
+	for (size_t i = 0; i < sizeof(by_name) / sizeof(by_name[0]); i++) {
+		if (strcmp(by_name[i].name, name) || version < by_name[i].since)
+			continue;
+		*function = by_name[i].function;
+		if (status)
+			*status = 0;
+		return 0;
+	}
+	*function = NULL;
+	if (status)
+		*status = 1; /* CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND */
+	return 500;	     /* CUDA_ERROR_NOT_FOUND */
 }

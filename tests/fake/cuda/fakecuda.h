@@ -30,7 +30,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef FAKE_STATIC /* nothing shows of a runtime that is linked into the program */
+#define FAKE_EXPORT
+#else
 #define FAKE_EXPORT __attribute__((visibility("default")))
+#endif
 
 typedef struct fake_stream *CUstream;
 typedef struct fake_event *CUevent;

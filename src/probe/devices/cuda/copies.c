@@ -89,6 +89,19 @@ DRIVER_ASYNC(cuMemcpyDtoHAsync_v2, LEGACY, LMM_KERNEL_READ)
 DRIVER_ASYNC(cuMemcpyDtoHAsync_v2_ptsz, PER_THREAD, LMM_KERNEL_READ)
 DRIVER_ASYNC(cuMemcpyDtoDAsync_v2, LEGACY, LMM_KERNEL_COPY)
 DRIVER_ASYNC(cuMemcpyDtoDAsync_v2_ptsz, PER_THREAD, LMM_KERNEL_COPY)
+DRIVER_ASYNC(cuMemcpyAsync, LEGACY,
+	     LMM_KERNEL_COPY) /* of either kind: the addresses tell the driver */
+DRIVER_ASYNC(cuMemcpyAsync_ptsz, PER_THREAD, LMM_KERNEL_COPY)
+
+#define DRIVER_SET(symbol, default_stream, value_type, value_bytes)                                \
+	TRANSFER(symbol, stream ? stream : (default_stream), false, LMM_KERNEL_FILL,               \
+		 product(n, value_bytes),                                                          \
+		 (uintptr_t to, value_type value, size_t n, cuda_stream stream),                   \
+		 (to, value, n, stream))
+DRIVER_SET(cuMemsetD8Async, LEGACY, unsigned char, 1)
+DRIVER_SET(cuMemsetD8Async_ptsz, PER_THREAD, unsigned char, 1)
+DRIVER_SET(cuMemsetD32Async, LEGACY, unsigned, 4)
+DRIVER_SET(cuMemsetD32Async_ptsz, PER_THREAD, unsigned, 4)
 
 #define DRIVER(symbol, default_stream, kind)                                                       \
 	TRANSFER(symbol, default_stream, true, kind, bytes,                                        \

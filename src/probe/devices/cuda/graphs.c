@@ -309,6 +309,8 @@ void lmm_cu_graphs_after_fork(void)
 	}
 BEGIN(cudaStreamBeginCapture)
 BEGIN(cudaStreamBeginCapture_ptsz)
+BEGIN(cuStreamBeginCapture_v2)
+BEGIN(cuStreamBeginCapture_v2_ptsz)
 
 #define END(symbol)                                                                                \
 	LMM_CU_HOOK(symbol, (cuda_stream stream, cuda_graph * graph))                              \
@@ -328,6 +330,8 @@ BEGIN(cudaStreamBeginCapture_ptsz)
 	}
 END(cudaStreamEndCapture)
 END(cudaStreamEndCapture_ptsz)
+END(cuStreamEndCapture)
+END(cuStreamEndCapture_ptsz)
 
 /* CUDA 11's has two arguments more, 12's and 13's a word of flags: whatever the registers hold is passed on. */
 #define INSTANTIATE(symbol)                                                                        \
@@ -344,33 +348,48 @@ END(cudaStreamEndCapture_ptsz)
 	}
 INSTANTIATE(cudaGraphInstantiate)
 INSTANTIATE(cudaGraphInstantiateWithFlags)
+INSTANTIATE(cuGraphInstantiateWithFlags)
+INSTANTIATE(cuGraphInstantiateWithParams)
+INSTANTIATE(cuGraphInstantiateWithParams_ptsz)
 
 /* CUDA 11's has a fourth. */
-LMM_CU_HOOK(cudaGraphExecUpdate, (cuda_exec exec, cuda_graph graph, void *a, void *b))
-{
-	cuda_result rc;
+#define UPDATE(symbol)                                                                             \
+	LMM_CU_HOOK(symbol, (cuda_exec exec, cuda_graph graph, void *a, void *b))                  \
+	{                                                                                          \
+		cuda_result rc;                                                                    \
+                                                                                                   \
+		ENTER_ALWAYS(symbol)(exec, graph, a, b);                                           \
+		rc = fn(exec, graph, a, b);                                                        \
+		if (rc == 0)                                                                       \
+			exec_made(exec, graph);                                                    \
+		return rc;                                                                         \
+	}
+UPDATE(cudaGraphExecUpdate)
+UPDATE(cuGraphExecUpdate)
+UPDATE(cuGraphExecUpdate_v2)
 
-	ENTER_ALWAYS(cudaGraphExecUpdate)(exec, graph, a, b);
-	rc = fn(exec, graph, a, b);
-	if (rc == 0)
-		exec_made(exec, graph);
-	return rc;
-}
-
-LMM_CU_HOOK(cudaGraphDestroy, (cuda_graph graph))
+static void graph_gone(cuda_graph graph)
 {
-	ENTER_ALWAYS(cudaGraphDestroy)(graph);
 	pthread_mutex_lock(&lock);
 	retire(made_find(graph, true));
 	pthread_mutex_unlock(&lock);
-	return fn(graph);
 }
 
-LMM_CU_HOOK(cudaGraphExecDestroy, (cuda_exec exec))
+static void exec_gone(cuda_exec exec)
 {
-	ENTER_ALWAYS(cudaGraphExecDestroy)(exec);
 	pthread_mutex_lock(&lock);
 	exec_set(exec, NULL);
 	pthread_mutex_unlock(&lock);
-	return fn(exec);
 }
+
+#define DESTROY(symbol, gone)                                                                      \
+	LMM_CU_HOOK(symbol, (void *handle))                                                        \
+	{                                                                                          \
+		ENTER_ALWAYS(symbol)(handle);                                                      \
+		gone(handle);                                                                      \
+		return fn(handle);                                                                 \
+	}
+DESTROY(cudaGraphDestroy, graph_gone)
+DESTROY(cuGraphDestroy, graph_gone)
+DESTROY(cudaGraphExecDestroy, exec_gone)
+DESTROY(cuGraphExecDestroy, exec_gone)

@@ -33,10 +33,16 @@
 	X(cuMemcpyDtoHAsync_v2_ptsz)                                                               \
 	X(cuMemcpyDtoDAsync_v2)                                                                    \
 	X(cuMemcpyDtoDAsync_v2_ptsz)                                                               \
+	X(cuMemcpyAsync)                                                                           \
+	X(cuMemcpyAsync_ptsz)                                                                      \
 	X(cuMemcpyHtoD_v2)                                                                         \
 	X(cuMemcpyHtoD_v2_ptds)                                                                    \
 	X(cuMemcpyDtoH_v2)                                                                         \
 	X(cuMemcpyDtoH_v2_ptds)                                                                    \
+	X(cuMemsetD8Async)                                                                         \
+	X(cuMemsetD8Async_ptsz)                                                                    \
+	X(cuMemsetD32Async)                                                                        \
+	X(cuMemsetD32Async_ptsz)                                                                   \
 	X(cudaGraphLaunch)                                                                         \
 	X(cudaGraphLaunch_ptsz)                                                                    \
 	X(cuGraphLaunch)                                                                           \
@@ -50,6 +56,17 @@
 	X(cudaGraphExecUpdate)                                                                     \
 	X(cudaGraphDestroy)                                                                        \
 	X(cudaGraphExecDestroy)                                                                    \
+	X(cuStreamBeginCapture_v2)                                                                 \
+	X(cuStreamBeginCapture_v2_ptsz)                                                            \
+	X(cuStreamEndCapture)                                                                      \
+	X(cuStreamEndCapture_ptsz)                                                                 \
+	X(cuGraphInstantiateWithFlags)                                                             \
+	X(cuGraphInstantiateWithParams)                                                            \
+	X(cuGraphInstantiateWithParams_ptsz)                                                       \
+	X(cuGraphExecUpdate)                                                                       \
+	X(cuGraphExecUpdate_v2)                                                                    \
+	X(cuGraphDestroy)                                                                          \
+	X(cuGraphExecDestroy)                                                                      \
 	X(cudaStreamSynchronize)                                                                   \
 	X(cudaStreamSynchronize_ptsz)                                                              \
 	X(cudaDeviceSynchronize)                                                                   \
@@ -57,6 +74,9 @@
 	X(cuStreamSynchronize)                                                                     \
 	X(cuStreamSynchronize_ptsz)                                                                \
 	X(cuCtxSynchronize)                                                                        \
-	X(cuEventSynchronize)
+	X(cuCtxSynchronize_v2)                                                                     \
+	X(cuEventSynchronize)                                                                      \
+	X(cuGetProcAddress)                                                                        \
+	X(cuGetProcAddress_v2)
 
 #endif
