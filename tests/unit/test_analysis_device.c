@@ -918,6 +918,27 @@ static void test_budget(void **state)
 	assert_true(spent(20000, 600, 10000000, 0) > 0.5);
 }
 
+/* The first step of all was a short one: that those after it are long is no pause. */
+static void test_budget_after_a_short_step(void **state)
+{
+	struct lmm_budget b = { 0 };
+	uint64_t now = 1000;
+	unsigned timed = 0;
+
+	(void)state;
+	for (uint32_t step = 0; step < 2000; step++) {
+		timed += (unsigned)lmm_budget_step(&b, now, step, 40000, 2500);
+		b.commands = 1;
+		now += step == 0 ? 10000 : 1000000;
+	}
+	assert_in_range(b.every, 15, 18);
+	assert_in_range(timed, 80, 180);
+	/* but one pause is, and makes no room */
+	now += 1000000000;
+	(void)lmm_budget_step(&b, now, 2000, 40000, 2500);
+	assert_in_range(b.every, 15, 18);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -943,6 +964,7 @@ int main(void)
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_budget_after_a_short_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,14 +6,21 @@
 #define SMOOTHING                                                                                  \
 	0.125 /* of the newest step: some eight steps to follow a device that changes speed */
 
+#define PAUSES_MAX 4u /* in a row; the first step may have been a short one */
+
 static void share_take(struct lmm_budget *b, uint64_t ticks, double cost_ticks)
 {
 	double share = (double)b->commands * cost_ticks / (double)ticks;
 
-	/* a pause of the program (a user who thinks) is no step: it must not make room for more */
-	if (b->has_share && share < b->share / 8)
+	/* a pause of the program (a user who thinks) is no step: it must not make room for more, unless all are like that */
+	if (b->has_share && share < b->share / 8 && b->pauses < PAUSES_MAX) {
+		b->pauses++;
 		return;
-	b->share = b->has_share ? b->share + SMOOTHING * (share - b->share) : share;
+	}
+	if (b->has_share && b->pauses < PAUSES_MAX)
+		share = b->share + SMOOTHING * (share - b->share);
+	b->share = share;
+	b->pauses = 0;
 	b->has_share = 1;
 }
 

@@ -19,6 +19,7 @@ struct lmm_budget {
 	uint64_t begun;	   /* its first stamp, ticks */
 	double share;	   /* smoothed: cost of timing all commands ÷ step time */
 	uint8_t has_share;
+	uint8_t pauses; /* steps in a row that were taken for pauses */
 };
 
 /*

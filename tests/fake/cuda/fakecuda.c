@@ -654,6 +654,7 @@ static const struct {
 	int since;
 	void *function;
 } by_name[] = {
+	NAMED(cuGetProcAddress, 12000, cuGetProcAddress_v2),
 	NAMED(cuEventCreate, 2000, cuEventCreate),
 	NAMED(cuEventRecord, 2000, cuEventRecord),
 	NAMED(cuEventSynchronize, 2000, cuEventSynchronize),

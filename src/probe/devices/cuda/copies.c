@@ -93,6 +93,14 @@ DRIVER_ASYNC(cuMemcpyAsync, LEGACY,
 	     LMM_KERNEL_COPY) /* of either kind: the addresses tell the driver */
 DRIVER_ASYNC(cuMemcpyAsync_ptsz, PER_THREAD, LMM_KERNEL_COPY)
 
+#define DRIVER_PEER(symbol, default_stream)                                                        \
+	TRANSFER(symbol, stream ? stream : (default_stream), false, LMM_KERNEL_COPY, bytes,        \
+		 (uintptr_t to, void *to_context, uintptr_t from, void *from_context,              \
+		  size_t bytes, cuda_stream stream),                                               \
+		 (to, to_context, from, from_context, bytes, stream))
+DRIVER_PEER(cuMemcpyPeerAsync, LEGACY)
+DRIVER_PEER(cuMemcpyPeerAsync_ptsz, PER_THREAD)
+
 #define DRIVER_SET(symbol, default_stream, value_type, value_bytes)                                \
 	TRANSFER(symbol, stream ? stream : (default_stream), false, LMM_KERNEL_FILL,               \
 		 product(n, value_bytes),                                                          \

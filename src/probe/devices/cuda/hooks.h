@@ -35,6 +35,8 @@
 	X(cuMemcpyDtoDAsync_v2_ptsz)                                                               \
 	X(cuMemcpyAsync)                                                                           \
 	X(cuMemcpyAsync_ptsz)                                                                      \
+	X(cuMemcpyPeerAsync)                                                                       \
+	X(cuMemcpyPeerAsync_ptsz)                                                                  \
 	X(cuMemcpyHtoD_v2)                                                                         \
 	X(cuMemcpyHtoD_v2_ptds)                                                                    \
 	X(cuMemcpyDtoH_v2)                                                                         \

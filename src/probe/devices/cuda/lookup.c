@@ -24,7 +24,10 @@ struct entry {
 	struct variant legacy, per_thread; /* whose default stream is meant */
 };
 
+/* The runtime asks for the very function that it asks with, and goes on with that. */
 #define ENTRIES(ONE, TWO)                                                                          \
+	ONE(cuGetProcAddress, 11030, cuGetProcAddress)                                             \
+	ONE(cuGetProcAddress, 12000, cuGetProcAddress_v2)                                          \
 	TWO(cuLaunchKernel, 4000, cuLaunchKernel, _ptsz)                                           \
 	TWO(cuLaunchKernelEx, 11060, cuLaunchKernelEx, _ptsz)                                      \
 	TWO(cuGraphLaunch, 10000, cuGraphLaunch, _ptsz)                                            \
@@ -34,6 +37,7 @@ struct entry {
 	TWO(cuMemcpyDtoHAsync, 3020, cuMemcpyDtoHAsync_v2, _ptsz)                                  \
 	TWO(cuMemcpyDtoDAsync, 3020, cuMemcpyDtoDAsync_v2, _ptsz)                                  \
 	TWO(cuMemcpyAsync, 4000, cuMemcpyAsync, _ptsz)                                             \
+	TWO(cuMemcpyPeerAsync, 4000, cuMemcpyPeerAsync, _ptsz)                                     \
 	TWO(cuMemsetD8Async, 3020, cuMemsetD8Async, _ptsz)                                         \
 	TWO(cuMemsetD32Async, 3020, cuMemsetD32Async, _ptsz)                                       \
 	TWO(cuStreamBeginCapture, 10010, cuStreamBeginCapture_v2, _ptsz)                           \
@@ -50,17 +54,20 @@ struct entry {
 	ONE(cuCtxSynchronize, 2000, cuCtxSynchronize)                                              \
 	ONE(cuCtxSynchronize, 13000, cuCtxSynchronize_v2)
 
+/* As addresses alone: two of them have their types below. */
 #define DECLARE(symbol)                                                                            \
-	extern void lmm_hook_##symbol(void);                                                       \
-	extern void (*lmm_orig_##symbol)(void);
+	extern void hook_##symbol(void) __asm__("lmm_hook_" #symbol);                              \
+	extern void (*slot_##symbol)(void) __asm__("lmm_orig_" #symbol);
 #define DECLARE_ONE(name, version, symbol)	   DECLARE(symbol)
 #define DECLARE_TWO(name, version, symbol, suffix) DECLARE(symbol) DECLARE(symbol##suffix)
 ENTRIES(DECLARE_ONE, DECLARE_TWO)
 
+/* clang-format off: it takes the string for a directive */
 #define IS(symbol)                                                                                 \
 	{                                                                                          \
-#symbol, lmm_hook_##symbol, &lmm_orig_##symbol                                     \
+#symbol, hook_##symbol, &slot_##symbol                                             \
 	}
+/* clang-format on */
 #define ONE(name, version, symbol)	   { #name, version, IS(symbol), IS(symbol) },
 #define TWO(name, version, symbol, suffix) { #name, version, IS(symbol), IS(symbol##suffix) },
 static const struct entry entries[] = { ENTRIES(ONE, TWO) };
