@@ -11,9 +11,10 @@
 #include "probe/devices/cuda/cuda.h"
 #include "probe/devices/cuda/window.h"
 
-#define STEPS	   32u	 /* of either kind, whose medians are compared */
-#define LEAST_COST 40e-6 /* seconds: where it costs less, more of them would tell nothing more */
-#define JUMP	   4u	 /* the cost of one counts at most as so many times the mean */
+#define STEPS 32u /* of either kind, whose medians are compared */
+#define LEAST_COST                                                                                 \
+	100e-6	/* seconds: at 1 % 25 steps per second; more of them would tell nothing more */
+#define JUMP 4u /* the cost of one counts at most as so many times the mean */
 
 struct lmm_cu_marks {
 	uint32_t n; /* of the chain that is not read yet */
