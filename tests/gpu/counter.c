@@ -3,7 +3,8 @@
  * Counts what a program hands to CUDA, without any of lmmeter's code: preloaded, it writes "name count" lines to GPU_COUNT_OUT. What is
  * handed over while a stream is captured is no work yet and counts apart. With GPU_COUNT_EVENTS set it also times every 16th launch of a
  * graph by a pair of events around it: "graph_ns MEAN" and "graph_timed N" lines. GPU_COUNT_STAMPS names a file to hold when each graph
- * was launched, ns of CLOCK_MONOTONIC, 8 bytes each, while the program runs.
+ * was launched, ns of CLOCK_MONOTONIC, 8 bytes each, while the program runs; GPU_COUNT_STAMPS_TOKENS makes that llama_synchronize(),
+ * once per token in llama-bench whatever the device.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -71,6 +72,7 @@ CALL(KERNELS, cudaLaunchKernelExC, (const void *c, const void *f, void **a), (c,
 #define STAMPS (1u << 21)
 
 static uint64_t *stamps; /* NULL: nobody asked */
+static int are_tokens;
 static _Atomic unsigned n_stamps;
 
 __attribute__((constructor)) static void stamps_open(void)
@@ -86,6 +88,7 @@ __attribute__((constructor)) static void stamps_open(void)
 	}
 	if (fd >= 0)
 		close(fd);
+	are_tokens = getenv("GPU_COUNT_STAMPS_TOKENS") != NULL;
 }
 
 static void stamp(void)
@@ -97,6 +100,22 @@ static void stamp(void)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	stamps[i] = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void llama_synchronize(void *ctx);
+void llama_synchronize(void *ctx)
+{
+	static _Thread_local int
+		is_inside; /* lmmeter leads what it hooks to whoever stands before it */
+	static void (*fn)(void *);
+
+	if (!fn)
+		*(void **)&fn = real("llama_synchronize", __builtin_return_address(0));
+	if (are_tokens && !is_inside)
+		stamp();
+	is_inside++;
+	fn(ctx);
+	is_inside--;
 }
 
 /* ---- a pair of events around a launch ----------------------------------------------------------- */
@@ -139,7 +158,8 @@ int cudaGraphLaunch(void *e, void *s)
 	static int (*fn)(void *, void *);
 	int is_timed = getenv("GPU_COUNT_EVENTS") && pair.launches++ % EVERY == 0, rc;
 
-	stamp();
+	if (!are_tokens)
+		stamp();
 	if (!fn)
 		*(void **)&fn = real("cudaGraphLaunch", __builtin_return_address(0));
 	pair.caller = __builtin_return_address(0);
