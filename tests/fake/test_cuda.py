@@ -172,7 +172,7 @@ def test_events_go_on():
     play = Play("decode", 3000, "create_us=9000", options=OFF)
     check = play.device["step_check"]
     t.note(check)
-    t.check(check["timed"] >= 12, check)
+    t.check(check["timed"] >= 5, check)
 
 
 def test_runtime_inside():

@@ -36,6 +36,7 @@ struct lmm_cu_driver {
 	cuda_result (*cuEventQuery)(cuda_event event);
 	cuda_result (*cuEventElapsedTime)(float *ms, cuda_event from, cuda_event to);
 	cuda_result (*cuFuncGetName)(const char **name, void *function);
+	cuda_result (*cuKernelGetName)(const char **name, void *kernel);
 	/* of the runtime, where the program has one */
 	cuda_result (*cudaFuncGetName)(const char **name, const void *function);
 	cuda_result (*cudaPeekAtLastError)(void);
@@ -120,6 +121,8 @@ void lmm_cu_streams_after_fork(void);
 
 /* Number of the kernel that the host knows by this address; described when it is first seen. */
 uint32_t lmm_cu_kernel_number(const void *function, bool is_driver);
+/* What is launched by this handle is a CUkernel and no CUfunction. */
+void lmm_cu_kernel_is_contextless(const void *kernel);
 /* By the name that the compiler gave it. */
 uint32_t lmm_cu_kernel_named(const char *mangled);
 void lmm_cu_kernels_after_fork(void);

@@ -38,6 +38,7 @@ LMM_COLD static void bind_slowly(const void *fn)
 	FIND(cuEventQuery);
 	FIND(cuEventElapsedTime);
 	FIND(cuFuncGetName);
+	FIND(cuKernelGetName);
 	BESIDE(cudaFuncGetName);
 	BESIDE(cudaPeekAtLastError);
 	BESIDE(cudaGetLastError);

@@ -78,6 +78,8 @@
 	X(cuCtxSynchronize)                                                                        \
 	X(cuCtxSynchronize_v2)                                                                     \
 	X(cuEventSynchronize)                                                                      \
+	X(cuLibraryGetKernel)                                                                      \
+	X(cuLibraryEnumerateKernels)                                                               \
 	X(cuGetProcAddress)                                                                        \
 	X(cuGetProcAddress_v2)
 

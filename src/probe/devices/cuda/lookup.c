@@ -28,6 +28,8 @@ struct entry {
 #define ENTRIES(ONE, TWO)                                                                          \
 	ONE(cuGetProcAddress, 11030, cuGetProcAddress)                                             \
 	ONE(cuGetProcAddress, 12000, cuGetProcAddress_v2)                                          \
+	ONE(cuLibraryGetKernel, 12000, cuLibraryGetKernel)                                         \
+	ONE(cuLibraryEnumerateKernels, 12040, cuLibraryEnumerateKernels)                           \
 	TWO(cuLaunchKernel, 4000, cuLaunchKernel, _ptsz)                                           \
 	TWO(cuLaunchKernelEx, 11060, cuLaunchKernelEx, _ptsz)                                      \
 	TWO(cuGraphLaunch, 10000, cuGraphLaunch, _ptsz)                                            \
@@ -145,3 +147,32 @@ LMM_CU_HOOK(cuGetProcAddress, (const char *name, void **function, int version, u
 	return rc;
 }
 /* NOLINTEND(readability-function-size) */
+
+/* ---- where kernels of no context come from ------------------------------------------------------ */
+
+/* While nobody records, too: they are launched later. */
+LMM_CU_HOOK(cuLibraryGetKernel, (void **kernel, void *library, const char *name))
+{
+	cuda_result rc;
+
+	LMM_REAL_EARLY(cuLibraryGetKernel);
+	if (!fn)
+		return CUDA_ERROR_INVALID_VALUE;
+	rc = fn(kernel, library, name);
+	if (rc == 0 && kernel)
+		lmm_cu_kernel_is_contextless(*kernel);
+	return rc;
+}
+
+LMM_CU_HOOK(cuLibraryEnumerateKernels, (void **kernels, unsigned n, void *library))
+{
+	cuda_result rc;
+
+	LMM_REAL_EARLY(cuLibraryEnumerateKernels);
+	if (!fn)
+		return CUDA_ERROR_INVALID_VALUE;
+	rc = fn(kernels, n, library);
+	for (unsigned i = 0; rc == 0 && kernels && i < n && kernels[i]; i++)
+		lmm_cu_kernel_is_contextless(kernels[i]);
+	return rc;
+}
