@@ -19,6 +19,8 @@ import lmmtest as t  # noqa: E402
 HERE = os.path.join(t.FAKE, "cuda")
 PLAY = os.path.join(HERE, "cudaplay")
 CUPTI = os.path.join(HERE, "cupti", "libcupti.so.13")
+LMT_TOOL = os.path.join(t.BUILD, "tests", "format", "lmt_tool")
+COMMAND = 0x46
 OFF = ("--kernels", "off")
 ALWAYS = ("--kernels", "always")
 # Windows come early and often: a window of a few ms is earned in about as many.
@@ -73,7 +75,7 @@ class Play:
             run = t.plain([program, scene, str(n)], env=env, timeout=60)
         else:
             run = t.record([program, scene, str(n)], options=["-q", *options], env=env, timeout=120)
-            self.report = run.report
+            self.report, self.trace = run.report, run.trace
             t.check_counts(self.report)
             t.check(self.report["records"]["lost"] == 0 and self.report["records"]["invalid"] == 0, scene, self.report["records"])
         t.check(run.status == status, scene, options, "exit", run.status, run.out, run.err)
@@ -96,6 +98,13 @@ class Play:
         for k in self.report["kernels"]:
             sums["copy" if k["name"] in ("read", "write", "copy") else k["name"]] += of(k)
         return +sums
+
+    @property
+    def queues(self):
+        """Numbers of those that have commands with times."""
+        dump = subprocess.run([LMT_TOOL, "dump", self.trace], stdout=subprocess.PIPE, text=True, check=True).stdout
+        lines = [line.split() for line in dump.splitlines() if line.startswith("event ")]
+        return {words[4] for words in lines if words[2] == f"type={COMMAND}"}
 
     @property
     def reasons(self):
@@ -208,7 +217,10 @@ def test_two_devices():
     device = sum(p["device_ns"] or 0 for p in play.report["phases"])
     truth = sum(r.end - r.start for r in play.log.runs[1:])
     t.check(device >= truth * 0.99, device, truth)
-    check_all(Play("gpus", 40, options=ALWAYS), "gpus")
+    play = Play("gpus", 40, options=ALWAYS)
+    check_all(play, "gpus")
+    # two streams on each, which both number alike
+    t.check(len(play.queues) == 4, play.queues)
 
 
 def test_copies_between_devices():

@@ -13,6 +13,7 @@ int main(void)
 	PLACE("kernel.start", struct cupti_kernel, start);
 	PLACE("kernel.end", struct cupti_kernel, end);
 	PLACE("kernel.streamId", struct cupti_kernel, stream);
+	PLACE("kernel.deviceId", struct cupti_kernel, device);
 	PLACE("kernel.gridX", struct cupti_kernel, grid);
 	PLACE("kernel.blockX", struct cupti_kernel, block);
 	PLACE("kernel.correlationId", struct cupti_kernel, correlation);
@@ -24,6 +25,7 @@ int main(void)
 	PLACE("memcpy.start", struct cupti_transfer, start);
 	PLACE("memcpy.end", struct cupti_transfer, end);
 	PLACE("memcpy.streamId", struct cupti_transfer, stream);
+	PLACE("memcpy.deviceId", struct cupti_transfer, device);
 	PLACE("memcpy.correlationId", struct cupti_transfer, correlation);
 	PLACE("memcpy.graphNodeId", struct cupti_transfer, graph_node);
 	PLACE("memcpy.graphId", struct cupti_transfer, graph);
@@ -37,6 +39,7 @@ int main(void)
 	PLACE("peer.start", struct cupti_peer_copy, start);
 	PLACE("peer.end", struct cupti_peer_copy, end);
 	PLACE("peer.streamId", struct cupti_peer_copy, stream);
+	PLACE("peer.deviceId", struct cupti_peer_copy, device);
 	PLACE("peer.correlationId", struct cupti_peer_copy, correlation);
 	PLACE("peer.graphNodeId", struct cupti_peer_copy, graph_node);
 	PLACE("peer.graphId", struct cupti_peer_copy, graph);

@@ -15,6 +15,7 @@ int main(void)
 	PLACE("kernel.start", KERNEL, start);
 	PLACE("kernel.end", KERNEL, end);
 	PLACE("kernel.streamId", KERNEL, streamId);
+	PLACE("kernel.deviceId", KERNEL, deviceId);
 	PLACE("kernel.gridX", KERNEL, gridX);
 	PLACE("kernel.blockX", KERNEL, blockX);
 	PLACE("kernel.correlationId", KERNEL, correlationId);
@@ -26,6 +27,7 @@ int main(void)
 	PLACE("memcpy.start", MEMCPY, start);
 	PLACE("memcpy.end", MEMCPY, end);
 	PLACE("memcpy.streamId", MEMCPY, streamId);
+	PLACE("memcpy.deviceId", MEMCPY, deviceId);
 	PLACE("memcpy.correlationId", MEMCPY, correlationId);
 	PLACE("memcpy.graphNodeId", MEMCPY, graphNodeId);
 	PLACE("memcpy.graphId", MEMCPY, graphId);
@@ -39,6 +41,7 @@ int main(void)
 	PLACE("peer.start", PEER, start);
 	PLACE("peer.end", PEER, end);
 	PLACE("peer.streamId", PEER, streamId);
+	PLACE("peer.deviceId", PEER, deviceId);
 	PLACE("peer.correlationId", PEER, correlationId);
 	PLACE("peer.graphNodeId", PEER, graphNodeId);
 	PLACE("peer.graphId", PEER, graphId);

@@ -42,6 +42,7 @@ uint32_t fake_correlation;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fake_stream streams[STREAMS];
 static unsigned n_streams = DEVICES;
+static uint32_t n_of_device[DEVICES];	/* beside its default one */
 static _Thread_local int device, below; /* the thread's, and what it pushed another upon */
 static uint64_t next_node = 1;
 static uint32_t next_graph = 1;
@@ -148,8 +149,9 @@ CUstream fake_stream_new(void)
 	CUstream s;
 
 	pthread_mutex_lock(&lock);
-	s = &streams[n_streams % STREAMS];
-	s->id = n_streams++ % STREAMS;
+	s = &streams[n_streams++ % STREAMS];
+	/* each device numbers its own */
+	s->id = ++n_of_device[device];
 	s->device = device;
 	pthread_mutex_unlock(&lock);
 	return s;
@@ -161,7 +163,6 @@ int fake_device_set(int number)
 		return 101; /* cudaErrorInvalidDevice */
 	device = number;
 	streams[device].device = device;
-	streams[device].id = (uint32_t)device;
 	return 0;
 }
 
@@ -182,6 +183,7 @@ static void run(CUstream s, struct fake_work *w)
 	w->start = from > now ? from : now;
 	w->end = w->start + lasts(w);
 	w->stream = s->id + 7;
+	w->device = (uint32_t)s->device;
 	if (w->end > s->ready)
 		s->ready = w->end;
 	fake_log("run %d %s %llu %llu %u %u %llu %u %llu\n", w->kind, w->name ? w->name : "-",

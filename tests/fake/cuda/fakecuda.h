@@ -57,7 +57,7 @@ struct fake_work {
 	uint64_t bytes;
 	uint8_t copy_kind;
 	uint64_t start, end;
-	uint32_t stream, correlation;
+	uint32_t device, stream, correlation;
 	uint64_t node; /* of a graph; 0: none */
 	uint32_t graph;
 };

@@ -91,6 +91,7 @@ static void put_kernel(uint8_t *at, const struct fake_work *w)
 	put_u64(at, 16, w->start);
 	put_u64(at, 24, w->end);
 	put_u64(at, 32, w->end);
+	put_u32(at, 40, w->device);
 	put_u32(at, 44, 1);
 	put_u32(at, 48, w->stream);
 	put_u32(at, 92, w->correlation);
@@ -108,6 +109,7 @@ static void put_transfer(uint8_t *at, const struct fake_work *w)
 	put_u64(at, 8, w->bytes);
 	put_u64(at, 16, w->start);
 	put_u64(at, 24, w->end);
+	put_u32(at, 32, w->device);
 	put_u32(at, 40, w->stream);
 	put_u32(at, 44, w->correlation);
 	put_u64(at, 64, w->node);
@@ -121,6 +123,7 @@ static void put_peer_copy(uint8_t *at, const struct fake_work *w)
 	put_u64(at, 8, w->bytes);
 	put_u64(at, 16, w->start);
 	put_u64(at, 24, w->end);
+	put_u32(at, 32, w->device);
 	put_u32(at, 40, w->stream);
 	put_u32(at, 60, w->correlation);
 	put_u64(at, 72, w->node);

@@ -104,7 +104,8 @@ struct lmm_cu_stream {
 	_Atomic uint32_t cupti;		  /* what CUPTI calls it, + 1; 0: not known */
 	uint32_t next_id;		  /* whose has the window */
 	_Atomic uint32_t next_pass;
-	struct lmm_device_clock clock, pass_clock;
+	struct lmm_device_clock clock, pass_clock; /* pass_clock: of whoever has set the flag */
+	_Atomic int pass_clock_is_taken;
 };
 
 /* The stream as a queue, made and described when it is first seen; NULL: no memory. Lock-free where it is known, or where there are too many. */

@@ -389,13 +389,15 @@ static void chain_put(struct lmm_thread *th, struct lmm_cu_marks *m, const struc
 
 	if (!s)
 		return;
-	if (c && !m->at[0].is_in_window) {
+	/* several threads may hand work to one stream */
+	if (c && !m->at[0].is_in_window && !atomic_exchange(&s->pass_clock_is_taken, 1)) {
 		uint64_t t = lmm_now(), mono = lmm_mono_ns();
 		double slack = (double)c->slack * lmm_cu_ticks_per_ns();
 		uint64_t half = (uint64_t)(slack / 2) + 1;
 
 		lmm_device_clock_put(th, &s->pass_clock, s->pass_number, lmm_cu_device_number(true),
 				     t - 2 * half, t, mono - c->slack / 2);
+		atomic_store(&s->pass_clock_is_taken, 0);
 	}
 	for (uint32_t i = 0; i + 1 < m->n; i++) {
 		uint64_t from = c ? c->from + c->after[i] : 0;

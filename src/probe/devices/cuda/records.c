@@ -146,13 +146,19 @@ static bool is_sound(const struct lmm_cu_record *r, uint64_t now)
 	       r->end <= now + TOLERANCE_NS;
 }
 
+/* Each device numbers its streams from the same number on. */
+static uint32_t stream_of(uint32_t stream, uint32_t device)
+{
+	return (stream & 0xFFFFFFu) | device << 24;
+}
+
 static void take_kernel(const struct cupti_kernel *k, struct lmm_cu_record *r)
 {
 	*r = (struct lmm_cu_record){ .start = k->start,
 				     .end = k->end,
 				     .node = k->graph_node,
 				     .correlation = k->correlation,
-				     .stream = k->stream,
+				     .stream = stream_of(k->stream, k->device),
 				     .kernel = kernel_number(k->name),
 				     .kind = LMM_KERNEL_PROGRAM };
 	for (unsigned i = 0; i < 3; i++)
@@ -168,7 +174,7 @@ static void take_transfer(const struct cupti_transfer *x, struct lmm_cu_record *
 				     .node = x->graph_node,
 				     .amount = x->bytes,
 				     .correlation = x->correlation,
-				     .stream = x->stream,
+				     .stream = stream_of(x->stream, x->device),
 				     .kernel = lmm_device_kind_number((enum lmm_kernel_kind)kind),
 				     .kind = (uint8_t)kind };
 }
@@ -180,7 +186,7 @@ static void take_peer_copy(const struct cupti_peer_copy *x, struct lmm_cu_record
 				     .node = x->graph_node,
 				     .amount = x->bytes,
 				     .correlation = x->correlation,
-				     .stream = x->stream,
+				     .stream = stream_of(x->stream, x->device),
 				     .kernel = lmm_device_kind_number(LMM_KERNEL_COPY),
 				     .kind = LMM_KERNEL_COPY };
 }

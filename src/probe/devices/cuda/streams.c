@@ -193,6 +193,7 @@ static void forget(struct lmm_cu_stream *s)
 	atomic_store(&s->pass_told, 0);
 	atomic_store(&s->next_pass, 0);
 	atomic_store(&s->cupti, 0);
+	atomic_store(&s->pass_clock_is_taken, 0);
 	s->next_id = 0;
 }
 
