@@ -14,6 +14,7 @@ import math
 import os
 import random
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -419,6 +420,58 @@ def check_partial(tokens):
         f"{100 * known / max(1, seen):.1f} % of {seen} kernels are of a known node")
 
 
+# ---- other programs --------------------------------------------------------------------------------
+
+def recorded(command, level):
+    """Standard output, report."""
+    path = os.path.join(WORK, f"{next(numbers)}")
+    code, out, err = run([LMMETER, "run", "-q", "-o", path + ".lmt", "--json", path + ".json", *level, "--", *command])
+    if code:
+        raise Broken(f"{' '.join(command)}: exit {code}: {err[-400:]}")
+    with open(path + ".json", encoding="utf-8") as f:
+        return out, json.load(f)
+
+
+def check_own():
+    """A program with the runtime inside."""
+    program = os.path.join(WORK, "own")
+    if not shutil.which("nvcc"):
+        say("runtime inside", None, "no nvcc")
+        return
+    code, _, err = run(["nvcc", "-arch=native", "-O2", os.path.join(HERE, "own.cu"), "-o", program])
+    if code:
+        raise Broken(f"own.cu: {err[-400:]}")
+    plain = run([program])[1]
+    truth = {k: int(v) for k, v in re.findall(r"(kernels|graphs|copies|sets) (\d+)", plain)}
+    for name, level in (("off", ["--kernels", "off"]), ("always", ["--kernels", "always"])):
+        out, report = recorded([program], level)
+        device = report["device"] or {"calls": None, "windows": None}
+        calls = device["calls"]["count"] if device["calls"] else 0
+        w = device["windows"] or {"records": 0, "expected": 0}
+        # a graph is of 20 kernels; windows begin with the first call that is seen
+        expected = 0 if name == "off" else sum(truth.values()) + 19 * truth["graphs"]
+        say(f"runtime inside, {name}", out == plain and calls == sum(truth.values()) and w["records"] == w["expected"] == expected,
+            f"{calls} of {sum(truth.values())} calls, {w['records']} of {expected} records; output {'equal' if out == plain else 'differs'}; "
+            f"{', '.join(sorted({k['name'] for k in report['kernels'] if k['name'] not in COPIES}))}")
+
+
+def check_tvm():
+    """TVM=FOLDER, of script/get-engine tvm-cuda."""
+    folder = os.environ.get("TVM")
+    if not folder:
+        say("tvm", None, "TVM=… is not given (script/get-engine tvm-cuda makes it)")
+        return
+    for model in ("m_cuda", "m_cuda_graph"):
+        command = [os.path.join(folder, "engine"), os.path.join(folder, model), "Hello, world", "400"]
+        tokens = [line for line in run(command)[1].splitlines() if line.startswith("tokens")]
+        out, report = recorded(command, ["--kernels", "always"])
+        w = report["device"]["windows"]
+        kernels = [k for k in report["kernels"] if k["phase"] == "decode" and k["name"] not in COPIES]
+        say(f"tvm, {model}", tokens and tokens[0] in out and w["records"] == w["expected"] > 0 and all(k["op"] for k in kernels),
+            f"{w['records']} of {w['expected']} records; {sum(k['count'] for k in kernels if k['op'])} of {sum(k['count'] for k in kernels)} "
+            f"kernels of decode are of a known function; tokens {'equal' if tokens and tokens[0] in out else 'differ'}")
+
+
 # ---- Vulkan ----------------------------------------------------------------------------------------
 
 def check_vulkan(rounds):
@@ -468,7 +521,7 @@ def finish():
     return 1 if failed else 0
 
 
-CHECKS = ("counts", "records", "output", "partial", "slowdown", "attached", "cycles", "vulkan")
+CHECKS = ("counts", "records", "output", "partial", "slowdown", "attached", "cycles", "own", "tvm", "vulkan")
 
 
 def main():
@@ -490,7 +543,8 @@ def main():
     checks = {"counts": lambda: check_counts(128), "records": records, "output": lambda: check_output(400 if quick else 1500),
               "partial": lambda: check_partial(64), "slowdown": lambda: check_slowdown(options.rounds or (3 if quick else 8), tokens, 8),
               "attached": lambda: check_attached(options.rounds or (3 if quick else 8)),
-              "cycles": lambda: check_cycles(tokens, options.cycles_reps or (10 if quick else 60)),
+              "cycles": lambda: check_cycles(tokens, options.cycles_reps or (10 if quick else 70)),
+              "own": check_own, "tvm": check_tvm,
               "vulkan": lambda: check_vulkan(options.rounds or (3 if quick else 8))}
     chosen = options.only.split(",") if options.only else CHECKS
     if set(chosen) - set(CHECKS):
