@@ -216,7 +216,7 @@ bool lmm_session_is_prepared(void);
 
 /* ---- doors (door.c) ----------------------------------------------------------------------------- */
 
-#define LMM_DOOR_SITES 6
+#define LMM_DOOR_SITES 12
 
 /*
  * One hooked symbol. orig is what calls from known places go to. "Places" are address ranges of loaded objects: two

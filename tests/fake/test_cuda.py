@@ -100,15 +100,15 @@ class Play:
         return +sums
 
     @property
-    def queues(self):
-        """Numbers of those that have commands with times."""
-        dump = subprocess.run([LMT_TOOL, "dump", self.trace], stdout=subprocess.PIPE, text=True, check=True).stdout
-        lines = [line.split() for line in dump.splitlines() if line.startswith("event ")]
-        return {words[4] for words in lines if words[2] == f"type={COMMAND}"}
-
-    @property
     def reasons(self):
         return "; ".join(self.report["level"]["reasons"])
+
+
+def queues(trace):
+    """Those that have commands with times."""
+    dump = subprocess.run([LMT_TOOL, "dump", trace], stdout=subprocess.PIPE, text=True, check=True).stdout
+    lines = [line.split() for line in dump.splitlines() if line.startswith("event ")]
+    return {words[4] for words in lines if words[2] == f"type={COMMAND}"}
 
 
 def union(runs):
@@ -220,7 +220,7 @@ def test_two_devices():
     play = Play("gpus", 40, options=ALWAYS)
     check_all(play, "gpus")
     # two streams on each, which both number alike
-    t.check(len(play.queues) == 4, play.queues)
+    t.check(len(queues(play.trace)) == 4, queues(play.trace))
 
 
 def test_copies_between_devices():
@@ -496,11 +496,11 @@ def test_asleep():
 class Pauses:
     """cudaplay's scene of that name, with the library asleep in it."""
 
-    def __init__(self, n):
+    def __init__(self, n, scene="pauses"):
         self.folder = t.scratch()
         self.path = os.path.join(self.folder, "log")
         self.env = t.environment((), {"LMMETER_DIR": self.folder, "FAKECUDA": f"log={self.path}", "LMMETER_CUPTI": CUPTI})
-        self.process = subprocess.Popen([t.LMMETER, "run", "--dormant", "--", PLAY, "pauses", str(n)], env=self.env,
+        self.process = subprocess.Popen([t.LMMETER, "run", "--dormant", "--", PLAY, scene, str(n)], env=self.env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.paused()
 
@@ -553,6 +553,22 @@ def test_two_sessions():
     t.check(second["device"]["windows"] is None and second["device"]["timed"] == 0, second["device"])
     passes = n + 2
     t.check(second["device"]["untimed"] == passes * 25 + n + 1, second["device"], passes)
+
+
+def test_queues_of_two_sessions():
+    """What CUPTI alone has a number for, as another device's default stream, is the same queue in the next session."""
+    with Pauses(120, "gpupauses") as play:
+        for name in ("a.lmt", "b.lmt"):
+            detach = play.attach(name, "--kernels", "always")
+            play.go()
+            play.paused()
+            time.sleep(0.15)
+            report = detach()
+            t.check(report["device"]["timed"] > 1000, report["device"])
+            seen = queues(os.path.join(play.folder, name))
+            t.check(len(seen) == 4 and "64 CUDA streams" not in str(report["level"]["reasons"]), name, seen, report["level"])
+        play.go()
+        t.check(play.process.wait(20) == 0, play.process.returncode)
 
 
 def test_recording_ends_in_a_window():

@@ -11,7 +11,7 @@
 #include "probe/patch.h"
 
 #define LOOK_AHEAD 64u /* nodes: views in between are not asked about, nor what is fused */
-#define LEAPS_MAX  16u /* that found nothing, in a run of a graph: each looks at all nodes */
+#define LEAPS_MAX  4u  /* that found nothing, in a run of a graph: each looks at all nodes */
 
 _Thread_local struct lmm_asked lmm_asked __attribute__((tls_model("initial-exec")));
 
@@ -74,7 +74,7 @@ static bool is_glance(const struct lmm_thread *th)
  */
 static bool mark_leap(struct lmm_thread *th, uint32_t from)
 {
-	if (th->leaps >= LEAPS_MAX || is_glance(th) || !mark_move(th, from, th->n_nodes))
+	if (!mark_move(th, from, th->n_nodes))
 		return false;
 	th->leapt_from = from;
 	return true;
@@ -86,7 +86,8 @@ void lmm_device_mark_search(struct lmm_thread *th)
 
 	if (mark_move(th, from, from + LOOK_AHEAD)) {
 		th->leapt_from = th->mark + 1 == from ? before : th->mark + 1;
-	} else if (!mark_leap(th, from) && (before == from || !mark_leap(th, before))) {
+	} else if (th->leaps < LEAPS_MAX && !is_glance(th) && !mark_leap(th, from) &&
+		   (before == from || !mark_leap(th, before))) {
 		th->leaps++;
 	}
 	th->asked = lmm_asked.n;

@@ -23,6 +23,7 @@
  *	graphs N	N rounds of 300 executable graphs
  *	unwaited	one pass, and no wait at all
  *	pauses N	three times: waits for a line of input; then N tokens eagerly, and a pass that nobody waits for yet
+ *	gpupauses N	the same, with N tokens of gpus
  *	fork N		as decode, by a child too
  *	noexit N	as decode, and it leaves by _exit()
  *	killed N	as decode, and it kills itself
@@ -256,20 +257,6 @@ static int bare(unsigned n)
 	return rc;
 }
 
-static int pauses(unsigned n)
-{
-	int rc = 0;
-
-	for (int i = 0; i < 3; i++) {
-		puts("pause");
-		fflush(stdout);
-		if (getchar() == EOF)
-			return 1;
-		rc |= eager(n) | forward(stream);
-	}
-	return rc | cudaStreamSynchronize(stream);
-}
-
 static void *worker(void *arg)
 {
 	void *s = NULL;
@@ -309,10 +296,13 @@ static int forward_and_leave(void *s)
 
 static int gpus(unsigned n)
 {
-	void *second = NULL;
+	static void *second;
 	int rc = cudaSetDevice(1);
 
-	rc |= cudaStreamCreateWithFlags(&second, 1) | cudaSetDevice(0);
+	if (!second)
+		rc |= cudaStreamCreateWithFlags(&second, 1);
+	gpu = 0;
+	rc |= cudaSetDevice(0);
 	for (unsigned i = 0; i < n; i++) {
 		/* the default streams of both have the same handle */
 		if (i % 3 == 0)
@@ -320,6 +310,20 @@ static int gpus(unsigned n)
 		rc |= ask(1, i, forward_and_leave, gpu ? second : stream);
 	}
 	return rc;
+}
+
+static int pauses(unsigned n, int (*work)(unsigned n))
+{
+	int rc = 0;
+
+	for (int i = 0; i < 3; i++) {
+		puts("pause");
+		fflush(stdout);
+		if (getchar() == EOF)
+			return 1;
+		rc |= work(n) | forward(stream);
+	}
+	return rc | cudaStreamSynchronize(stream);
 }
 
 static int peers(unsigned n)
@@ -467,7 +471,9 @@ static int play(const char *scene, unsigned n)
 	if (strcmp(scene, "unwaited") == 0)
 		return forward(stream);
 	if (strcmp(scene, "pauses") == 0)
-		return pauses(n);
+		return pauses(n, eager);
+	if (strcmp(scene, "gpupauses") == 0)
+		return pauses(n, gpus);
 	if (strcmp(scene, "threads") == 0)
 		return threads(n);
 	if (strcmp(scene, "fork") == 0)

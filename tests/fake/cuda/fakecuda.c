@@ -410,6 +410,7 @@ FAKE_EXPORT int cuFuncGetName(const char **name, CUfunction f);
 FAKE_EXPORT int cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
 			       unsigned by, unsigned bz, unsigned shared, void *s, void **args,
 			       void **extra);
+FAKE_EXPORT int cuCtxSynchronize_v2(CUcontext c);
 FAKE_EXPORT int cuEventSynchronize(CUevent e);
 FAKE_EXPORT int cuLibraryGetKernel(void **kernel, void *library, const char *name);
 FAKE_EXPORT int cuKernelGetName(const char **name, void *kernel);
@@ -613,6 +614,11 @@ int cuGraphLaunch(CUgraphExec e, void *s)
 	return fake_graph_launch(514, e, fake_stream_of(s));
 }
 
+int cuCtxSynchronize_v2(CUcontext c)
+{
+	return c == &streams[device] ? fake_wait(17, NULL) : ERROR_INVALID_VALUE;
+}
+
 int cuEventSynchronize(CUevent e)
 {
 	return fake_event_wait(121, e);
@@ -701,6 +707,7 @@ static const struct {
 	NAMED(cuEventRecord, 2000, cuEventRecord),
 	NAMED(cuEventSynchronize, 2000, cuEventSynchronize),
 	NAMED(cuStreamSynchronize, 2000, cuStreamSynchronize),
+	NAMED(cuCtxSynchronize, 13000, cuCtxSynchronize_v2),
 	NAMED(cuCtxSynchronize, 2000, cuCtxSynchronize),
 	NAMED(cuLaunchKernel, 4000, cuLaunchKernel),
 	NAMED(cuMemcpyHtoDAsync, 3020, cuMemcpyHtoDAsync_v2),

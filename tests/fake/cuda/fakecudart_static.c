@@ -153,9 +153,15 @@ int fake_graph_launch(uint32_t cbid, CUgraphExec e, CUstream s)
 int fake_wait(uint32_t cbid, CUstream s)
 {
 	(void)cbid;
+	void *context = NULL;
+	int (*current)(void **context);
+
 	if (s)
 		return cuStreamSynchronize(s);
-	CALL(int, "cuCtxSynchronize", (void), ());
+	*(void **)&current = dlsym(driver(), "cuCtxGetCurrent");
+	(void)current(&context);
+	/* CUDA 13's form of it */
+	CALL(int, "cuCtxSynchronize", (void *), (context));
 }
 
 int fake_event_wait(uint32_t cbid, CUevent e)

@@ -37,6 +37,7 @@ struct lmm_cu_driver {
 	cuda_result (*cuEventElapsedTime)(float *ms, cuda_event from, cuda_event to);
 	cuda_result (*cuFuncGetName)(const char **name, void *function);
 	cuda_result (*cuKernelGetName)(const char **name, void *kernel);
+	cuda_result (*cuLibraryGetKernelCount)(unsigned *n, void *library);
 	/* of the runtime, where the program has one */
 	cuda_result (*cudaFuncGetName)(const char **name, const void *function);
 	cuda_result (*cudaPeekAtLastError)(void);

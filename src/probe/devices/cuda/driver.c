@@ -39,6 +39,7 @@ LMM_COLD static void bind_slowly(const void *fn)
 	FIND(cuEventElapsedTime);
 	FIND(cuFuncGetName);
 	FIND(cuKernelGetName);
+	FIND(cuLibraryGetKernelCount);
 	BESIDE(cudaFuncGetName);
 	BESIDE(cudaPeekAtLastError);
 	BESIDE(cudaGetLastError);

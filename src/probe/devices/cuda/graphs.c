@@ -134,8 +134,9 @@ static void capture_begin(cuda_stream stream)
 	struct lmm_cu_graph *g = calloc(1, sizeof(*g));
 
 	errno = saved;
-	if (lmm_cu_self.capture) { /* a second one at a time is not followed */
-		lmm_cu_self.capture->is_incomplete = true;
+	/* a second one at a time is not followed; the same comes twice of a runtime whose driver's calls are hooked as well */
+	if (lmm_cu_self.capture) {
+		lmm_cu_self.capture->is_incomplete |= stream != lmm_cu_self.capture_stream;
 		graph_free(g);
 		return;
 	}

@@ -85,8 +85,10 @@ static uint32_t expected_of(const struct lmm_cu_entry *e)
 	const struct lmm_cu_call *c = &e->call;
 
 	/* between devices that do not reach each other's memory the driver makes two copies of one */
+	if (c->kind == LMM_KERNEL_COPY && e->seen == 2)
+		return 2;
 	if (c->kind != LMM_KERNEL_COMMAND_BUFFER)
-		return e->seen > 1 ? e->seen : 1;
+		return 1;
 	return c->list ? c->list->n : 0;
 }
 

@@ -80,7 +80,7 @@ static const char *driver_name(const void *function)
 	cuda_result (*ask)(const char **name, void *function) = lmm_cu.cuFuncGetName;
 	const char *name = NULL;
 
-	if (atomic_load(&contextless[contextless_place(function)])) {
+	if (atomic_load(&contextless[contextless_place(function)]) == function) {
 		ask = lmm_cu.cuKernelGetName;
 	} else if (atomic_load(&n_contextless) > HANDLES / 2) {
 		ask = NULL;

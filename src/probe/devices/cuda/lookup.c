@@ -9,7 +9,8 @@
 
 #include "probe/devices/cuda/cuda.h"
 
-#define PER_THREAD_STREAM 2u /* CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM */
+#define PER_THREAD_STREAM 2u	/* CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM */
+#define KNOWN_VERSION	  13050 /* of CUDA: a newer one may mean another function by a name */
 
 struct variant {
 	const char *symbol; /* as the driver exports it */
@@ -101,7 +102,7 @@ static void lead(const char *name, void **function, int version, uint64_t flags)
 		return;
 	*(void **)&real = dlsym(driver, v->symbol);
 	(void)dlclose(driver);
-	if (!real)
+	if (!real || (version > KNOWN_VERSION && real != (void (*)(void)) * function))
 		return;
 	if (__atomic_compare_exchange_n(v->orig, &expected, real, 0, __ATOMIC_SEQ_CST,
 					__ATOMIC_SEQ_CST) ||
@@ -166,13 +167,19 @@ LMM_CU_HOOK(cuLibraryGetKernel, (void **kernel, void *library, const char *name)
 
 LMM_CU_HOOK(cuLibraryEnumerateKernels, (void **kernels, unsigned n, void *library))
 {
+	unsigned all = 0;
 	cuda_result rc;
 
 	LMM_REAL_EARLY(cuLibraryEnumerateKernels);
 	if (!fn)
 		return CUDA_ERROR_INVALID_VALUE;
 	rc = fn(kernels, n, library);
-	for (unsigned i = 0; rc == 0 && kernels && i < n && kernels[i]; i++)
+	lmm_cu_bind((const void *)fn);
+	/* n is the room that the caller has */
+	if (rc || !kernels || !lmm_cu.cuLibraryGetKernelCount ||
+	    lmm_cu.cuLibraryGetKernelCount(&all, library))
+		return rc;
+	for (unsigned i = 0; i < n && i < all; i++)
 		lmm_cu_kernel_is_contextless(kernels[i]);
 	return rc;
 }

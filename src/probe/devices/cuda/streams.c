@@ -107,21 +107,28 @@ static struct lmm_cu_stream *find_or_make(cuda_stream handle)
 	return s;
 }
 
+/* With the lock held: in this session, too. */
+static void tell(struct lmm_cu_stream *s)
+{
+	if (s->told == lmm_device_session())
+		return;
+	describe(s, false);
+	if (s == atomic_load(&others)) {
+		lmm_session_reason(LMM_LEVEL_KERNELS,
+				   "more than %u CUDA streams: further ones are one queue",
+				   STREAMS_MAX);
+	}
+	atomic_store(&s->told, lmm_device_session());
+}
+
 static LMM_COLD struct lmm_cu_stream *learn(cuda_stream handle)
 {
 	struct lmm_cu_stream *s;
 
 	pthread_mutex_lock(&lock);
 	s = find_or_make(handle);
-	if (s && s->told != lmm_device_session()) {
-		describe(s, false);
-		if (s == atomic_load(&others)) {
-			lmm_session_reason(LMM_LEVEL_KERNELS,
-					   "more than %u CUDA streams: further ones are one queue",
-					   STREAMS_MAX);
-		}
-		atomic_store(&s->told, lmm_device_session());
-	}
+	if (s)
+		tell(s);
 	pthread_mutex_unlock(&lock);
 	return s;
 }
@@ -175,10 +182,12 @@ struct lmm_cu_stream *lmm_cu_stream_name(struct lmm_cu_stream *s, uint32_t id)
 {
 	struct lmm_cu_stream *known = lmm_cu_stream_of_cupti(id);
 
-	if (known && known->told == lmm_device_session())
+	if (known) {
+		pthread_mutex_lock(&lock);
+		tell(known);
+		pthread_mutex_unlock(&lock);
 		return known;
-	if (known)
-		return learn(atomic_load(&known->handle));
+	}
 	if (!s || atomic_load(&s->cupti))
 		s = learn(NULL);
 	/* those have many names */

@@ -4,6 +4,8 @@
 #include "probe/devices/cuda/hooks.h"
 #include "probe/devices/cuda/window.h"
 
+#define SUMS_MAX 64u /* calls and waits that may be lost of a thread that ends unseen */
+
 void lmm_cu_waited(struct lmm_thread *th, cuda_result rc)
 {
 	struct lmm_cu_thread *x = &lmm_cu_self;
@@ -42,6 +44,9 @@ static void wait_end(const struct wait *w, cuda_result rc)
 	x->is_inside = 0;
 	x->sums.wait_ticks += lmm_now() - w->t;
 	x->sums.waits++;
+	/* a thread may never begin another step */
+	if (lmm_unlikely(x->sums.waits + x->sums.calls >= SUMS_MAX))
+		lmm_cu_sums_put(w->th, lmm_now());
 	lmm_cu_waited(w->th, rc);
 }
 
