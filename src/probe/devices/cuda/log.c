@@ -8,7 +8,9 @@
 
 #include "probe/devices/cuda/window.h"
 
-#define BUSY 1u /* in an entry's state: it is being written */
+/* In an entry's state, beside its turn: it is being written; its turn was read before it was. */
+#define BUSY 1u
+#define GONE 2u
 
 static struct lmm_cu_entry *halves[2];
 static _Atomic uint64_t next; /* the turn << 32 | places given out in it */
@@ -53,7 +55,7 @@ void lmm_cu_log_begin(void)
 
 static uint64_t state_of(uint64_t turn)
 {
-	return turn << 1;
+	return turn << 2;
 }
 
 /* A thread that was stopped in here for two turns has no right to its place any more, nor must another have what it still writes. */
@@ -69,21 +71,45 @@ static bool is_claimed(struct lmm_cu_entry *e, uint64_t turn)
 /* NULL: there is no room. */
 static struct lmm_cu_entry *place_take(uint64_t *turn)
 {
-	uint64_t at = atomic_fetch_add_explicit(&next, 1, memory_order_acquire);
-	struct lmm_cu_entry *e;
+	for (;;) {
+		uint64_t at = atomic_fetch_add_explicit(&next, 1, memory_order_acquire);
+		struct lmm_cu_entry *e;
 
-	*turn = at >> 32;
-	if ((uint32_t)at >= LMM_CU_ROOM)
-		return NULL;
-	e = &halves[*turn & 1][(uint32_t)at];
-	return is_claimed(e, *turn) ? e : NULL;
+		*turn = at >> 32;
+		if ((uint32_t)at >= LMM_CU_ROOM)
+			return NULL;
+		e = &halves[*turn & 1][(uint32_t)at];
+		if (is_claimed(e, *turn))
+			return e;
+	}
 }
 
-static void place_fill(struct lmm_cu_entry *e, uint64_t turn, const struct lmm_cu_call *call)
+/* False: the turn was read meanwhile, without it. */
+static bool is_filled(struct lmm_cu_entry *e, uint64_t turn, const struct lmm_cu_call *call)
 {
+	uint64_t busy = state_of(turn) | BUSY;
+
 	e->call = *call;
-	/* pairs with the acquire in lmm_cu_log_turn() */
-	atomic_store_explicit(&e->state, state_of(turn), memory_order_release);
+	/* pairs with the acquire in is_handed() */
+	if (atomic_compare_exchange_strong_explicit(&e->state, &busy, state_of(turn),
+						    memory_order_release, memory_order_relaxed))
+		return true;
+	atomic_fetch_and_explicit(&e->state, ~(uint64_t)BUSY, memory_order_release);
+	return false;
+}
+
+/* Whether it is there now; if not, whoever has its place takes another in the next turn. */
+static bool is_handed(struct lmm_cu_entry *e, uint64_t turn)
+{
+	uint64_t state = atomic_load_explicit(&e->state, memory_order_acquire);
+
+	while (state != state_of(turn)) {
+		if (atomic_compare_exchange_weak_explicit(
+			    &e->state, &state, state_of(turn) | GONE | (state & BUSY),
+			    memory_order_acquire, memory_order_acquire))
+			return false;
+	}
+	return true;
 }
 
 bool lmm_cu_log_put(const struct lmm_cu_command *c, uint32_t kernel, unsigned kind, uint64_t amount,
@@ -102,21 +128,24 @@ bool lmm_cu_log_put(const struct lmm_cu_command *c, uint32_t kernel, unsigned ki
 				    .phase = (uint8_t)lmm_device_phase(c->th),
 				    .kind = (uint8_t)kind };
 	uint32_t records = graph && graph->n ? graph->n : 1;
+	bool has_node = kind == LMM_KERNEL_COMMAND_BUFFER; /* which is for all of them */
 	struct lmm_cu_entry *e;
 	uint64_t turn;
 
-	/* a window that has closed meanwhile, or another one, has no record of this call */
-	if (lmm_cu_self.window != atomic_load_explicit(&live, memory_order_acquire))
-		return false;
-	atomic_fetch_add_explicit(&n_pending, records, memory_order_relaxed);
-	e = place_take(&turn);
-	if (!e) {
-		atomic_fetch_add_explicit(&n_roomless, records, memory_order_relaxed);
-		return false;
-	}
-	if (kind != LMM_KERNEL_COMMAND_BUFFER) /* which is for all of them */
-		call.node = lmm_device_node(c->th);
-	place_fill(e, turn, &call);
+	do {
+		/* a window that has closed meanwhile, or another one, has no record of this call */
+		if (lmm_cu_self.window != atomic_load_explicit(&live, memory_order_acquire))
+			return false;
+		atomic_fetch_add_explicit(&n_pending, records, memory_order_relaxed);
+		e = place_take(&turn);
+		if (!e) {
+			atomic_fetch_add_explicit(&n_roomless, records, memory_order_relaxed);
+			return false;
+		}
+		if (!has_node)
+			call.node = lmm_device_node(c->th);
+		has_node = true;
+	} while (!is_filled(e, turn, &call));
 	return true;
 }
 
@@ -134,9 +163,9 @@ bool lmm_cu_log_carry(const struct lmm_cu_entry *e, bool is_across)
 	call.n_carried++;
 	call.is_across = is_across;
 	call.n_before += e->seen;
-	to = place_take(&turn);
-	if (to)
-		place_fill(to, turn, &call);
+	do {
+		to = place_take(&turn);
+	} while (to && !is_filled(to, turn, &call));
 	return to != NULL;
 }
 
@@ -199,8 +228,7 @@ struct lmm_cu_log lmm_cu_log_turn(bool is_last)
 	for (uint32_t i = 0; i < log.n; i++) {
 		struct lmm_cu_entry *e = &log.entries[i];
 
-		e->is_handed =
-			atomic_load_explicit(&e->state, memory_order_acquire) == state_of(turn);
+		e->is_handed = is_handed(e, turn);
 		e->seen = 0;
 		e->is_exact = false;
 	}
