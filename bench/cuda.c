@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
+
+#include "bench.h"
 
 #define ROUNDS	  200
 #define TOKENS	  50
@@ -26,14 +27,6 @@ int cudaGraphLaunch(void *exec, void *stream);
 
 static char stream, exec;
 static unsigned char other[OTHER];
-
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
 
 static void token(void)
 {
@@ -50,47 +43,31 @@ static void token(void)
 	lmm_mark_step_end();
 }
 
-static double tokens_ns(void)
-{
-	double from = now_ns();
-
-	for (int i = 0; i < TOKENS; i++)
-		token();
-	return (now_ns() - from) / TOKENS;
-}
-
-static double cold_ns(void)
+static void cold_take(struct bench *b)
 {
 	double sum = 0;
 
 	for (int i = 0; i < COLD_EACH; i++) {
-		double from;
+		uint64_t from;
 
 		for (size_t k = 0; k < OTHER; k += 64)
 			other[k]++;
-		from = now_ns();
+		from = lmm_mono_ns();
 		token();
-		sum += now_ns() - from;
+		sum += (double)(lmm_mono_ns() - from);
 	}
-	return sum / COLD_EACH;
+	b->ns[b->n++] = sum / COLD_EACH;
 }
 
-static int compare(const void *a, const void *b)
+static double median(struct bench *b)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), compare);
-	return v[n / 2];
+	bench_sort(b);
+	return bench_median(b);
 }
 
 int main(void)
 {
-	static double hot[2][ROUNDS], cold[2][ROUNDS];
+	static struct bench hot[2], cold[2];
 	struct timespec pause = { 0, 2000000 };
 	int (*set_recording)(int on);
 
@@ -99,18 +76,17 @@ int main(void)
 		if (set_recording)
 			set_recording(r & 1);
 		token();
-		hot[r & 1][r / 2] = tokens_ns();
-		cold[r & 1][r / 2] = cold_ns();
+		BENCH(&hot[r & 1], TOKENS, token());
+		cold_take(&cold[r & 1]);
 		nanosleep(&pause, NULL);
 	}
 	if (set_recording) {
 		set_recording(1);
 		printf("{\"on_ns\":%.1f,\"off_ns\":%.1f,\"on_cold_ns\":%.1f,\"off_cold_ns\":%.1f}\n",
-		       median(hot[1], ROUNDS), median(hot[0], ROUNDS), median(cold[1], ROUNDS),
-		       median(cold[0], ROUNDS));
+		       median(&hot[1]), median(&hot[0]), median(&cold[1]), median(&cold[0]));
 	} else {
-		printf("{\"bare_ns\":%.1f,\"bare_cold_ns\":%.1f}\n", median(hot[1], ROUNDS),
-		       median(cold[1], ROUNDS));
+		printf("{\"bare_ns\":%.1f,\"bare_cold_ns\":%.1f}\n", median(&hot[1]),
+		       median(&cold[1]));
 	}
 	return 0;
 }

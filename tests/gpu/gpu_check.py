@@ -55,23 +55,31 @@ def run(command, env=None, timeout=580):
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 
+def must(command, env=None):
+    """Standard output of a command that has to succeed."""
+    code, out, err = run(command, env)
+    if code:
+        raise Broken(f"{' '.join(command)}: exit {code}: {err[-400:]}")
+    return out
+
+
 numbers = iter(range(1, 100000))
+
+
+def recorded(command, level, env=None):
+    """Under lmmeter: standard output, report."""
+    path = os.path.join(WORK, f"{next(numbers)}")
+    out = must([LMMETER, "run", "-q", "-o", path + ".lmt", "--json", path + ".json", *level, "--", *command], env)
+    with open(path + ".json", encoding="utf-8") as f:
+        report = json.load(f)
+    os.unlink(path + ".lmt")
+    return out, report
 
 
 def bench(options, level=None, env=None, layers=99):
     """llama-bench as it is (level None) or recorded: (tokens/s of each repetition, report or None)."""
     command = [BENCH, "-m", MODEL, "-ngl", str(layers), "-o", "json", *map(str, options)]
-    path = os.path.join(WORK, f"{next(numbers)}")
-    if level is not None:
-        command = [LMMETER, "run", "-q", "-o", path + ".lmt", "--json", path + ".json", *level, "--", *command]
-    code, out, err = run(command, env)
-    if code:
-        raise Broken(f"{' '.join(command)}: exit {code}: {err[-400:]}")
-    report = None
-    if level is not None:
-        with open(path + ".json", encoding="utf-8") as f:
-            report = json.load(f)
-        os.unlink(path + ".lmt")
+    out, report = (must(command, env), None) if level is None else recorded(command, level, env)
     return [s for entry in json.loads(out[out.index("["):]) for s in entry["samples_ts"]], report
 
 
@@ -441,25 +449,13 @@ def check_partial(tokens):
 
 # ---- other programs --------------------------------------------------------------------------------
 
-def recorded(command, level):
-    """Standard output, report."""
-    path = os.path.join(WORK, f"{next(numbers)}")
-    code, out, err = run([LMMETER, "run", "-q", "-o", path + ".lmt", "--json", path + ".json", *level, "--", *command])
-    if code:
-        raise Broken(f"{' '.join(command)}: exit {code}: {err[-400:]}")
-    with open(path + ".json", encoding="utf-8") as f:
-        return out, json.load(f)
-
-
 def check_own():
     """A program with the runtime inside."""
     program = os.path.join(WORK, "own")
     if not shutil.which("nvcc"):
         say("runtime inside", None, "no nvcc")
         return
-    code, _, err = run(["nvcc", "-arch=native", "-O2", os.path.join(HERE, "own.cu"), "-o", program])
-    if code:
-        raise Broken(f"own.cu: {err[-400:]}")
+    must(["nvcc", "-arch=native", "-O2", os.path.join(HERE, "own.cu"), "-o", program])
     plain = run([program])[1]
     truth = {k: int(v) for k, v in re.findall(r"(kernels|graphs|copies|sets) (\d+)", plain)}
     for name, level in (("off", ["--kernels", "off"]), ("always", ["--kernels", "always"])):
@@ -519,10 +515,8 @@ def check_vulkan(rounds):
 
 def check_vulkan_nodes():
     log, trace = os.path.join(WORK, "watch"), os.path.join(WORK, f"{next(numbers)}.lmt")
-    code, _, err = run([LMMETER, "run", "-q", "-o", trace, "--budget", "off", "--", BENCH, "-m", MODEL, "-ngl", "99", "-dev", "Vulkan0",
-                        "-p", "16", "-n", "16", "-r", "1"], {"GGML_BACKEND_PATH": VULKAN, **vkwatch.environment(BUILD, log, True)})
-    if code:
-        raise Broken(f"llama-bench with Vulkan: exit {code}: {err[-400:]}")
+    must([LMMETER, "run", "-q", "-o", trace, "--budget", "off", "--", BENCH, "-m", MODEL, "-ngl", "99", "-dev", "Vulkan0",
+          "-p", "16", "-n", "16", "-r", "1"], {"GGML_BACKEND_PATH": VULKAN, **vkwatch.environment(BUILD, log, True)})
     counts, labels = vkwatch.log(log)
     found = vkwatch.dispatches(BUILD, trace)
     seen = sum(d.n for d in found)
