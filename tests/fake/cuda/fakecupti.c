@@ -100,34 +100,22 @@ static void put_kernel(uint8_t *at, const struct fake_work *w)
 	put_u32(at, 156, w->graph);
 }
 
-/* Copies and memsets have these at the same places. */
+/* Copies and memsets have these at the same places; a copy between devices has four words more in the middle. */
 static void put_transfer(uint8_t *at, const struct fake_work *w)
 {
-	put_u32(at, 0, w->kind == FAKE_COPY ? KIND_MEMCPY : KIND_MEMSET);
-	if (w->kind == FAKE_COPY)
+	int is_peer = w->kind == FAKE_PEER;
+
+	put_u32(at, 0, kind_of[w->kind]);
+	if (w->kind != FAKE_SET)
 		at[4] = w->copy_kind;
 	put_u64(at, 8, w->bytes);
 	put_u64(at, 16, w->start);
 	put_u64(at, 24, w->end);
 	put_u32(at, 32, w->device);
 	put_u32(at, 40, w->stream);
-	put_u32(at, 44, w->correlation);
-	put_u64(at, 64, w->node);
-	put_u32(at, 72, w->graph);
-}
-
-static void put_peer_copy(uint8_t *at, const struct fake_work *w)
-{
-	put_u32(at, 0, KIND_MEMCPY2);
-	at[4] = w->copy_kind;
-	put_u64(at, 8, w->bytes);
-	put_u64(at, 16, w->start);
-	put_u64(at, 24, w->end);
-	put_u32(at, 32, w->device);
-	put_u32(at, 40, w->stream);
-	put_u32(at, 60, w->correlation);
-	put_u64(at, 72, w->node);
-	put_u32(at, 80, w->graph);
+	put_u32(at, is_peer ? 60 : 44, w->correlation);
+	put_u64(at, is_peer ? 72 : 64, w->node);
+	put_u32(at, is_peer ? 80 : 72, w->graph);
 }
 
 static size_t bytes_of(uint32_t kind)
@@ -188,8 +176,6 @@ static void write_record(const struct fake_work *work)
 	memset(buffer + valid, 0, bytes);
 	if (kind == KIND_CONCURRENT_KERNEL) {
 		put_kernel(buffer + valid, &w);
-	} else if (kind == KIND_MEMCPY2) {
-		put_peer_copy(buffer + valid, &w);
 	} else {
 		put_transfer(buffer + valid, &w);
 	}

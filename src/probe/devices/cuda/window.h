@@ -127,8 +127,8 @@ extern const unsigned lmm_cu_log_n_cbids;
 struct lmm_cu_record {
 	uint64_t start, end; /* ns of CLOCK_MONOTONIC */
 	uint64_t node, amount;
-	uint32_t correlation, stream,
-		kernel;		      /* stream: as CUPTI numbers it on its device, and that */
+	uint32_t correlation, kernel;
+	uint32_t stream;	      /* as CUPTI numbers it on its device, and that device */
 	uint32_t entry;		      /* of the log, + 1; 0: none */
 	uint32_t tag_graph, tag_node; /* of the engine's graph */
 	uint8_t kind;		      /* enum lmm_kernel_kind */
