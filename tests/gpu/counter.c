@@ -2,9 +2,11 @@
 /*
  * Counts what a program hands to CUDA, without any of lmmeter's code: preloaded, it writes "name count" lines to GPU_COUNT_OUT. What is
  * handed over while a stream is captured is no work yet and counts apart. With GPU_COUNT_EVENTS set it also times every 16th launch of a
- * graph by a pair of events around it: "graph_ns MEAN" and "graph_timed N" lines. GPU_COUNT_STAMPS names a file to hold when each graph
- * was launched, ns of CLOCK_MONOTONIC, 8 bytes each, while the program runs; GPU_COUNT_STAMPS_TOKENS makes that llama_synchronize(),
- * once per token in llama-bench whatever the device.
+ * graph by a pair of events around it: "graph_ns MEAN" and "graph_timed N" lines.
+ *
+ * llama-bench draws each token with rand(). GPU_COUNT_STAMPS names a file to hold, for each, when it did, while the program runs: ns of
+ * CLOCK_MONOTONIC << 1 | whether lmmeter was told to record, and the longest of its waits for the device since, ns, two words of 8 bytes.
+ * GPU_COUNT_BLOCKS=N: lmmeter is told so in one of two blocks of N tokens, whichever, and not to in the other.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -67,17 +69,26 @@ CALL(KERNELS, __cudaLaunchKernel,
      (f, g, b, a, shared, s))
 CALL(KERNELS, cudaLaunchKernelExC, (const void *c, const void *f, void **a), (c, f, a))
 
-/* ---- when graphs were launched ------------------------------------------------------------------ */
+/* ---- when tokens are drawn ---------------------------------------------------------------------- */
 
 #define STAMPS (1u << 21)
 
-static uint64_t *stamps; /* NULL: nobody asked */
-static int are_tokens;
-static _Atomic unsigned n_stamps;
+static struct {
+	uint64_t at, wait_ns;
+} * stamps; /* NULL: nobody asked */
+static unsigned n_stamps, block;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 __attribute__((constructor)) static void stamps_open(void)
 {
-	const char *path = getenv("GPU_COUNT_STAMPS");
+	const char *path = getenv("GPU_COUNT_STAMPS"), *n = getenv("GPU_COUNT_BLOCKS");
 	int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
 
 	if (fd >= 0 && ftruncate(fd, STAMPS * sizeof(*stamps)) == 0) {
@@ -88,35 +99,61 @@ __attribute__((constructor)) static void stamps_open(void)
 	}
 	if (fd >= 0)
 		close(fd);
-	are_tokens = getenv("GPU_COUNT_STAMPS_TOKENS") != NULL;
+	block = n ? (unsigned)strtoul(n, NULL, 10) : 0;
 }
 
-static void stamp(void)
+/* Of each two blocks the first at random, the second the other. */
+static unsigned is_recorded(unsigned token)
 {
-	struct timespec t;
-	unsigned i;
+	static int (*set)(int);
+	static unsigned seed = 1, first, now;
 
-	if (!stamps || (i = atomic_fetch_add(&n_stamps, 1)) >= STAMPS)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	stamps[i] = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	if (!set)
+		*(void **)&set = dlsym(RTLD_DEFAULT, "lmm_recording_set");
+	if (token % block || !set)
+		return now;
+	if (token / block % 2 == 0)
+		first = (unsigned)rand_r(&seed) >> 8 & 1;
+	now = token / block % 2 == 0 ? first : !first;
+	set((int)now);
+	return now;
 }
 
-void llama_synchronize(void *ctx);
-void llama_synchronize(void *ctx)
+int rand(void)
 {
-	static _Thread_local int
-		is_inside; /* lmmeter leads what it hooks to whoever stands before it */
-	static void (*fn)(void *);
+	static int (*fn)(void);
+	unsigned i = n_stamps, is = 0;
 
 	if (!fn)
-		*(void **)&fn = real("llama_synchronize", __builtin_return_address(0));
-	if (are_tokens && !is_inside)
-		stamp();
-	is_inside++;
-	fn(ctx);
-	is_inside--;
+		*(void **)&fn = real("rand", __builtin_return_address(0));
+	if (stamps && i < STAMPS) {
+		if (block)
+			is = is_recorded(i);
+		stamps[i].at = now_ns() << 1 | is;
+		n_stamps++;
+	}
+	return fn();
 }
+
+#define WAIT(symbol, params, args)                                                                 \
+	int symbol params;                                                                         \
+	int symbol params                                                                          \
+	{                                                                                          \
+		static int(*fn) params;                                                            \
+		uint64_t from = stamps ? now_ns() : 0, took;                                       \
+		int rc;                                                                            \
+                                                                                                   \
+		if (!fn)                                                                           \
+			*(void **)&fn = real(#symbol, __builtin_return_address(0));                \
+		rc = fn args;                                                                      \
+		took = from ? now_ns() - from : 0;                                                 \
+		if (n_stamps && took > stamps[n_stamps - 1].wait_ns)                               \
+			stamps[n_stamps - 1].wait_ns = took;                                       \
+		return rc;                                                                         \
+	}
+WAIT(cudaStreamSynchronize, (void *s), (s))
+WAIT(cudaDeviceSynchronize, (void), ())
+WAIT(cudaEventSynchronize, (void *e), (e))
 
 /* ---- a pair of events around a launch ----------------------------------------------------------- */
 
@@ -158,8 +195,6 @@ int cudaGraphLaunch(void *e, void *s)
 	static int (*fn)(void *, void *);
 	int is_timed = getenv("GPU_COUNT_EVENTS") && pair.launches++ % EVERY == 0, rc;
 
-	if (!are_tokens)
-		stamp();
 	if (!fn)
 		*(void **)&fn = real("cudaGraphLaunch", __builtin_return_address(0));
 	pair.caller = __builtin_return_address(0);

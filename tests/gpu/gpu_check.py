@@ -237,28 +237,165 @@ def judge(name, changes, limit, two_sided=False):
         f"{'' if is_within or is_beyond else ': not resolved'}", changes=changes, mean_percent=mean, half_percent=half)
 
 
-LEVELS = {"plain": None, "again": None, "off": ["--kernels", "off"], "windows": [], "always": ["--kernels", "always"]}
+LEVELS = {"plain": None, "again": None, "always": ["--kernels", "always"]}
 
 
 def check_slowdown(rounds, tokens, reps):
+    """In processes of their own: for what is larger than they differ by themselves."""
     speeds = {name: [] for name in LEVELS}
     for _ in range(rounds):
         order = list(LEVELS)
         random.shuffle(order)
         for name in order:
             samples, _ = bench(["-p", 0, "-n", tokens, "-r", reps], LEVELS[name])
-            # all of the time counts, windows too: the mean of rates is weighed by time
+            # all of the time counts: the mean of rates is weighed by time
             speeds[name].append(len(samples) / sum(1 / s for s in samples))
-    print(f"        {'level':10} tokens/s   change of tokens/s, 95 % interval ({rounds} rounds)")
-    limits = {"off": 0.5, "windows": 1.0}
-    result["slowdown"] = {}
     for name, values in speeds.items():
-        changes = [100 * (v / p - 1) for v, p in zip(values, speeds["plain"])]
-        mean, half = interval(changes) if name != "plain" else (0, 0)
-        result["slowdown"][name] = {"tokens_per_second": values, "mean_percent": mean, "half_percent": half}
-        print(f"        {name:10} {statistics.mean(values):8.1f}   {mean:+.2f} ± {half:.2f} %")
-        if name in limits:
-            judge(f"slowdown {name}", changes, limits[name])
+        mean, half = interval([100 * (v / p - 1) for v, p in zip(values, speeds["plain"])])
+        if name != "plain":
+            say(f"slowdown {name}", None, f"{mean:+.2f} ± {half:.2f} % of {statistics.mean(speeds['plain']):.1f} tokens/s ({rounds} rounds)",
+                tokens_per_second=values, mean_percent=mean, half_percent=half)
+
+
+# ---- one process, each token stamped ---------------------------------------------------------------
+
+REPETITION = 128  # tokens; a token costs more the more context it has
+BLOCK, LEFT_OUT = 48, 4  # tokens; those behind a change: what a recording begins with is no part of its running cost
+AROUND = 2 * REPETITION
+
+
+class Tokens:
+    """What the counter wrote of each token: ns that it took, of these the longest wait for the device, whether it was recorded."""
+
+    def __init__(self, path):
+        with open(path, "rb") as f:
+            words = array.array("Q", f.read())
+        n = bisect.bisect(range(len(words) // 2), 0, key=lambda i: words[2 * i] == 0)
+        self.at = [w >> 1 for w in words[0:2 * n:2]]
+        took = [b - a for a, b in zip(self.at, self.at[1:])]
+        typical = statistics.median(took) if took else 0
+        # up to the second repetition's end things warm up; the draw before a repetition is no token
+        is_one = [i >= 2 * REPETITION and t > typical / 2 for i, t in enumerate(took)]
+        self.took = [t for t, is_in in zip(took, is_one) if is_in]
+        # on the host: what is not the wait for the graph
+        self.host = [t - w for t, w, is_in in zip(took, words[1:2 * n:2], is_one) if is_in]
+        self.recorded = [w & 1 for w, is_in in zip(words[0:2 * n:2], is_one) if is_in]
+
+
+def stamped(seconds, level, env, options=()):
+    """llama-bench under lmmeter for about so long: (tokens, report)."""
+    stamps = os.path.join(WORK, f"stamps.{next(numbers)}")
+    out, _ = bench(["-p", 0, "-n", REPETITION, "-r", 3, *options], env={k: v for k, v in env.items() if k != "LD_PRELOAD"})
+    reps = max(6, int(seconds * statistics.mean(out) / REPETITION))
+    _, report = bench(["-p", 0, "-n", REPETITION, "-r", reps, *options], level, {**env, "GPU_COUNT_STAMPS": stamps})
+    return Tokens(stamps), report
+
+
+def block_changes(took, recorded):
+    """Change of tokens/s, in %, from each block that is not recorded to the one that is beside it."""
+    begins = [i for i in range(1, len(took)) if recorded[i] != recorded[i - 1]] + [len(took)]
+    blocks = [(recorded[a], took[a + LEFT_OUT:b]) for a, b in zip(begins, begins[1:])]
+    typical = statistics.median(took)
+    means = []
+    for is_on, block in blocks:
+        # without the machine's hiccups
+        block = [t for t in block if t < 2 * typical]
+        means.append((is_on, statistics.mean(block) if len(block) >= BLOCK // 2 else None))
+    pairs = [(a, b) if b[0] else (b, a) for a, b in zip(means[0::2], means[1::2]) if a[1] and b[1]]
+    return [100 * (off / on - 1) for (_, off), (_, on) in pairs]
+
+
+def stalls(took, is_meant=None, n=20):
+    """How much longer than those around it each token took: its share of the time, in %, of each of n parts. is_meant: which tokens count."""
+    rests, whole = [], []
+    for i in range(0, len(took) - AROUND, AROUND):
+        middle = statistics.median(took[i:i + AROUND])
+        for k in range(i, i + AROUND):
+            if not is_meant or is_meant[k]:
+                rests.append(took[k] - middle)
+                whole.append(took[k])
+    cut = [i * len(rests) // n for i in range(n + 1)]
+    return [100 * sum(rests[a:b]) / sum(whole[a:b]) for a, b in zip(cut, cut[1:])]
+
+
+def parts_of(values, n):
+    return [values[i * len(values) // n:(i + 1) * len(values) // n] for i in range(n)]
+
+
+def residues(t):
+    """Around each group of stalls (a window is attached and detached), change from before it to behind it: (token, its part on the host), ns."""
+    typical = statistics.median(t.took)
+    long = [i for i, took in enumerate(t.took) if took > 4 * typical]
+    changes, i = [], 0
+    while i < len(long):
+        first = last = long[i]
+        while i < len(long) and long[i] <= last + 4 * 16:
+            last = long[i]
+            i += 1
+        before, behind = slice(first - AROUND, first), slice(last + 4, last + 4 + AROUND)
+        if first >= AROUND and behind.stop < len(t.took) and (i == len(long) or long[i] >= behind.stop):
+            changes.append([statistics.median(x[behind]) - statistics.median(x[before]) for x in (t.took, t.host)])
+    return changes
+
+
+def median_interval(values):
+    """Median and what it lies within, 95 %, whatever the values' distribution."""
+    values, n = sorted(values), len(values)
+    k = max(0, int(n / 2 - 0.98 * math.sqrt(n)) - 1)
+    return statistics.median(values), values[k], values[n - 1 - k]
+
+
+def judge_default(name, seconds, level, limit, env, options=()):
+    t, report = stamped(seconds, level, {**env, "GPU_COUNT_BLOCKS": str(BLOCK)}, options)
+    changes = block_changes(t.took, t.recorded)
+    print(f"        one process, a token {statistics.median(t.took) / 1e3:.1f} us, {statistics.median(t.host) / 1e3:.1f} of it on the host; "
+          f"lost {report['records']['lost']} records")
+    judge(name, changes, limit)
+    # not those that a recording begins with
+    return changes, stalls(t.took, [all(t.recorded[max(0, i - LEFT_OUT):i + 1]) for i in range(len(t.took))])
+
+
+def check_default(seconds):
+    """
+    Recorded in one of two blocks of tokens at random, as the machine's speed drifts: what recording costs. Then with windows, each of which
+    has the tokens around it to be compared with.
+    """
+    env = counter_env()
+    if not env:
+        say("default level", None, "no compiler")
+        return
+    changes, without = judge_default("default level", seconds, ["--kernels", "off"], 0.5, env)
+    mean, half = interval(changes)
+    t, report = stamped(seconds, [], env)
+    count = windows_in([report])
+    with_them, without = interval(stalls(t.took)), interval(without)
+    total, both = mean - with_them[0] + without[0], math.hypot(half, with_them[1], without[1])
+    say("windows at 1 %", True if total - both >= -1 else False if total + both < -1 else None,
+        f"{total:+.2f} ± {both:.2f} %: {mean:+.2f} ± {half:.2f} as above, stalls {-with_them[0]:+.2f} ± {with_them[1]:.2f} with {count} windows, "
+        f"{-without[0]:+.2f} ± {without[1]:.2f} without; by lmmeter's own account {report['overhead']['percent']:.2f} %",
+        mean_percent=total, half_percent=both, windows=count)
+
+
+def check_residue(seconds):
+    """What stays behind windows that are closed, while recording goes on."""
+    env = counter_env()
+    if not env:
+        say("residue", None, "no compiler")
+        return
+    t, report = stamped(seconds, ["--budget", "5%"], env)
+    found = residues(t)
+    if len(found) < 10:
+        say("residue of a window", None, f"{windows_in([report])} windows, {len(found)} with tokens around them")
+        return
+    typical = statistics.median(t.took)
+    for k, what in enumerate(("", ", on the host")):
+        middle, low, high = (100 * v / typical for v in median_interval([f[k] for f in found]))
+        say(f"residue of a window{what}", True if -0.5 <= low and high <= 0.5 else False if low > 0.5 or high < -0.5 else None,
+            f"{middle:+.3f} % of a token [{low:+.3f}, {high:+.3f}] from before to behind each of {len(found)} windows, medians; goal within ±0.5 %",
+            changes=[f[k] / typical for f in found], median_percent=middle)
+    first, last = parts_of(t.host, 10)[0::9]
+    say("residue of all windows, host", None, f"{(statistics.median(last) / statistics.median(first) - 1) * 100:+.2f} % of a token's "
+        f"{statistics.median(first) / 1e3:.1f} us on the host from the first tenth to the last, {windows_in([report])} windows")
 
 
 # ---- one process, recorded now and then ------------------------------------------------------------
@@ -267,14 +404,13 @@ SETTLE_NS = 300_000_000  # of a recording's beginning: joining, calibration
 
 
 class Dormant:
-    """llama-bench with lmmeter asleep in it, each token stamped by the counter: by its launch of a graph, or as env says."""
+    """llama-bench with lmmeter asleep in it, each token stamped by the counter."""
 
-    def __init__(self, env, options=()):
+    def __init__(self, env):
         self.folder, self.stamps = os.path.join(WORK, "dormant"), os.path.join(WORK, f"stamps.{next(numbers)}")
         os.makedirs(self.folder, exist_ok=True)
         self.env = dict(os.environ, **env, GPU_COUNT_STAMPS=self.stamps, LMMETER_DIR=self.folder)
-        # short repetitions: a token costs more the more context it has
-        command = [LMMETER, "run", "--dormant", "--", BENCH, "-m", MODEL, "-ngl", "99", "-p", "0", "-n", "128", "-r", "1000000", *options]
+        command = [LMMETER, "run", "--dormant", "--", BENCH, "-m", MODEL, "-ngl", "99", "-p", "0", "-n", str(REPETITION), "-r", "1000000"]
         self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
 
@@ -285,14 +421,12 @@ class Dormant:
         self.process.kill()
         self.process.wait()
 
-    def launches(self):
-        with open(self.stamps, "rb") as f:
-            stamps = array.array("Q", f.read())
-        return stamps[:bisect.bisect(stamps, 0, key=lambda x: x == 0)]
+    def tokens(self):
+        return Tokens(self.stamps).at
 
     def wait_for_work(self, seconds=60):
         end = time.monotonic() + seconds
-        while not os.path.exists(self.stamps) or len(self.launches()) < 200:
+        while not os.path.exists(self.stamps) or len(self.tokens()) < 200:
             if time.monotonic() > end or self.process.poll() is not None:
                 raise Broken("llama-bench makes no tokens")
             time.sleep(0.2)
@@ -330,10 +464,10 @@ class Dormant:
         return spans, traces
 
 
-def token_ns(launches, span, is_clipped):
+def token_ns(tokens, span, is_clipped):
     """Mean time of a token. Clipped: without what took twice as long as most (a repetition's end, the machine's hiccups)."""
-    a, b = bisect.bisect_left(launches, span[0]), bisect.bisect_right(launches, span[1])
-    took = [y - x for x, y in zip(launches[a:b], launches[a + 1:b])]
+    a, b = bisect.bisect_left(tokens, span[0]), bisect.bisect_right(tokens, span[1])
+    took = [y - x for x, y in zip(tokens[a:b], tokens[a + 1:b])]
     if len(took) < 50:
         raise Broken(f"{len(took)} tokens in {(span[1] - span[0]) / 1e9:.1f} s")
     limit = 2 * statistics.median(took)
@@ -345,14 +479,14 @@ def halves(span):
     return (span[0], middle), (middle, span[1])
 
 
-def changes_of(launches, spans, is_clipped):
+def changes_of(tokens, spans, is_clipped):
     """
     Of each recording, tokens/s against the mean of the rests around it, and of the rest behind it against the one before. A rest's first half
     is of the recording before it, its second of the next one: no two changes share a measurement.
     """
     during, after = {}, {}
     for (_, before), (name, here), (_, behind) in zip(spans[0::2], spans[1::2], spans[2::2]):
-        x, y, z = (token_ns(launches, span, is_clipped) for span in (halves(before)[1], here, halves(behind)[0]))
+        x, y, z = (token_ns(tokens, span, is_clipped) for span in (halves(before)[1], here, halves(behind)[0]))
         during.setdefault(name, []).append(100 * ((x + z) / 2 / y - 1))
         after.setdefault(name, []).append(100 * (x / z - 1))
     return during, after
@@ -367,7 +501,7 @@ def windows_in(reports):
 
 
 def check_attached(rounds):
-    """The same process asleep, recorded, asleep: no difference between processes, and what stays behind a recording shows."""
+    """The same process asleep, recorded with many windows, asleep: what stays behind a recording."""
     env = counter_env()
     if not env:
         say("attached", None, "no compiler")
@@ -375,27 +509,18 @@ def check_attached(rounds):
     with Dormant(env) as d:
         d.wait_for_work()
         d.idle(2)
-        first, _ = d.alternate({"again": None}, 1, 1, rounds)
-        quick, traces = d.alternate({"again": None, "off": ["--kernels", "off"], "many": ["--budget", "20%"]}, 1, 1, 6 * rounds)
-        slow, slow_traces = d.alternate({"windows": []}, 20, 4, rounds)
-        last, _ = d.alternate({"again": None}, 1, 1, rounds)
-        launches = d.launches()
-    off, many, windows = (reports_of(x) for x in (traces["off"], traces["many"], slow_traces["windows"]))
-    during, after = changes_of(launches, quick, True)
-    asleep = [token_ns(launches, span, True) for name, span in quick + slow if name == "asleep"]
+        first, _ = d.alternate({"again": None}, 0.5, 0.5, 2 * rounds)
+        spans, traces = d.alternate({"again": None, "many": ["--budget", "20%"]}, 0.5, 0.5, 10 * rounds)
+        last, _ = d.alternate({"again": None}, 0.5, 0.5, 2 * rounds)
+        tokens = d.tokens()
+    windows, (_, after) = windows_in(reports_of(traces["many"])), changes_of(tokens, spans, True)
+    asleep = [token_ns(tokens, span, True) for name, span in spans if name == "asleep"]
     print(f"        one process, a token {statistics.mean(asleep) / 1e3:.1f} us asleep")
-    judge("attached: nothing", during["again"], 0.5, True)
-    judge("attached: off", during["off"], 0.5)
-    judge("attached: windows", changes_of(launches, slow, False)[0]["windows"], 1.0)
-    say("attached: windows seen", windows_in(windows) > 0,
-        f"{windows_in(windows)} in {len(windows)} recordings of 20 s; {windows_in(many)} in {len(many)} of a second")
-    say("attached: own account", None, ", ".join(f"{name} {statistics.mean(r['overhead']['percent'] for r in reports):.2f} %"
-                                                 for name, reports in (("off", off), ("windows", windows))) + " by lmmeter's reports")
+    say("attached: windows seen", windows > 0, f"{windows} in {len(traces['many'])} recordings")
     judge("residue after nothing", after["again"], 0.5, True)
-    judge("residue after off", after["off"], 0.5, True)
     judge("residue after windows", after["many"], 0.5, True)
     # what stays for good is in all rests but the first ones; clocks and heat move a GPU by a percent in these minutes
-    a, b = ([token_ns(launches, span, True) for _, span in spans] for spans in (first, last))
+    a, b = ([token_ns(tokens, span, True) for _, span in spans] for spans in (first, last))
     change = 100 * (statistics.mean(a) / statistics.mean(b) - 1)
     half = 100 * 2.1 * math.sqrt(sum(statistics.variance(x) / len(x) for x in (a, b))) / statistics.mean(a)
     say("residue of all", change + half >= -3, f"{change:+.2f} ± {half:.2f} % tokens/s behind all recordings against before the first; "
@@ -405,7 +530,9 @@ def check_attached(rounds):
 # ---- many windows, output --------------------------------------------------------------------------
 
 def check_cycles(tokens, reps):
-    samples, report = bench(["-p", 0, "-n", tokens, "-r", reps], ["--budget", "60%"])
+    env = counter_env()
+    stamps = os.path.join(WORK, f"stamps.{next(numbers)}")
+    samples, report = bench(["-p", 0, "-n", tokens, "-r", reps], ["--budget", "60%"], {**(env or {}), "GPU_COUNT_STAMPS": stamps})
     w = report["device"] and report["device"]["windows"]
     if not w or not w["count"]:
         say("cycles", False, f"no window: {report['level']}")
@@ -415,11 +542,14 @@ def check_cycles(tokens, reps):
     mean = statistics.mean(first)
     change = 100 * (statistics.mean(last) / mean - 1)
     half = 100 * 2 * math.sqrt(sum(statistics.variance(x) / len(x) for x in (first, last))) / mean
+    # the device's clock moves in these minutes, what a library leaves in the process is seen on the host
+    host = [statistics.median(part) for part in parts_of(Tokens(stamps).host, 4)[0::3]] if env else [0, 0]
     say("cycles", w["count"] > 0 and change + half >= -0.5,
         f"{w['count']} without a crash; {mean:.1f} tokens/s in the first quarter, {statistics.mean(last):.1f} in the last "
-        f"({change:+.2f} ± {half:.2f} %); attach {w['attach']['total_ns'] / w['count'] / 1e6:.2f} ms (most {w['attach']['max_ns'] / 1e6:.2f}), "
+        f"({change:+.2f} ± {half:.2f} %); a token's part on the host {host[0] / 1e3:.1f} us, then {host[1] / 1e3:.1f}; "
+        f"attach {w['attach']['total_ns'] / w['count'] / 1e6:.2f} ms (most {w['attach']['max_ns'] / 1e6:.2f}), "
         f"detach {w['detach']['total_ns'] / w['count'] / 1e6:.2f} ms (most {w['detach']['max_ns'] / 1e6:.2f})",
-        windows=w, samples=samples, change_percent=change, half_percent=half)
+        windows=w, samples=samples, change_percent=change, half_percent=half, host_ns=host)
 
 
 def check_output(tokens):
@@ -457,14 +587,14 @@ def check_own():
         return
     must(["nvcc", "-arch=native", "-O2", os.path.join(HERE, "own.cu"), "-o", program])
     plain = run([program])[1]
-    truth = {k: int(v) for k, v in re.findall(r"(kernels|graphs|copies|sets) (\d+)", plain)}
+    truth = {k: int(v) for k, v in re.findall(r"(kernels|captured|graphs|copies|sets) (\d+)", plain)}
     for name, level in (("off", ["--kernels", "off"]), ("always", ["--kernels", "always"])):
         out, report = recorded([program], level)
         device = report["device"] or {"calls": None, "windows": None}
         calls = device["calls"]["count"] if device["calls"] else 0
         w = device["windows"] or {"records": 0, "expected": 0}
         # a graph is of 20 kernels; windows begin with the first call that is seen
-        expected = 0 if name == "off" else sum(truth.values()) + 19 * truth["graphs"]
+        expected = 0 if name == "off" else sum(truth.values()) - truth["captured"] + 19 * truth["graphs"]
         say(f"runtime inside, {name}", out == plain and calls == sum(truth.values()) and w["records"] == w["expected"] == expected,
             f"{calls} of {sum(truth.values())} calls, {w['records']} of {expected} records; output {'equal' if out == plain else 'differs'}; "
             f"{', '.join(sorted({k['name'] for k in report['kernels'] if k['name'] not in COPIES}))}")
@@ -489,7 +619,7 @@ def check_tvm():
 
 # ---- Vulkan ----------------------------------------------------------------------------------------
 
-def check_vulkan(rounds):
+def check_vulkan(seconds):
     """llama.cpp's Vulkan backend: dispatches and nodes against a layer of the tests, and speed."""
     if not VULKAN:
         say("vulkan", None, "GGML_VULKAN=…/libggml-vulkan.so is not given")
@@ -498,19 +628,11 @@ def check_vulkan(rounds):
         check_vulkan_nodes()
     else:
         say("vulkan nodes", None, f"no counting layer in {BUILD} (LMM_BUILD=, built with -DLMM_TESTS=ON)")
-    env = counter_env(GPU_COUNT_STAMPS_TOKENS="1", GGML_BACKEND_PATH=VULKAN)
+    env = counter_env(GGML_BACKEND_PATH=VULKAN)
     if not env:
         say("vulkan speed", None, "no compiler")
         return
-    with Dormant(env, ("-dev", "Vulkan0")) as d:
-        d.wait_for_work()
-        d.idle(2)
-        spans, _ = d.alternate({"again": None, "default": []}, 1, 1, 4 * rounds)
-        launches = d.launches()
-    during, after = changes_of(launches, spans, True)
-    judge("vulkan: nothing", during["again"], 1.0, True)
-    judge("vulkan: default", during["default"], 1.0)
-    judge("residue after vulkan", after["default"], 0.5, True)
+    judge_default("vulkan default level", seconds, [], 1.0, env, ("-dev", "Vulkan0"))
 
 
 def check_vulkan_nodes():
@@ -534,7 +656,7 @@ def finish():
     return 1 if failed else 0
 
 
-CHECKS = ("counts", "records", "output", "partial", "slowdown", "attached", "cycles", "own", "tvm", "vulkan")
+CHECKS = ("counts", "records", "output", "partial", "default", "residue", "slowdown", "attached", "cycles", "own", "tvm", "vulkan")
 
 
 def main():
@@ -542,6 +664,7 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and shorter runs")
     parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--seconds", type=int, default=0, help="of each run whose tokens are compared with one another")
     parser.add_argument("--cycles-reps", type=int, default=0, help="repetitions of the run with many windows")
     parser.add_argument("--only", metavar="CHECK,…", help="of: " + ", ".join(CHECKS))
     options = parser.parse_args()
@@ -555,10 +678,12 @@ def main():
 
     checks = {"counts": lambda: check_counts(128), "records": records, "output": lambda: check_output(400 if quick else 1500),
               "partial": lambda: check_partial(64), "slowdown": lambda: check_slowdown(options.rounds or (3 if quick else 8), tokens, 8),
+              "default": lambda: check_default(options.seconds or (20 if quick else 100)),
+              "residue": lambda: check_residue(options.seconds or (20 if quick else 100)),
               "attached": lambda: check_attached(options.rounds or (3 if quick else 8)),
-              "cycles": lambda: check_cycles(tokens, options.cycles_reps or (10 if quick else 70)),
+              "cycles": lambda: check_cycles(tokens, options.cycles_reps or (10 if quick else 80)),
               "own": check_own, "tvm": check_tvm,
-              "vulkan": lambda: check_vulkan(options.rounds or (3 if quick else 8))}
+              "vulkan": lambda: check_vulkan(options.seconds or (20 if quick else 100))}
     chosen = options.only.split(",") if options.only else CHECKS
     if set(chosen) - set(CHECKS):
         parser.error(f"no check {', '.join(set(chosen) - set(CHECKS))}")
@@ -569,7 +694,7 @@ def main():
         for name in chosen:
             try:
                 checks[name]()
-            except Broken as e:
+            except (Broken, OSError) as e:
                 say(name, False, str(e))
     finally:
         code = finish()

@@ -316,12 +316,13 @@ void lmm_cu_pair_mark(struct lmm_thread *th, cuda_stream stream, uint64_t t)
 void lmm_cu_pair_close(void)
 {
 	struct lmm_cu_marks *m = lmm_cu_self.marks;
-	uint64_t t = lmm_now();
 	struct lmm_cu_mark *x;
+	uint64_t t;
 	int saved;
 
 	if (lmm_likely(!m || !m->n || m->at[m->n - 1].is_end))
 		return;
+	t = lmm_now();
 	if (lmm_cu_is_capturing()) {
 		m->n = 0;
 		return;
@@ -416,14 +417,15 @@ static void chain_put(struct lmm_thread *th, struct lmm_cu_marks *m, const struc
 void lmm_cu_pair_harvest(struct lmm_thread *th)
 {
 	struct lmm_cu_marks *m = lmm_cu_self.marks;
-	uint64_t t = lmm_now();
 	struct chain c;
 	cuda_result rc;
 	bool is_read;
 	int mode, saved;
+	uint64_t t;
 
 	if (lmm_likely(!m || !m->n) || !m->at[m->n - 1].is_end)
 		return;
+	t = lmm_now();
 	saved = errno;
 	mode = capture_mode_set(CAPTURE_MODE_RELAXED);
 	/* the program may have waited for another stream; asked, never waited for */

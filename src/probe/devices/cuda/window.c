@@ -12,7 +12,7 @@
 #define WAITS_MAX	256u	   /* in which it did not close */
 #define ABANDONED_NS	1000000000u /* its owner may never wait again: whoever waits closes it */
 #define FIRST_COST_NS	30000000u   /* of a window, until one was seen */
-#define SHARE_OF_BUDGET 0.75	    /* the rest is for events around steps */
+#define SHARE_OF_BUDGET 0.6	    /* the rest is for events around steps, and for recording calls and phases */
 
 #define STAYS_TEXT                                                                                 \
 	"CUPTI could not be taken out of the process, which goes on paying for it (10 to 16%% of " \
