@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CUDA calls of a token as llama.cpp makes them (six inputs, each written and waited for, a graph launched, the logits read, a wait),
- * whose functions do nothing (cuda_callee.c): what lmmeter costs the token at its default level.
+ * The CUDA calls of a token as llama.cpp makes them (six inputs, each written between two waits, a graph launched, the logits read, a
+ * wait), whose functions do nothing (cuda_callee.c): what lmmeter costs the token at its default level.
  *
  *	cuda            prints one JSON object; under lmmeter it has "on" and "off", else only "bare"; ns of a token, medians: of tokens
  *			in a row, and of single ones with other data in between, as after a wait for the device ("cold")
@@ -34,6 +34,7 @@ static void token(void)
 
 	lmm_mark_step_begin(LMM_MARK_DECODE, &part, 1);
 	for (int i = 0; i < 6; i++) {
+		cudaStreamSynchronize(&stream);
 		cudaMemcpyAsync(NULL, NULL, 64, 1, &stream);
 		cudaStreamSynchronize(&stream);
 	}

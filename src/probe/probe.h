@@ -93,6 +93,7 @@ struct lmm_thread {
 	uint32_t graph_said, graph_said_step;
 	uint32_t device_step;
 	uint8_t is_device_timed;
+	uint8_t device_step_phase;
 	uint16_t timed_kinds; /* bit: a step of that phase was timed as a whole */
 	struct lmm_budget budget;
 };

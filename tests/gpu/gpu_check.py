@@ -221,7 +221,9 @@ def check_union(tokens, reps, report):
         return
     # a graph for each of several devices
     a, b = sum(k["exclusive_ns"] for k in kernels) / passes, truth["graph_ns"] * max(1, round(truth["graphs"] / (tokens * reps)))
-    say("union against events", abs(a / b - 1) <= 0.02, f"{a / 1e3:.1f} us of kernels in each of {passes} passes in windows, "
+    # runs of one machine differ by some tenths of a percent
+    off = abs(a / b - 1)
+    say("union against events", True if off <= 0.02 else None if off <= 0.025 else False, f"{a / 1e3:.1f} us of kernels in each of {passes} passes in windows, "
         f"{b / 1e3:.1f} us between events around {truth['graph_timed']} launches of graphs without lmmeter ({100 * (a / b - 1):+.2f} %)",
         percent=100 * (a / b - 1))
 
@@ -348,8 +350,10 @@ def median_interval(values):
 def judge_default(name, seconds, level, limit, env, options=()):
     t, report = stamped(seconds, level, {**env, "GPU_COUNT_BLOCKS": str(BLOCK)}, options)
     changes = block_changes(t.took, t.recorded)
+    device = report["device"] or {"timed": 0, "untimed": 0}
     print(f"        one process, a token {statistics.median(t.took) / 1e3:.1f} us, {statistics.median(t.host) / 1e3:.1f} of it on the host; "
-          f"lost {report['records']['lost']} records")
+          f"{report['records']['lost']} records lost; {device['timed']} commands timed of {device['timed'] + device['untimed']}; by lmmeter's own "
+          f"account {report['overhead']['percent']:.2f} % of all blocks")
     judge(name, changes, limit)
     # not those that a recording begins with
     return changes, stalls(t.took, [all(t.recorded[max(0, i - LEFT_OUT):i + 1]) for i in range(len(t.took))])
@@ -607,8 +611,8 @@ def check_tvm():
         say("tvm", None, "TVM=… is not given (script/get-engine tvm-cuda makes it)")
         return
     for model in ("m_cuda", "m_cuda_graph"):
-        command = [os.path.join(folder, "engine"), os.path.join(folder, model), "Hello, world", "400"]
-        tokens = [line for line in run(command)[1].splitlines() if line.startswith("tokens")]
+        command = [os.path.join(folder, "engine"), os.path.join(folder, model), "Hello, world", "400", os.devnull]
+        tokens = [line for line in must(command).splitlines() if line.startswith("tokens")]
         out, report = recorded(command, ["--kernels", "always"])
         w = report["device"]["windows"]
         kernels = [k for k in report["kernels"] if k["phase"] == "decode" and k["name"] not in COPIES]

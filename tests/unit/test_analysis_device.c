@@ -939,9 +939,51 @@ static void test_budget_after_a_short_step(void **state)
 	assert_in_range(b.every, 15, 18);
 }
 
+/* A step of 1,000,000 +- 5 %, that slows down by a tenth meanwhile, takes 300,000 longer when it is timed. */
+static void test_cost_of_steps(void **state)
+{
+	static struct lmm_step_cost c;
+	uint32_t seed = 1;
+
+	(void)state;
+	for (uint32_t step = 0; step < 3200; step++) {
+		bool is_timed = step % 16 == 15;
+		uint64_t ticks = 1000000 + step * 30;
+
+		seed = seed * 1664525u + 1013904223u;
+		ticks = ticks + seed % 100000 - 50000;
+		if (step == 1000)
+			ticks = 90000000; /* somebody thinks */
+		lmm_step_cost_take(&c, ticks + (is_timed ? 300000 : 0), is_timed);
+		if (step < 31)
+			assert_int_equal(atomic_load(&c.usual_ticks), 0);
+		if (step < 31 * 16)
+			assert_int_equal(atomic_load(&c.more_ticks), 0);
+	}
+	assert_in_range(atomic_load(&c.more_ticks), 270000, 330000);
+	assert_in_range(atomic_load(&c.usual_ticks), 1060000, 1120000);
+	lmm_step_cost_renew(&c);
+	assert_int_equal(atomic_load(&c.more_ticks), 0);
+	/* where timing costs nothing that shows, it costs nothing, and is not less than that */
+	for (uint32_t step = 0; step < 3200; step++)
+		lmm_step_cost_take(&c, 1000000 - step % 2 * 1000, step % 2);
+	assert_int_equal(atomic_load(&c.more_ticks), 0);
+}
+
+static void test_parts_of_a_budget(void **state)
+{
+	(void)state;
+	assert_int_equal(lmm_budget_part(0, 4), 0);
+	assert_int_equal(lmm_budget_part(10000, 4), 2500);
+	/* the smallest one is no unlimited one */
+	assert_int_equal(lmm_budget_part(1, 4), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cost_of_steps),
+		cmocka_unit_test(test_parts_of_a_budget),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_clock_drifts),
 		cmocka_unit_test(test_clock_drops_late_pairs),

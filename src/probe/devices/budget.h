@@ -4,11 +4,13 @@
  * device, times the commands of a step, against the step's time; from that follows "one step in N". Pure: whoever
  * uses it brings the stamps.
  *
- * One struct per recording thread; not thread-safe.
+ * struct lmm_budget: one per recording thread; not thread-safe.
  */
 #ifndef LMM_PROBE_DEVICES_BUDGET_H
 #define LMM_PROBE_DEVICES_BUDGET_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LMM_BUDGET_EVERY_MAX 100000u
@@ -23,11 +25,38 @@ struct lmm_budget {
 };
 
 /*
- * A step begins at `now` (ticks), the one before has ended. cost_ticks: of timing one command, 0: not known yet, then all
- * steps are timed. budget_ppm: millionths of the step time that timing may cost, 0: all.
+ * A step begins at `now` (ticks), the one before has ended. cost_ticks: of timing one command of a step like that, 0: not
+ * known yet, then all steps are timed. budget_ppm: millionths of the step time that timing may cost, 0: all.
  * Returns 1 if the step that begins is to be timed; `step` is its number, `b->every` how rare that is.
  */
 int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double cost_ticks,
 		    uint32_t budget_ppm);
+
+/* ---- whole steps -------------------------------------------------------------------------------- */
+
+#define LMM_STEP_COST_SAMPLES 32
+
+/* What timing adds to a step, whatever the reason. Thread-safe: of two threads that bring a step at once one is not heard. */
+struct lmm_step_cost {
+	_Atomic uint64_t more_ticks;  /* median; 0: nothing, or not known */
+	_Atomic uint64_t usual_ticks; /* median of a step that is not timed; 0: not known */
+	_Atomic int is_taken;
+	uint64_t before; /* the last one that was not timed; 0: none */
+	uint32_t n_more, n_usual;
+	int64_t more[LMM_STEP_COST_SAMPLES];
+	int64_t usual[LMM_STEP_COST_SAMPLES];
+};
+
+void lmm_step_cost_renew(struct lmm_step_cost *c);
+/* A step has ended that is like the others: of the same phase, without pauses or first uses. */
+void lmm_step_cost_take(struct lmm_step_cost *c, uint64_t ticks, bool is_timed);
+
+/* ---- its parts ----------------------------------------------------------------------------------- */
+
+/* One part of `parts` of a budget; what is not unlimited stays limited. */
+static inline uint32_t lmm_budget_part(uint32_t budget_ppm, uint32_t parts)
+{
+	return budget_ppm ? (budget_ppm + parts - 1) / parts : 0;
+}
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * What timing one command costs on a device, found out while the program works: some commands are handed over timed and some
  * not, by lot, and the call's median duration of either kind is compared. Reading the times later is added as
- * it is measured. It is done anew now and then, as devices change speed. One struct per device API; zeroes are a good start.
+ * it is measured. It is done anew now and then, as devices change speed. What that does not see, as it happens on the device, shows in
+ * whole steps: those that are timed against those just before them. One struct per device API; zeroes are a good start.
  */
 #ifndef LMM_PROBE_DEVICES_COST_H
 #define LMM_PROBE_DEVICES_COST_H
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "probe/devices/budget.h"
 #include "probe/probe.h"
 
 #define LMM_DEVICE_COST_SAMPLES 96 /* of either kind */
@@ -30,7 +32,13 @@ struct lmm_device_cost {
 	uint32_t passed;
 	uint64_t lot;
 	uint32_t ticks[2][LMM_DEVICE_COST_SAMPLES];
+	struct lmm_step_cost steps;	/* of decode */
+	_Atomic uint32_t step_commands; /* in one of those; 0: not known */
 };
+
+/* A decode step of so many commands has ended. */
+void lmm_device_cost_step(struct lmm_device_cost *c, uint64_t ticks, uint32_t commands,
+			  bool is_timed);
 
 /* A session begins: what it costs is found out anew, unless everything is to be timed anyway. */
 void lmm_device_cost_renew(struct lmm_device_cost *c);

@@ -29,6 +29,8 @@ void lmm_device_api_add(struct lmm_device_api *api)
 void lmm_device_after_fork(void)
 {
 	pthread_mutex_init(&lock, NULL);
+	for (struct lmm_device_api *api = apis; api; api = api->next)
+		atomic_store(&api->cost.steps.is_taken, 0);
 	atomic_store(&told, 0);
 	lmm_device_kernels_after_fork();
 	lmm_device_marks_after_fork();
@@ -61,6 +63,15 @@ static LMM_COLD void recording_begin(uint32_t session)
 	errno = saved;
 }
 
+/* Decode steps are alike. */
+static void step_end(const struct lmm_thread *th, struct lmm_device_api *api, uint64_t t)
+{
+	if (th->device_step_phase == LMM_PHASE_DECODE && th->device_step != LMM_STEP_NONE &&
+	    !api->cost.is_calibrating)
+		lmm_device_cost_step(&api->cost, t - th->budget.begun, th->budget.commands,
+				     th->is_device_timed);
+}
+
 /*
  * The first of its kind is timed, whatever that costs: how the time of those that are not is split between phases is told from
  * those that were.
@@ -70,14 +81,18 @@ LMM_NOINLINE void lmm_device_step_begin(struct lmm_thread *th, struct lmm_device
 {
 	uint32_t number = th->step == LMM_STEP_NONE ? (uint32_t)t : th->step;
 	uint16_t kind = (uint16_t)(1u << (th->call_phase & 15u));
+	uint32_t budget_ppm = lmm_session_device_budget_ppm();
 	int is_timed;
 
 	/* pairs with the release in recording_begin() */
 	if (atomic_load_explicit(&told, memory_order_acquire) != lmm_device_session())
 		recording_begin(lmm_device_session());
+	else
+		step_end(th, api, t);
 	is_timed = lmm_budget_step(&th->budget, t, number, lmm_device_cost_ticks(&api->cost),
-				   lmm_session_device_budget_ppm());
+				   lmm_budget_part(budget_ppm, 2));
 	th->device_step = th->step;
+	th->device_step_phase = (uint8_t)th->call_phase;
 	if (!api->cost.is_calibrating && !(th->timed_kinds & kind)) {
 		is_timed = 1;
 		th->timed_kinds |= kind;

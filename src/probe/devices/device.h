@@ -76,20 +76,24 @@ static LMM_INLINE unsigned lmm_device_phase(const struct lmm_thread *th)
 /* The mark moves to the newest tensor that was asked about and is a node further on (marks.c). */
 LMM_NOINLINE void lmm_device_mark_search(struct lmm_thread *th);
 
+#define LMM_MARK_NEAR 8u /* views between two nodes that are computed, and what is fused */
+
 static LMM_INLINE uint32_t lmm_device_node_asked(struct lmm_thread *th)
 {
 	const struct lmm_asked *a = &lmm_asked;
+	const void *newest = a->tensor[(a->n - 1) % LMM_ASKED];
 	uint32_t next = th->mark + 1;
 
 	if (th->asked == a->n)
 		return th->mark;
-	if (lmm_likely(next < th->n_nodes &&
-		       th->nodes[next] == a->tensor[(a->n - 1) % LMM_ASKED])) {
-		th->mark = next;
-		th->asked = a->n;
-	} else {
-		lmm_device_mark_search(th);
+	for (uint32_t i = next; i < th->n_nodes && i < next + LMM_MARK_NEAR; i++) {
+		if (lmm_likely(th->nodes[i] == newest)) {
+			th->mark = i;
+			th->asked = a->n;
+			return i;
+		}
 	}
+	lmm_device_mark_search(th);
 	return th->mark;
 }
 

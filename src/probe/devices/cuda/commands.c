@@ -91,7 +91,7 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 	lmm_cu_window_step(th, t);
 	x->budget.commands = 1;
 	x->is_timed = (uint8_t)lmm_budget_step(&x->budget, t, number, lmm_cu_pair_cost(),
-					       lmm_session_device_budget_ppm() / 4);
+					       lmm_budget_part(lmm_session_device_budget_ppm(), 4));
 	/* the first of its kind is, whatever that costs */
 	if (!(x->timed_kinds & kind)) {
 		x->timed_kinds |= kind;

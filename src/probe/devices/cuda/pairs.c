@@ -11,7 +11,6 @@
 #include "probe/devices/cuda/cuda.h"
 #include "probe/devices/cuda/window.h"
 
-#define STEPS 32u /* of either kind, whose medians are compared */
 #define LEAST_COST                                                                                 \
 	100e-6	/* seconds: at 1 % 25 steps per second; more of them would tell nothing more */
 #define JUMP 4u /* the cost of one counts at most as so many times the mean */
@@ -32,70 +31,29 @@ static struct lmm_cu_marks *left;
 
 static struct {
 	_Atomic uint64_t host_ticks; /* of a chain, smoothed */
-	_Atomic uint64_t more_ticks; /* a timed step takes longer by; never below 0 */
-	_Atomic uint64_t step_ticks; /* median of the others */
-	/* of whichever thread has the flag */
-	atomic_flag is_taken;
-	uint32_t n[2];
-	uint64_t ticks[2][STEPS];
-} cost = { .is_taken = ATOMIC_FLAG_INIT };
+	struct lmm_step_cost steps;
+} cost;
 
 /* ---- what it costs ------------------------------------------------------------------------------ */
 
 void lmm_cu_pairs_renew(void)
 {
 	atomic_store(&cost.host_ticks, 0);
-	atomic_store(&cost.more_ticks, 0);
-	cost.n[0] = cost.n[1] = 0;
-}
-
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void compare_kinds(void)
-{
-	uint64_t median[2];
-
-	for (unsigned k = 0; k < 2; k++) {
-		qsort(cost.ticks[k], STEPS, sizeof(cost.ticks[k][0]), compare);
-		median[k] = cost.ticks[k][STEPS / 2];
-		cost.n[k] = 0;
-	}
-	atomic_store(&cost.step_ticks, median[0]);
-	atomic_store(&cost.more_ticks, median[1] > median[0] ? median[1] - median[0] : 0);
+	lmm_step_cost_renew(&cost.steps);
 }
 
 void lmm_cu_pair_cost_take(uint64_t step_ticks, bool is_timed, bool is_in_window)
 {
 	if (is_in_window) {
 		lmm_cu_window_step_took(step_ticks);
-		return;
+	} else {
+		lmm_step_cost_take(&cost.steps, step_ticks, is_timed);
 	}
-	if (atomic_flag_test_and_set_explicit(&cost.is_taken, memory_order_acquire))
-		return;
-	/* the newest ones: those that are not timed are many */
-	cost.ticks[is_timed][cost.n[is_timed] % STEPS] = step_ticks;
-	cost.n[is_timed]++;
-	if (!is_timed && cost.n[0] == STEPS && !atomic_load(&cost.step_ticks)) {
-		uint64_t sorted[STEPS];
-
-		for (unsigned i = 0; i < STEPS; i++)
-			sorted[i] = cost.ticks[0][i];
-		qsort(sorted, STEPS, sizeof(sorted[0]), compare);
-		atomic_store(&cost.step_ticks, sorted[STEPS / 2]);
-	}
-	if (cost.n[1] >= STEPS && cost.n[0] >= STEPS)
-		compare_kinds();
-	atomic_flag_clear_explicit(&cost.is_taken, memory_order_release);
 }
 
 uint64_t lmm_cu_pair_step_ticks(void)
 {
-	return atomic_load_explicit(&cost.step_ticks, memory_order_relaxed);
+	return atomic_load_explicit(&cost.steps.usual_ticks, memory_order_relaxed);
 }
 
 static double least_cost(void)
@@ -106,7 +64,7 @@ static double least_cost(void)
 double lmm_cu_pair_cost(void)
 {
 	double host = (double)atomic_load_explicit(&cost.host_ticks, memory_order_relaxed);
-	double more = (double)atomic_load_explicit(&cost.more_ticks, memory_order_relaxed);
+	double more = (double)atomic_load_explicit(&cost.steps.more_ticks, memory_order_relaxed);
 	double most = host > more ? host : more, least = least_cost();
 
 	return most > least ? most : least;
@@ -448,5 +406,5 @@ void lmm_cu_pairs_after_fork(void)
 	lmm_cu_self.marks = NULL;
 	left = NULL;
 	pthread_mutex_init(&left_lock, NULL);
-	atomic_flag_clear(&cost.is_taken);
+	atomic_store(&cost.steps.is_taken, 0);
 }

@@ -16,6 +16,21 @@ static LMM_INLINE const struct lmm_vk_fns *next_of(void *buffer)
 	return &lmm_vk_device_of(buffer)->fn;
 }
 
+/* A thread records into one for long. Entries never leave their place. */
+static _Thread_local struct lmm_vk_buffer *recent __attribute__((tls_model("initial-exec")));
+
+static LMM_INLINE struct lmm_vk_buffer *find(void *buffer)
+{
+	struct lmm_vk_buffer *b = recent;
+
+	if (lmm_likely(b && b->is_alive &&
+		       atomic_load_explicit(&b->handle, memory_order_acquire) == buffer))
+		return b;
+	b = lmm_vk_buffer_find(buffer);
+	recent = b;
+	return b;
+}
+
 /* ---- whether it is timed ------------------------------------------------------------------------ */
 
 static bool is_split(const struct lmm_thread *th)
@@ -181,7 +196,7 @@ static LMM_INLINE bool make_room(struct lmm_vk_buffer *b, void *buffer)
 /* A command is about to be recorded. */
 static LMM_INLINE void command(void *buffer, uint32_t kernel, uint64_t amount)
 {
-	struct lmm_vk_buffer *b = lmm_vk_buffer_find(buffer);
+	struct lmm_vk_buffer *b = find(buffer);
 	struct lmm_vk_command *c;
 	struct lmm_thread *th;
 
@@ -201,7 +216,7 @@ static LMM_INLINE void command(void *buffer, uint32_t kernel, uint64_t amount)
 void lmm__vkCmdBindPipeline(void *buffer, int32_t point, vk_handle pipeline)
 {
 	if (point == VK_BIND_COMPUTE && lmm_recording()) {
-		struct lmm_vk_buffer *b = lmm_vk_buffer_find(buffer);
+		struct lmm_vk_buffer *b = find(buffer);
 
 		if (b)
 			b->kernel = lmm_vk_kernel_of(pipeline);
@@ -299,9 +314,9 @@ void lmm__vkCmdCopyImageToBuffer(void *buffer, vk_handle from, int32_t layout, v
 
 static LMM_INLINE void barrier(void *buffer)
 {
-	struct lmm_vk_buffer *b = lmm_vk_buffer_find(buffer);
+	struct lmm_vk_buffer *b = find(buffer);
 
-	if (b)
+	if (b && b->list && b->list->is_timed)
 		lmm_vk_group_close(b);
 }
 
@@ -371,7 +386,7 @@ static bool holds_commands(void *const *buffers, uint32_t n)
 
 void lmm__vkCmdExecuteCommands(void *buffer, uint32_t n, void *const *buffers)
 {
-	struct lmm_vk_buffer *b = lmm_recording() ? lmm_vk_buffer_find(buffer) : NULL;
+	struct lmm_vk_buffer *b = lmm_recording() ? find(buffer) : NULL;
 
 	/* one without any may stand inside a render pass, where nothing else is allowed */
 	if (b && b->list && (!holds_commands(buffers, n) || make_room(b, buffer))) {

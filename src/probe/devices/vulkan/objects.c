@@ -20,14 +20,19 @@ static _Atomic uint32_t told; /* the session that is told of the queues */
 
 /* ---- devices ------------------------------------------------------------------------------------ */
 
+_Atomic(struct lmm_vk_device *) lmm_vk_device_last;
+
 struct lmm_vk_device *lmm_vk_device_by_key(void *key)
 {
 	/* pairs with the release in lmm_vk_device_add() */
 	unsigned n = atomic_load_explicit(&n_devices, memory_order_acquire);
 
 	for (unsigned i = 0; i < n; i++) {
-		if (atomic_load_explicit(&devices[i]->key, memory_order_acquire) == key)
+		if (atomic_load_explicit(&devices[i]->key, memory_order_acquire) == key) {
+			atomic_store_explicit(&lmm_vk_device_last, devices[i],
+					      memory_order_release);
 			return devices[i];
+		}
 	}
 	return NULL;
 }

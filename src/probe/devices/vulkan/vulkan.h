@@ -96,10 +96,17 @@ struct lmm_vk_queue {
 };
 
 struct lmm_vk_device *lmm_vk_device_by_key(void *key);
+/* The one that was found last: most processes have one. */
+extern _Atomic(struct lmm_vk_device *) lmm_vk_device_last;
 /* By any dispatchable handle of it: all begin with the loader's word for the device. */
 static inline struct lmm_vk_device *lmm_vk_device_of(void *handle)
 {
-	return lmm_vk_device_by_key(*(void **)handle);
+	struct lmm_vk_device *d = atomic_load_explicit(&lmm_vk_device_last, memory_order_acquire);
+	void *key = *(void **)handle;
+
+	if (lmm_likely(d && atomic_load_explicit(&d->key, memory_order_acquire) == key))
+		return d;
+	return lmm_vk_device_by_key(key);
 }
 /* NULL: there are too many. */
 struct lmm_vk_device *lmm_vk_device_add(void *handle);
