@@ -257,9 +257,16 @@ LMM_COLD void lmm_probe_start(void)
 	}
 }
 
+/* No two recordings of this process have the same number; what is not asked for from here has 1. */
+static uint32_t recording_next(void)
+{
+	static _Atomic uint32_t last = 1;
+
+	return atomic_fetch_add(&last, 2) + 2;
+}
+
 int lmm_session_attach(const char *dir)
 {
-	static uint32_t last;
 	int rc;
 
 	if (atomic_load(&is_joined))
@@ -277,9 +284,7 @@ int lmm_session_attach(const char *dir)
 	pthread_mutex_unlock(&desc_lock);
 	if (rc)
 		return rc;
-	/* no two recordings of this process have the same number */
-	last = (last + 2) | 1u;
-	atomic_store_explicit(&session->recording, last, memory_order_release);
+	atomic_store_explicit(&session->recording, recording_next(), memory_order_release);
 	lmm_mark_started();
 	return 0;
 }
@@ -304,7 +309,7 @@ int lmm_recording_set(int on)
 		return -1;
 	w = atomic_load(&session->recording);
 	if ((int)(w & 1u) != !!on)
-		atomic_store(&session->recording, w + 1);
+		atomic_store(&session->recording, on ? recording_next() : w + 1);
 	return (int)(w & 1u);
 }
 

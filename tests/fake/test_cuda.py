@@ -555,6 +555,20 @@ def test_two_sessions():
     t.check(second["device"]["untimed"] == passes * 25 + n + 1, second["device"], passes)
 
 
+def test_recordings_of_two_sessions():
+    """A program that switches its recording off and on: the next session is told of its kernels anew."""
+    with Pauses(30, "offpauses") as play:
+        names = []
+        for name in ("a.lmt", "b.lmt"):
+            detach = play.attach(name, "--kernels", "off")
+            play.go()
+            play.paused()
+            names.append(sorted(k["name"] for k in detach()["kernels"]))
+        play.go()
+        t.check(play.process.wait(20) == 0, play.process.returncode)
+    t.check(names[0] == names[1] and len(names[0]) > 3 and "?" not in names[0], *names)
+
+
 def test_queues_of_two_sessions():
     """What CUPTI alone has a number for, as another device's default stream, is the same queue in the next session."""
     with Pauses(120, "gpupauses") as play:

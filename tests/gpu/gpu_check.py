@@ -30,7 +30,7 @@ VULKAN = os.environ.get("GGML_VULKAN")
 BUILD = os.environ.get("LMM_BUILD", os.path.join(ROOT, "build", "gpu"))
 MODEL = os.environ.get("MODEL", "")
 WORK = tempfile.mkdtemp(prefix="gpu-check.")
-STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26, 10: 2.23, 15: 2.13, 20: 2.09}
+STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26, 10: 2.23, 15: 2.13, 20: 2.09, 30: 2.04, 60: 2.00, 120: 1.98}
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 import vkwatch  # noqa: E402

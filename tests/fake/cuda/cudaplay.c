@@ -24,6 +24,7 @@
  *	unwaited	one pass, and no wait at all
  *	pauses N	three times: waits for a line of input; then N tokens eagerly, and a pass that nobody waits for yet
  *	gpupauses N	the same, with N tokens of gpus
+ *	offpauses N	as pauses, and the first time it switches the recording off and on again before
  *	fork N		as decode, by a child too
  *	noexit N	as decode, and it leaves by _exit()
  *	killed N	as decode, and it kills itself
@@ -32,6 +33,7 @@
  */
 #include <lmmeter/mark.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -312,6 +314,17 @@ static int gpus(unsigned n)
 	return rc;
 }
 
+static int off_and_on(unsigned n)
+{
+	static int has_been;
+	int (*set)(int on);
+
+	*(void **)&set = dlsym(RTLD_DEFAULT, "lmm_recording_set");
+	if (!has_been++ && set && set(0) == 1)
+		set(1);
+	return eager(n);
+}
+
 static int pauses(unsigned n, int (*work)(unsigned n))
 {
 	int rc = 0;
@@ -474,6 +487,8 @@ static int play(const char *scene, unsigned n)
 		return pauses(n, eager);
 	if (strcmp(scene, "gpupauses") == 0)
 		return pauses(n, gpus);
+	if (strcmp(scene, "offpauses") == 0)
+		return pauses(n, off_and_on);
 	if (strcmp(scene, "threads") == 0)
 		return threads(n);
 	if (strcmp(scene, "fork") == 0)

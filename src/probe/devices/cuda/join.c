@@ -133,10 +133,19 @@ static void calls_put(struct lmm_thread *th, const struct lmm_cu_log *log, bool 
 	}
 }
 
+/*
+ * Its call has returned when that is noted, and another thread may have been put aside before: the next turn has the call then. False:
+ * it has been waited for, or there is nothing to wait for.
+ */
+static bool is_early(const struct lmm_cu_record *r, const struct lmm_cu_log *log, bool is_last)
+{
+	return !r->entry && !r->is_kept && !is_last && !log->roomless;
+}
+
 struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 {
 	struct lmm_cu_joined j = { 0 };
-	uint32_t n_records, buffer = 0;
+	uint32_t n_records, n_kept = 0, buffer = 0;
 	/* first: what is read here is of calls that had begun when the turn ends */
 	struct lmm_cu_record *r = lmm_cu_records(&n_records);
 	struct lmm_cu_log log = lmm_cu_log_turn(is_last);
@@ -149,12 +158,18 @@ struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 		uint64_t from = r[i].start > end ? r[i].start : end;
 		struct lmm_cu_call *c = r[i].entry ? &log.entries[r[i].entry - 1].call : NULL;
 
-		end = r[i].end > end ? r[i].end : end;
+		if (!r[i].is_kept && r[i].end > end)
+			end = r[i].end;
 		/* handed over before the window was open, and told then */
 		if (!c && r[i].correlation < lmm_cu_log_first())
 			continue;
-		if (end > from)
+		if (!r[i].is_kept && end > from)
 			j.union_ns += end - from;
+		if (is_early(&r[i], &log, is_last)) {
+			r[i].is_kept = true;
+			r[n_kept++] = r[i];
+			continue;
+		}
 		/* its call found no room, and has been told as one without a time */
 		if (!c && log.roomless) {
 			j.dropped++;
@@ -167,6 +182,6 @@ struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 	}
 	buffer_put(th, NULL, &buffer, 0);
 	calls_put(th, &log, is_last, &j);
-	lmm_cu_records_drop(n_records);
+	lmm_cu_records_drop(n_records, n_kept);
 	return j;
 }

@@ -243,11 +243,11 @@ struct lmm_cu_record *lmm_cu_records(uint32_t *n)
 	return records;
 }
 
-void lmm_cu_records_drop(uint32_t n)
+void lmm_cu_records_drop(uint32_t n, uint32_t n_kept)
 {
 	pthread_mutex_lock(&lock);
-	memmove(records, records + n, (n_records - n) * sizeof(*records));
-	n_records -= n;
+	memmove(records + n_kept, records + n, (n_records - n) * sizeof(*records));
+	n_records -= n - n_kept;
 	pthread_mutex_unlock(&lock);
 }
 

@@ -132,6 +132,7 @@ struct lmm_cu_record {
 	uint32_t entry;		      /* of the log, + 1; 0: none */
 	uint32_t tag_graph, tag_node; /* of the engine's graph */
 	uint8_t kind;		      /* enum lmm_kernel_kind */
+	bool is_kept;		      /* it was read before, when its call had not been noted */
 };
 
 /* A window opens. 0 or -1. */
@@ -141,8 +142,8 @@ void lmm_cu_records_complete(void *context, uint32_t stream, uint8_t *buffer, si
 			     size_t valid);
 /* Those that are there, for one reader; further ones may come meanwhile. */
 struct lmm_cu_record *lmm_cu_records(uint32_t *n);
-/* The first n have been told. */
-void lmm_cu_records_drop(uint32_t n);
+/* The first n have been read, and all but the first n_kept of them told: those are read again. */
+void lmm_cu_records_drop(uint32_t n, uint32_t n_kept);
 uint32_t lmm_cu_records_n(void);
 /* What was lost and what made no sense. */
 struct lmm_cu_losses {
