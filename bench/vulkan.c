@@ -350,7 +350,8 @@ static void make_device(void)
 static void make_objects(void)
 {
 	VkCommandPoolCreateInfo pool_info = { .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO };
-	VkCommandBufferAllocateInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+	VkCommandBufferAllocateInfo info = { .sType =
+						     VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
 					     .commandBufferCount = SUBMITS };
 	VkComputePipelineCreateInfo one = { .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
 					    .stage = { .pName = "main" } };

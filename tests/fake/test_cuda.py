@@ -198,6 +198,21 @@ def test_runtime_inside():
     t.check(w["count"] > 1 and w["records"] == w["expected"] > 0, w)
 
 
+def test_calls_that_are_rare():
+    """By the driver's own names and by addresses that the program asks for: cooperative launches, copies of areas and volumes."""
+    n = 50
+    for program in (PLAY, PLAY + "_static"):
+        for options in (OFF, ALWAYS):
+            play = Play("rare", n, options=options, program=program)
+            seen, bytes_of = collections.Counter(), collections.Counter()
+            for k in play.report["kernels"]:
+                seen[k["name"]] += k["count"] + k["untimed"]
+                bytes_of[k["name"]] += k["bytes"]
+            # and the copy before the first round
+            t.check(seen == {"write": n + 1, "fill": n, "whole_grid": n, "read": n}, program, options, seen)
+            t.check(bytes_of == {"write": 3000 * n + 2048, "fill": 2000 * n, "read": 6000 * n, "whole_grid": 0}, options, bytes_of)
+
+
 def test_pass():
     """Steps that are timed by events: the device's time of each phase, in a recording that times all of them."""
     play = Play("decode", 60, options=("--kernels", "off", "--budget", "off"))

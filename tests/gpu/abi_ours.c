@@ -46,6 +46,16 @@ int main(void)
 	PLACE("callback.callbackSite", struct cupti_callback, site);
 	PLACE("callback.correlationId", struct cupti_callback, correlation);
 	PLACE("config.stream", struct cuda_driver_config, stream);
+	PLACE("2d.srcMemoryType", struct cuda_copy_2d, from.type);
+	PLACE("2d.dstMemoryType", struct cuda_copy_2d, to.type);
+	PLACE("2d.WidthInBytes", struct cuda_copy_2d, width_bytes);
+	PLACE("2d.Height", struct cuda_copy_2d, height);
+	PLACE("3d.srcMemoryType", struct cuda_copy_3d, from.type);
+	PLACE("3d.dstMemoryType", struct cuda_copy_3d, to.type);
+	PLACE("3d.WidthInBytes", struct cuda_copy_3d, width_bytes);
+	PLACE("3d.Height", struct cuda_copy_3d, height);
+	PLACE("3d.Depth", struct cuda_copy_3d, depth);
+	VALUE("MEMORYTYPE_HOST", CUDA_MEMORY_HOST);
 	VALUE("KIND_MEMCPY", CUPTI_KIND_MEMCPY);
 	VALUE("KIND_MEMSET", CUPTI_KIND_MEMSET);
 	VALUE("KIND_MEMCPY2", CUPTI_KIND_PEER_COPY);

@@ -48,6 +48,16 @@ int main(void)
 	PLACE("callback.callbackSite", CUpti_CallbackData, callbackSite);
 	PLACE("callback.correlationId", CUpti_CallbackData, correlationId);
 	PLACE("config.stream", CUlaunchConfig, hStream);
+	PLACE("2d.srcMemoryType", CUDA_MEMCPY2D, srcMemoryType);
+	PLACE("2d.dstMemoryType", CUDA_MEMCPY2D, dstMemoryType);
+	PLACE("2d.WidthInBytes", CUDA_MEMCPY2D, WidthInBytes);
+	PLACE("2d.Height", CUDA_MEMCPY2D, Height);
+	PLACE("3d.srcMemoryType", CUDA_MEMCPY3D, srcMemoryType);
+	PLACE("3d.dstMemoryType", CUDA_MEMCPY3D, dstMemoryType);
+	PLACE("3d.WidthInBytes", CUDA_MEMCPY3D, WidthInBytes);
+	PLACE("3d.Height", CUDA_MEMCPY3D, Height);
+	PLACE("3d.Depth", CUDA_MEMCPY3D, Depth);
+	VALUE("MEMORYTYPE_HOST", CU_MEMORYTYPE_HOST);
 	VALUE("KIND_MEMCPY", CUPTI_ACTIVITY_KIND_MEMCPY);
 	VALUE("KIND_MEMSET", CUPTI_ACTIVITY_KIND_MEMSET);
 	VALUE("KIND_MEMCPY2", CUPTI_ACTIVITY_KIND_MEMCPY2);

@@ -22,6 +22,7 @@
  *	kinds N		N rounds of 3,000 kernels, by the driver's own functions
  *	graphs N	N rounds of 300 executable graphs
  *	unwaited	one pass, and no wait at all
+ *	rare N		N rounds of what engines seldom ask the driver for
  *	pauses N	three times: waits for a line of input; then N tokens eagerly, and a pass that nobody waits for yet
  *	gpupauses N	the same, with N tokens of gpus
  *	offpauses N	as pauses, and the first time it switches the recording off and on again before
@@ -87,6 +88,12 @@ extern int cudaGetLastError(void);
 extern int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
 			  unsigned bz, unsigned shared, void *s, void **args, void **extra);
 extern int cuStreamSynchronize(void *s);
+extern int cuLaunchCooperativeKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+				     unsigned by, unsigned bz, unsigned shared, void *s,
+				     void **args);
+extern int cuMemsetD16Async(size_t to, unsigned short value, size_t n, void *s);
+extern int cuMemcpy2DAsync_v2(const size_t *box, void *s);
+extern int cuMemcpy3DAsync_v2(const size_t *box, void *s);
 
 /* What nvcc makes of a kernel: a function of the host, whose address stands for it. */
 static char stub_norm, stub_matmul, stub_attention, stub_add;
@@ -339,6 +346,26 @@ static int pauses(unsigned n, int (*work)(unsigned n))
 	return rc | cudaStreamSynchronize(stream);
 }
 
+static int rare(unsigned n)
+{
+	/* CUDA_MEMCPY2D and CUDA_MEMCPY3D as words: from the host to the device, and the other way */
+	size_t area[16] = { [2] = 1, [9] = 2, [14] = 100, [15] = 30 };
+	size_t volume[25] = { [4] = 2, [15] = 1, [22] = 100, [23] = 30, [24] = 2 };
+	int rc = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		lmm_mark_step_begin(LMM_MARK_DECODE, NULL, 0);
+		rc |= cuMemcpy2DAsync_v2(area, stream);
+		rc |= cuMemsetD16Async(0, 0, 1000, stream);
+		rc |= cuLaunchCooperativeKernel((void *)(size_t) "whole_grid", 4, 1, 1, 32, 1, 1, 0,
+						stream, NULL);
+		rc |= cuMemcpy3DAsync_v2(volume, stream);
+		rc |= cudaStreamSynchronize(stream);
+		lmm_mark_step_end();
+	}
+	return rc;
+}
+
 static int peers(unsigned n)
 {
 	static char here[64], there[64];
@@ -483,6 +510,8 @@ static int play(const char *scene, unsigned n)
 		return graphs(n);
 	if (strcmp(scene, "unwaited") == 0)
 		return forward(stream);
+	if (strcmp(scene, "rare") == 0)
+		return rare(n);
 	if (strcmp(scene, "pauses") == 0)
 		return pauses(n, eager);
 	if (strcmp(scene, "gpupauses") == 0)

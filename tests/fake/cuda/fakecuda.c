@@ -418,6 +418,12 @@ FAKE_EXPORT int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t byte
 FAKE_EXPORT int cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *s);
 FAKE_EXPORT int cuMemcpyAsync(uintptr_t to, uintptr_t from, size_t bytes, void *s);
 FAKE_EXPORT int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t n, void *s);
+FAKE_EXPORT int cuMemsetD16Async(uintptr_t to, unsigned short value, size_t n, void *s);
+FAKE_EXPORT int cuMemcpy2DAsync_v2(const size_t *box, void *s);
+FAKE_EXPORT int cuMemcpy3DAsync_v2(const size_t *box, void *s);
+FAKE_EXPORT int cuLaunchCooperativeKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz,
+					  unsigned bx, unsigned by, unsigned bz, unsigned shared,
+					  void *s, void **args);
 FAKE_EXPORT int cuStreamBeginCapture_v2(void *s, int mode);
 FAKE_EXPORT int cuStreamEndCapture(void *s, CUgraph *g);
 FAKE_EXPORT int cuGraphInstantiateWithFlags(CUgraphExec *e, CUgraph g, unsigned long long flags);
@@ -658,6 +664,32 @@ int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t n, void *s)
 	return fake_set(216, fake_stream_of(s), n);
 }
 
+int cuMemsetD16Async(uintptr_t to, unsigned short value, size_t n, void *s)
+{
+	(void)to;
+	(void)value;
+	return fake_set(218, fake_stream_of(s), n * 2);
+}
+
+/* The words of CUDA_MEMCPY2D and CUDA_MEMCPY3D: the size stands at the end. */
+int cuMemcpy2DAsync_v2(const size_t *box, void *s)
+{
+	return fake_copy(288, fake_stream_of(s), 1, box[14] * box[15]);
+}
+
+int cuMemcpy3DAsync_v2(const size_t *box, void *s)
+{
+	return fake_copy(290, fake_stream_of(s), 2, box[22] * box[23] * box[24]);
+}
+
+int cuLaunchCooperativeKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+			      unsigned by, unsigned bz, unsigned shared, void *s, void **args)
+{
+	(void)args;
+	fake_log("args %u %u %u %u %u %u %u\n", gx, gy, gz, bx, by, bz, shared);
+	return fake_launch(477, fake_stream_of(s), name_of(f));
+}
+
 int cuStreamBeginCapture_v2(void *s, int mode)
 {
 	(void)mode;
@@ -720,6 +752,10 @@ static const struct {
 	NAMED(cuMemcpyDtoHAsync, 3020, cuMemcpyDtoHAsync_v2),
 	NAMED(cuMemcpyAsync, 4000, cuMemcpyAsync),
 	NAMED(cuMemsetD8Async, 3020, cuMemsetD8Async),
+	NAMED(cuMemsetD16Async, 3020, cuMemsetD16Async),
+	NAMED(cuMemcpy2DAsync, 3020, cuMemcpy2DAsync_v2),
+	NAMED(cuMemcpy3DAsync, 3020, cuMemcpy3DAsync_v2),
+	NAMED(cuLaunchCooperativeKernel, 9000, cuLaunchCooperativeKernel),
 	NAMED(cuStreamBeginCapture, 10010, cuStreamBeginCapture_v2),
 	NAMED(cuStreamEndCapture, 10000, cuStreamEndCapture),
 	NAMED(cuGraphInstantiate, 12000, cuGraphInstantiateWithFlags),

@@ -86,6 +86,37 @@ int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, 
 	     (f, gx, gy, gz, bx, by, bz, shared, s, args, extra));
 }
 
+int cuLaunchCooperativeKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+			      unsigned by, unsigned bz, unsigned shared, void *s, void **args);
+int cuMemsetD16Async(uintptr_t to, unsigned short value, size_t n, void *s);
+int cuMemcpy2DAsync_v2(const size_t *box, void *s);
+int cuMemcpy3DAsync_v2(const size_t *box, void *s);
+
+int cuLaunchCooperativeKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+			      unsigned by, unsigned bz, unsigned shared, void *s, void **args)
+{
+	CALL(int, "cuLaunchCooperativeKernel",
+	     (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *,
+	      void **),
+	     (f, gx, gy, gz, bx, by, bz, shared, s, args));
+}
+
+int cuMemsetD16Async(uintptr_t to, unsigned short value, size_t n, void *s)
+{
+	CALL(int, "cuMemsetD16Async", (uintptr_t, unsigned short, size_t, void *),
+	     (to, value, n, s));
+}
+
+int cuMemcpy2DAsync_v2(const size_t *box, void *s)
+{
+	CALL(int, "cuMemcpy2DAsync", (const size_t *, void *), (box, s));
+}
+
+int cuMemcpy3DAsync_v2(const size_t *box, void *s)
+{
+	CALL(int, "cuMemcpy3DAsync", (const size_t *, void *), (box, s));
+}
+
 /* Kernels of no context, as the real one's are. */
 static void *kernel_of(const char *name)
 {

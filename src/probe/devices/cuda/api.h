@@ -48,6 +48,38 @@ struct cuda_driver_config {
 	unsigned n_attributes;
 };
 
+enum { CUDA_MEMORY_HOST = 1 }; /* CUmemorytype */
+
+/* CUDA_MEMCPY2D */
+struct cuda_copy_end_2d {
+	size_t x_bytes, y;
+	int type;
+	const void *host;
+	uintptr_t device;
+	void *array;
+	size_t pitch;
+};
+
+struct cuda_copy_2d {
+	struct cuda_copy_end_2d from, to;
+	size_t width_bytes, height;
+};
+
+/* CUDA_MEMCPY3D */
+struct cuda_copy_end_3d {
+	size_t x_bytes, y, z, lod;
+	int type;
+	const void *host;
+	uintptr_t device;
+	void *array, *reserved;
+	size_t pitch, height;
+};
+
+struct cuda_copy_3d {
+	struct cuda_copy_end_3d from, to;
+	size_t width_bytes, height, depth;
+};
+
 /* ---- CUPTI -------------------------------------------------------------------------------------- */
 
 #define CUPTI_VERSION_LEAST 17u /* CUDA 11.6: records tell their graph's node where they do now */

@@ -239,6 +239,25 @@ LAUNCH_CONFIG(cudaLaunchKernelExC_ptsz, CUDA_STREAM_PER_THREAD)
 LAUNCH_DRIVER(cuLaunchKernel, CUDA_STREAM_LEGACY)
 LAUNCH_DRIVER(cuLaunchKernel_ptsz, CUDA_STREAM_PER_THREAD)
 
+#define LAUNCH_COOPERATIVE(symbol, default_stream)                                                 \
+	LMM_CU_HOOK(symbol,                                                                        \
+		    (void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,     \
+		     unsigned bz, unsigned shared, cuda_stream stream, void **args))               \
+	{                                                                                          \
+		struct lmm_cu_command c;                                                           \
+		cuda_result rc;                                                                    \
+                                                                                                   \
+		LMM_CU_ENTER(symbol, (f, gx, gy, gz, bx, by, bz, shared, stream, args));           \
+		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream), true))        \
+			return fn(f, gx, gy, gz, bx, by, bz, shared, stream, args);                \
+		rc = fn(f, gx, gy, gz, bx, by, bz, shared, stream, args);                          \
+		lmm_cu_end(&c, rc, rc ? 0 : lmm_cu_kernel_number(f, true), LMM_KERNEL_PROGRAM,     \
+			   (uint64_t)gx *gy *gz *bx *by *bz, NULL);                                \
+		return rc;                                                                         \
+	}
+LAUNCH_COOPERATIVE(cuLaunchCooperativeKernel, CUDA_STREAM_LEGACY)
+LAUNCH_COOPERATIVE(cuLaunchCooperativeKernel_ptsz, CUDA_STREAM_PER_THREAD)
+
 #define LAUNCH_DRIVER_CONFIG(symbol, default_stream)                                               \
 	LMM_CU_HOOK(symbol,                                                                        \
 		    (const struct cuda_driver_config *config, void *f, void **args, void **extra)) \

@@ -101,11 +101,32 @@ DRIVER_ASYNC(cuMemcpyAsync_ptsz, PER_THREAD, LMM_KERNEL_COPY)
 DRIVER_PEER(cuMemcpyPeerAsync, LEGACY)
 DRIVER_PEER(cuMemcpyPeerAsync_ptsz, PER_THREAD)
 
+/* By what either end is; unified memory is of neither kind. */
+static unsigned kind_between(int from, int to)
+{
+	if (from == CUDA_MEMORY_HOST)
+		return to == CUDA_MEMORY_HOST ? LMM_KERNEL_COPY : LMM_KERNEL_WRITE;
+	return to == CUDA_MEMORY_HOST ? LMM_KERNEL_READ : LMM_KERNEL_COPY;
+}
+
+/* The driver checks what it is given, and so do we. */
+#define DRIVER_BOX(symbol, default_stream, shape, volume)                                          \
+	TRANSFER(symbol, stream ? stream : (default_stream), false,                                \
+		 box ? kind_between(box->from.type, box->to.type) : LMM_KERNEL_COPY,               \
+		 box ? (volume) : 0, (const struct shape *box, cuda_stream stream), (box, stream))
+#define AREA(box) product((box)->width_bytes, (box)->height)
+DRIVER_BOX(cuMemcpy2DAsync_v2, LEGACY, cuda_copy_2d, AREA(box))
+DRIVER_BOX(cuMemcpy2DAsync_v2_ptsz, PER_THREAD, cuda_copy_2d, AREA(box))
+DRIVER_BOX(cuMemcpy3DAsync_v2, LEGACY, cuda_copy_3d, product(AREA(box), box->depth))
+DRIVER_BOX(cuMemcpy3DAsync_v2_ptsz, PER_THREAD, cuda_copy_3d, product(AREA(box), box->depth))
+
 #define DRIVER_SET(symbol, default_stream, value_type, value_bytes)                                \
 	TRANSFER(symbol, stream ? stream : (default_stream), false, LMM_KERNEL_FILL,               \
 		 product(n, value_bytes),                                                          \
 		 (uintptr_t to, value_type value, size_t n, cuda_stream stream),                   \
 		 (to, value, n, stream))
+DRIVER_SET(cuMemsetD16Async, LEGACY, unsigned short, 2)
+DRIVER_SET(cuMemsetD16Async_ptsz, PER_THREAD, unsigned short, 2)
 DRIVER_SET(cuMemsetD8Async, LEGACY, unsigned char, 1)
 DRIVER_SET(cuMemsetD8Async_ptsz, PER_THREAD, unsigned char, 1)
 DRIVER_SET(cuMemsetD32Async, LEGACY, unsigned, 4)

@@ -16,6 +16,8 @@
 	X(cuLaunchKernel_ptsz)                                                                     \
 	X(cuLaunchKernelEx)                                                                        \
 	X(cuLaunchKernelEx_ptsz)                                                                   \
+	X(cuLaunchCooperativeKernel)                                                               \
+	X(cuLaunchCooperativeKernel_ptsz)                                                          \
 	X(cudaMemcpy)                                                                              \
 	X(cudaMemcpy_ptds)                                                                         \
 	X(cudaMemcpyAsync)                                                                         \
@@ -37,12 +39,18 @@
 	X(cuMemcpyAsync_ptsz)                                                                      \
 	X(cuMemcpyPeerAsync)                                                                       \
 	X(cuMemcpyPeerAsync_ptsz)                                                                  \
+	X(cuMemcpy2DAsync_v2)                                                                      \
+	X(cuMemcpy2DAsync_v2_ptsz)                                                                 \
+	X(cuMemcpy3DAsync_v2)                                                                      \
+	X(cuMemcpy3DAsync_v2_ptsz)                                                                 \
 	X(cuMemcpyHtoD_v2)                                                                         \
 	X(cuMemcpyHtoD_v2_ptds)                                                                    \
 	X(cuMemcpyDtoH_v2)                                                                         \
 	X(cuMemcpyDtoH_v2_ptds)                                                                    \
 	X(cuMemsetD8Async)                                                                         \
 	X(cuMemsetD8Async_ptsz)                                                                    \
+	X(cuMemsetD16Async)                                                                        \
+	X(cuMemsetD16Async_ptsz)                                                                   \
 	X(cuMemsetD32Async)                                                                        \
 	X(cuMemsetD32Async_ptsz)                                                                   \
 	X(cudaGraphLaunch)                                                                         \

@@ -33,6 +33,7 @@ struct entry {
 	ONE(cuLibraryEnumerateKernels, 12040, cuLibraryEnumerateKernels)                           \
 	TWO(cuLaunchKernel, 4000, cuLaunchKernel, _ptsz)                                           \
 	TWO(cuLaunchKernelEx, 11060, cuLaunchKernelEx, _ptsz)                                      \
+	TWO(cuLaunchCooperativeKernel, 9000, cuLaunchCooperativeKernel, _ptsz)                     \
 	TWO(cuGraphLaunch, 10000, cuGraphLaunch, _ptsz)                                            \
 	TWO(cuMemcpyHtoD, 3020, cuMemcpyHtoD_v2, _ptds)                                            \
 	TWO(cuMemcpyDtoH, 3020, cuMemcpyDtoH_v2, _ptds)                                            \
@@ -41,6 +42,9 @@ struct entry {
 	TWO(cuMemcpyDtoDAsync, 3020, cuMemcpyDtoDAsync_v2, _ptsz)                                  \
 	TWO(cuMemcpyAsync, 4000, cuMemcpyAsync, _ptsz)                                             \
 	TWO(cuMemcpyPeerAsync, 4000, cuMemcpyPeerAsync, _ptsz)                                     \
+	TWO(cuMemcpy2DAsync, 3020, cuMemcpy2DAsync_v2, _ptsz)                                      \
+	TWO(cuMemcpy3DAsync, 3020, cuMemcpy3DAsync_v2, _ptsz)                                      \
+	TWO(cuMemsetD16Async, 3020, cuMemsetD16Async, _ptsz)                                       \
 	TWO(cuMemsetD8Async, 3020, cuMemsetD8Async, _ptsz)                                         \
 	TWO(cuMemsetD32Async, 3020, cuMemsetD32Async, _ptsz)                                       \
 	TWO(cuStreamBeginCapture, 10010, cuStreamBeginCapture_v2, _ptsz)                           \
