@@ -96,6 +96,8 @@ struct lmm_thread {
 	uint8_t device_step_phase;
 	uint16_t timed_kinds; /* bit: a step of that phase was timed as a whole */
 	struct lmm_budget budget;
+	const void *device_step_api; /* that the step began on */
+	struct lmm_step_before step_before;
 };
 
 extern _Thread_local struct lmm_thread *lmm_self __attribute__((tls_model("initial-exec")));

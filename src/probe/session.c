@@ -257,12 +257,16 @@ LMM_COLD void lmm_probe_start(void)
 	}
 }
 
-/* No two recordings of this process have the same number; what is not asked for from here has 1. */
-static uint32_t recording_next(void)
+/* No two recordings of this process have the same number, whichever process has asked for the last one, `now`. */
+static uint32_t recording_next(uint32_t now)
 {
 	static _Atomic uint32_t last = 1;
+	uint32_t next;
 
-	return atomic_fetch_add(&last, 2) + 2;
+	do {
+		next = atomic_fetch_add(&last, 2) + 2;
+	} while (next <= now);
+	return next;
 }
 
 int lmm_session_attach(const char *dir)
@@ -284,7 +288,7 @@ int lmm_session_attach(const char *dir)
 	pthread_mutex_unlock(&desc_lock);
 	if (rc)
 		return rc;
-	atomic_store_explicit(&session->recording, recording_next(), memory_order_release);
+	atomic_store_explicit(&session->recording, recording_next(0), memory_order_release);
 	lmm_mark_started();
 	return 0;
 }
@@ -309,7 +313,7 @@ int lmm_recording_set(int on)
 		return -1;
 	w = atomic_load(&session->recording);
 	if ((int)(w & 1u) != !!on)
-		atomic_store(&session->recording, on ? recording_next() : w + 1);
+		atomic_store(&session->recording, on ? recording_next(w) : w + 1);
 	return (int)(w & 1u);
 }
 

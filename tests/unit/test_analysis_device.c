@@ -943,6 +943,7 @@ static void test_budget_after_a_short_step(void **state)
 static void test_cost_of_steps(void **state)
 {
 	static struct lmm_step_cost c;
+	struct lmm_step_before before = { 0, 0 };
 	uint32_t seed = 1;
 
 	(void)state;
@@ -952,21 +953,48 @@ static void test_cost_of_steps(void **state)
 
 		seed = seed * 1664525u + 1013904223u;
 		ticks = ticks + seed % 100000 - 50000;
-		if (step == 1000)
-			ticks = 90000000; /* somebody thinks */
-		lmm_step_cost_take(&c, ticks + (is_timed ? 300000 : 0), is_timed);
+		if (step % 100 == 78) /* somebody thinks, before a timed one, */
+			ticks = 90000000;
+		if (step % 100 == 3) /* or behind it */
+			ticks += 90000000;
+		lmm_step_cost_take(&c, &before, ticks + (is_timed ? 300000 : 0), 600, is_timed);
 		if (step < 31)
 			assert_int_equal(atomic_load(&c.usual_ticks), 0);
 		if (step < 31 * 16)
 			assert_int_equal(atomic_load(&c.more_ticks), 0);
 	}
-	assert_in_range(atomic_load(&c.more_ticks), 270000, 330000);
+	assert_in_range(atomic_load(&c.more_ticks), 260000, 320000);
 	assert_in_range(atomic_load(&c.usual_ticks), 1060000, 1120000);
+	lmm_step_cost_age(&c);
+	assert_in_range(atomic_load(&c.more_ticks), 130000, 160000);
 	lmm_step_cost_renew(&c);
 	assert_int_equal(atomic_load(&c.more_ticks), 0);
-	/* where timing costs nothing that shows, it costs nothing, and is not less than that */
+}
+
+/* Scatter is no cost, nor is another model's step, nor that timed ones are shorter. */
+static void test_cost_of_steps_is_sure(void **state)
+{
+	static struct lmm_step_cost c;
+	struct lmm_step_before before = { 0, 0 };
+	uint32_t seed = 1, n_zero = 0;
+
+	(void)state;
+	for (uint32_t step = 0; step < 6400; step++) {
+		seed = seed * 1664525u + 1013904223u;
+		lmm_step_cost_take(&c, &before, 1000000 + (seed >> 8) % 200000, 600, seed >> 31);
+		assert_in_range(atomic_load(&c.more_ticks), 0, 60000);
+		n_zero += atomic_load(&c.more_ticks) == 0;
+	}
+	assert_in_range(n_zero, 4800, 6400);
+	lmm_step_cost_renew(&c);
+	for (uint32_t step = 0; step < 6400; step++) {
+		seed = seed * 1664525u + 1013904223u;
+		lmm_step_cost_take(&c, &before, step & 1 ? 1000000 : 3000000, step & 1 ? 200 : 600,
+				   seed >> 31);
+		assert_int_equal(atomic_load(&c.more_ticks), 0);
+	}
 	for (uint32_t step = 0; step < 3200; step++)
-		lmm_step_cost_take(&c, 1000000 - step % 2 * 1000, step % 2);
+		lmm_step_cost_take(&c, &before, 1000000 - step % 2 * 1000, 600, step % 2);
 	assert_int_equal(atomic_load(&c.more_ticks), 0);
 }
 
@@ -983,6 +1011,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cost_of_steps),
+		cmocka_unit_test(test_cost_of_steps_is_sure),
 		cmocka_unit_test(test_parts_of_a_budget),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_clock_drifts),

@@ -41,7 +41,7 @@ int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double co
 	if (b->begun && now > b->begun && b->commands && cost_ticks > 0)
 		share_take(b, now - b->begun, cost_ticks);
 	b->begun = now;
-	b->commands = 0;
+	b->commands = b->timed = 0;
 	b->every = budget_ppm == 0 || !b->has_share ? 1 : every_for(b->share, budget_ppm);
 	/* not every Nth: a program with a rhythm of its own would always show the same face */
 	return lmm_hash_u64(LMM_HASH_SEED, step) % b->every == 0;
@@ -49,14 +49,25 @@ int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double co
 
 /* ---- whole steps -------------------------------------------------------------------------------- */
 
+#define MEDIAN (LMM_STEP_COST_SAMPLES / 2)
+#define SURE                                                                                       \
+	(LMM_STEP_COST_SAMPLES * 3 / 8) /* what is more than scatter is more than this one, too */
+#define PAUSE_FROM 4u			/* usual steps */
+
 void lmm_step_cost_renew(struct lmm_step_cost *c)
 {
 	atomic_store(&c->more_ticks, 0);
 	if (atomic_exchange_explicit(&c->is_taken, 1, memory_order_acquire))
 		return;
 	c->n_more = c->n_usual = 0;
-	c->before = 0;
 	atomic_store_explicit(&c->is_taken, 0, memory_order_release);
+}
+
+void lmm_step_cost_age(struct lmm_step_cost *c)
+{
+	uint64_t more = atomic_load_explicit(&c->more_ticks, memory_order_relaxed);
+
+	atomic_store_explicit(&c->more_ticks, more / 2, memory_order_relaxed);
 }
 
 static int compare_signed(const void *a, const void *b)
@@ -66,29 +77,38 @@ static int compare_signed(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Adds one; when they are enough, their median is in *median and they begin anew. */
-static void median_take(_Atomic uint64_t *median, int64_t *samples, uint32_t *n, int64_t ticks)
+/* Adds one; when they are enough, the one at that place in their order is the result, and they begin anew. */
+static void sample_take(_Atomic uint64_t *result, int64_t *samples, uint32_t *n, int64_t ticks,
+			unsigned place)
 {
-	int64_t middle;
-
 	samples[(*n)++] = ticks;
 	if (*n < LMM_STEP_COST_SAMPLES)
 		return;
 	qsort(samples, *n, sizeof(*samples), compare_signed);
-	middle = samples[*n / 2];
-	atomic_store_explicit(median, middle > 0 ? (uint64_t)middle : 0, memory_order_relaxed);
+	atomic_store_explicit(result, samples[place] > 0 ? (uint64_t)samples[place] : 0,
+			      memory_order_relaxed);
 	*n = 0;
 }
 
-void lmm_step_cost_take(struct lmm_step_cost *c, uint64_t ticks, bool is_timed)
+static bool are_alike(uint32_t a, uint32_t b)
 {
+	return a <= b + b / 8 && b <= a + a / 8;
+}
+
+void lmm_step_cost_take(struct lmm_step_cost *c, struct lmm_step_before *before, uint64_t ticks,
+			uint32_t commands, bool is_timed)
+{
+	uint64_t usual = atomic_load_explicit(&c->usual_ticks, memory_order_relaxed);
+	bool is_pause = usual && ticks > PAUSE_FROM * usual;
+
 	if (atomic_exchange_explicit(&c->is_taken, 1, memory_order_acquire))
 		return;
-	if (!is_timed) {
-		median_take(&c->usual_ticks, c->usual, &c->n_usual, (int64_t)ticks);
-		c->before = ticks;
-	} else if (c->before) {
-		median_take(&c->more_ticks, c->more, &c->n_more, (int64_t)(ticks - c->before));
-	}
+	if (!is_timed)
+		sample_take(&c->usual_ticks, c->usual, &c->n_usual, (int64_t)ticks, MEDIAN);
+	else if (before->ticks && !is_pause && are_alike(commands, before->commands))
+		sample_take(&c->more_ticks, c->more, &c->n_more, (int64_t)(ticks - before->ticks),
+			    SURE);
 	atomic_store_explicit(&c->is_taken, 0, memory_order_release);
+	if (!is_timed && !is_pause)
+		*before = (struct lmm_step_before){ ticks, commands };
 }

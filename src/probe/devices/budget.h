@@ -18,6 +18,7 @@
 struct lmm_budget {
 	uint32_t every;	   /* time one step in so many; 0: nothing is known yet */
 	uint32_t commands; /* of the step that goes on */
+	uint32_t timed;	   /* times to be read for them: several may be timed as one */
 	uint64_t begun;	   /* its first stamp, ticks */
 	double share;	   /* smoothed: cost of timing all commands ÷ step time */
 	uint8_t has_share;
@@ -38,18 +39,29 @@ int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double co
 
 /* What timing adds to a step, whatever the reason. Thread-safe: of two threads that bring a step at once one is not heard. */
 struct lmm_step_cost {
-	_Atomic uint64_t more_ticks;  /* median; 0: nothing, or not known */
+	_Atomic uint64_t more_ticks;  /* 0: nothing, or not known */
 	_Atomic uint64_t usual_ticks; /* median of a step that is not timed; 0: not known */
 	_Atomic int is_taken;
-	uint64_t before; /* the last one that was not timed; 0: none */
 	uint32_t n_more, n_usual;
 	int64_t more[LMM_STEP_COST_SAMPLES];
 	int64_t usual[LMM_STEP_COST_SAMPLES];
 };
 
+/* A thread's newest step that was not timed. Zeroes: there is none. */
+struct lmm_step_before {
+	uint64_t ticks;
+	uint32_t commands;
+};
+
 void lmm_step_cost_renew(struct lmm_step_cost *c);
-/* A step has ended that is like the others: of the same phase, without pauses or first uses. */
-void lmm_step_cost_take(struct lmm_step_cost *c, uint64_t ticks, bool is_timed);
+/*
+ * A decode step has ended that another one follows. It is compared with the thread's one before it of as many commands, give or take an
+ * eighth; pauses, of more than four usual steps, are left out. Only what is more than the scatter of these differences counts.
+ */
+void lmm_step_cost_take(struct lmm_step_cost *c, struct lmm_step_before *before, uint64_t ticks,
+			uint32_t commands, bool is_timed);
+/* It is to be found out anew, by and by: a mistake must not last. */
+void lmm_step_cost_age(struct lmm_step_cost *c);
 
 /* ---- its parts ----------------------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@ void lmm_device_cost_renew(struct lmm_device_cost *c)
 {
 	lmm_step_cost_renew(&c->steps);
 	atomic_store(&c->step_commands, 0);
+	atomic_store(&c->step_timed, 0);
 	atomic_store(&c->harvest_mticks, 0);
 	atomic_store(&c->device_mticks, 0);
 	atomic_store(&c->cost_mticks, 0);
@@ -126,20 +127,24 @@ void lmm_device_cost_sample(struct lmm_device_cost *c, const struct lmm_thread *
 		finish(c, lmm_now());
 }
 
-void lmm_device_cost_step(struct lmm_device_cost *c, uint64_t ticks, uint32_t commands,
-			  bool is_timed)
+void lmm_device_cost_step(struct lmm_device_cost *c, struct lmm_thread *th, uint64_t ticks)
 {
-	lmm_step_cost_take(&c->steps, ticks, is_timed);
-	atomic_store_explicit(&c->step_commands, commands, memory_order_relaxed);
+	const struct lmm_budget *b = &th->budget;
+
+	lmm_step_cost_take(&c->steps, &th->step_before, ticks, b->commands, th->is_device_timed);
+	atomic_store_explicit(&c->step_commands, b->commands, memory_order_relaxed);
+	if (th->is_device_timed)
+		atomic_store_explicit(&c->step_timed, b->timed ? b->timed : b->commands,
+				      memory_order_relaxed);
 }
 
-/* Of timing and reading one command, as whole steps say; 0: not known. */
-static double mticks_by_steps(const struct lmm_device_cost *c)
+/* Of one of n, as whole steps say; 0: not known. */
+static double mticks_by_steps(const struct lmm_device_cost *c, const _Atomic uint32_t *n)
 {
 	uint64_t more = atomic_load_explicit(&c->steps.more_ticks, memory_order_relaxed);
-	uint32_t commands = atomic_load_explicit(&c->step_commands, memory_order_relaxed);
+	uint32_t of = atomic_load_explicit(n, memory_order_relaxed);
 
-	return commands ? (double)more * 1000 / commands : 0;
+	return of ? (double)more * 1000 / of : 0;
 }
 
 static double larger(double a, double b)
@@ -159,8 +164,9 @@ double lmm_device_cost_ticks(struct lmm_device_cost *c)
 	if (done && lmm_now() - done > AGAIN_TICKS) {
 		atomic_store_explicit(&c->done_t, lmm_now(), memory_order_relaxed);
 		atomic_store_explicit(&c->is_calibrating, 1, memory_order_relaxed);
+		lmm_step_cost_age(&c->steps);
 	}
-	return larger((double)cost + (double)later, mticks_by_steps(c)) / 1000;
+	return larger((double)cost + (double)later, mticks_by_steps(c, &c->step_commands)) / 1000;
 }
 
 static void smooth(_Atomic uint64_t *mticks, uint64_t now)
@@ -182,7 +188,7 @@ void lmm_device_cost_harvest(struct lmm_device_cost *c, struct lmm_thread *th, u
 	uint64_t cost = atomic_load_explicit(&c->cost_mticks, memory_order_relaxed) +
 			atomic_load_explicit(&c->device_mticks, memory_order_relaxed);
 	uint64_t every = th->budget.every ? th->budget.every : 1, reading = (t1 - t0) * 1000 / n;
-	double by_steps = mticks_by_steps(c) - (double)reading;
+	double by_steps = mticks_by_steps(c, &c->step_timed) - (double)reading;
 
 	smooth(&c->harvest_mticks, reading);
 	cost = (uint64_t)larger((double)cost, by_steps);

@@ -32,13 +32,13 @@ struct lmm_device_cost {
 	uint32_t passed;
 	uint64_t lot;
 	uint32_t ticks[2][LMM_DEVICE_COST_SAMPLES];
-	struct lmm_step_cost steps;	/* of decode */
-	_Atomic uint32_t step_commands; /* in one of those; 0: not known */
+	struct lmm_step_cost steps; /* of decode */
+	/* in the newest of those, and times in the newest that is timed; 0: not known */
+	_Atomic uint32_t step_commands, step_timed;
 };
 
-/* A decode step of so many commands has ended. */
-void lmm_device_cost_step(struct lmm_device_cost *c, uint64_t ticks, uint32_t commands,
-			  bool is_timed);
+/* This thread's decode step has ended, and another follows it. */
+void lmm_device_cost_step(struct lmm_device_cost *c, struct lmm_thread *th, uint64_t ticks);
 
 /* A session begins: what it costs is found out anew, unless everything is to be timed anyway. */
 void lmm_device_cost_renew(struct lmm_device_cost *c);

@@ -63,13 +63,20 @@ static LMM_COLD void recording_begin(uint32_t session)
 	errno = saved;
 }
 
-/* Decode steps are alike. */
-static void step_end(const struct lmm_thread *th, struct lmm_device_api *api, uint64_t t)
+/* Decode steps are alike; behind one that another phase follows there may be a pause. */
+static void step_end(struct lmm_thread *th, struct lmm_device_api *api, uint64_t t)
 {
-	if (th->device_step_phase == LMM_PHASE_DECODE && th->device_step != LMM_STEP_NONE &&
+	if (th->device_step_phase == LMM_PHASE_DECODE && th->call_phase == LMM_PHASE_DECODE &&
+	    th->device_step != LMM_STEP_NONE && th->device_step_api == api &&
 	    !api->cost.is_calibrating)
-		lmm_device_cost_step(&api->cost, t - th->budget.begun, th->budget.commands,
-				     th->is_device_timed);
+		lmm_device_cost_step(&api->cost, th, t - th->budget.begun);
+}
+
+void lmm_device_recording_tell(void)
+{
+	/* pairs with the release in recording_begin() */
+	if (atomic_load_explicit(&told, memory_order_acquire) != lmm_device_session())
+		recording_begin(lmm_device_session());
 }
 
 /*
@@ -84,15 +91,13 @@ LMM_NOINLINE void lmm_device_step_begin(struct lmm_thread *th, struct lmm_device
 	uint32_t budget_ppm = lmm_session_device_budget_ppm();
 	int is_timed;
 
-	/* pairs with the release in recording_begin() */
-	if (atomic_load_explicit(&told, memory_order_acquire) != lmm_device_session())
-		recording_begin(lmm_device_session());
-	else
-		step_end(th, api, t);
+	lmm_device_recording_tell();
+	step_end(th, api, t);
 	is_timed = lmm_budget_step(&th->budget, t, number, lmm_device_cost_ticks(&api->cost),
 				   lmm_budget_part(budget_ppm, 2));
 	th->device_step = th->step;
 	th->device_step_phase = (uint8_t)th->call_phase;
+	th->device_step_api = api;
 	if (!api->cost.is_calibrating && !(th->timed_kinds & kind)) {
 		is_timed = 1;
 		th->timed_kinds |= kind;

@@ -42,6 +42,8 @@ uint16_t lmm_device_number_next(void);
 
 /* ---- steps -------------------------------------------------------------------------------------- */
 
+/* All APIs that are known describe what is there, once a session. */
+void lmm_device_recording_tell(void);
 /* Decides whether the step that begins is timed: th->is_device_timed. */
 void lmm_device_step_begin(struct lmm_thread *th, struct lmm_device_api *api, uint64_t t);
 
@@ -88,6 +90,9 @@ static LMM_INLINE uint32_t lmm_device_node_asked(struct lmm_thread *th)
 		return th->mark;
 	for (uint32_t i = next; i < th->n_nodes && i < next + LMM_MARK_NEAR; i++) {
 		if (lmm_likely(th->nodes[i] == newest)) {
+			/* a leap before it was right, as in lmm_device_mark_search() */
+			if (i != next)
+				th->leapt_from = i + 1;
 			th->mark = i;
 			th->asked = a->n;
 			return i;

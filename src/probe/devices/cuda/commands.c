@@ -82,7 +82,7 @@ LMM_NOINLINE void lmm_cu_step_begin(struct lmm_thread *th, uint64_t t)
 		x->timed_kinds = 0;
 	}
 	lmm_device_api_add(&lmm_cu_api);
-	lmm_device_step_begin(th, &lmm_cu_api, t); /* tells what is there */
+	lmm_device_recording_tell();
 	x->session = lmm_device_session();
 	x->has_step = true;
 	x->step = th->step;

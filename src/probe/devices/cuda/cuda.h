@@ -89,6 +89,7 @@ struct lmm_cu_thread {
 	struct lmm_cu_graph *capture; /* being captured on this thread; NULL: none */
 	cuda_stream capture_stream;
 	struct lmm_budget budget;
+	struct lmm_step_before step_before;
 	/* pairs.c: made when first needed */
 	struct lmm_cu_marks *marks;
 };

@@ -142,6 +142,15 @@ static bool is_early(const struct lmm_cu_record *r, const struct lmm_cu_log *log
 	return !r->entry && !r->is_kept && !is_last && !log->roomless;
 }
 
+/* What runs before and behind it on its stream has no numbers in a row: that is no idle time in between. */
+static void hole_leave(const struct lmm_cu_record *r)
+{
+	struct lmm_cu_stream *s = lmm_cu_stream_of_cupti(r->stream);
+
+	if (s)
+		s->next_id++;
+}
+
 struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 {
 	struct lmm_cu_joined j = { 0 };
@@ -168,6 +177,7 @@ struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 		if (is_early(&r[i], &log, is_last)) {
 			r[i].is_kept = true;
 			r[n_kept++] = r[i];
+			hole_leave(&r[i]);
 			continue;
 		}
 		/* its call found no room, and has been told as one without a time */

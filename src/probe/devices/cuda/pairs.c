@@ -47,7 +47,7 @@ void lmm_cu_pair_cost_take(uint64_t step_ticks, bool is_timed, bool is_in_window
 	if (is_in_window) {
 		lmm_cu_window_step_took(step_ticks);
 	} else {
-		lmm_step_cost_take(&cost.steps, step_ticks, is_timed);
+		lmm_step_cost_take(&cost.steps, &lmm_cu_self.step_before, step_ticks, 0, is_timed);
 	}
 }
 

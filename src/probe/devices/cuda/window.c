@@ -5,15 +5,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define STEPS	      16u	  /* of a window */
-#define LONG_NS	      50000000u	  /* or so long, and two steps */
-#define FLUSH_STEPS   64u	  /* of one that stays open, or half of the room, */
-#define FLUSH_NS      100000000u  /* or so long: what is not read when the recording ends is lost */
-#define WAITS_MAX     256u	  /* in which it did not close */
-#define ABANDONED_NS  1000000000u /* its owner may never wait again: whoever waits closes it */
-#define FIRST_COST_NS 30000000u	  /* of a window, until one was seen */
-#define SHARE_OF_BUDGET                                                                            \
-	0.6 /* the rest is for events around steps, and for recording calls and phases */
+#define STEPS		16u	   /* of a window */
+#define LONG_NS		50000000u  /* or so long, and two steps */
+#define FLUSH_STEPS	64u	   /* of one that stays open, or half of the room, */
+#define FLUSH_NS	100000000u /* or so long: what is not read when the recording ends is lost */
+#define WAITS_MAX	256u	   /* in which it did not close */
+#define ABANDONED_NS	1000000000u /* its owner may never wait again: whoever waits closes it */
+#define FIRST_COST_NS	30000000u   /* of a window, until one was seen */
+#define SHARE_OF_BUDGET 0.5	    /* the rest is for events around steps, and for recording */
 
 #define STAYS_TEXT                                                                                 \
 	"CUPTI could not be taken out of the process, which goes on paying for it (10 to 16%% of " \

@@ -23,8 +23,8 @@ static LMM_INLINE struct lmm_vk_buffer *find(void *buffer)
 {
 	struct lmm_vk_buffer *b = recent;
 
-	if (lmm_likely(b && b->is_alive &&
-		       atomic_load_explicit(&b->handle, memory_order_acquire) == buffer))
+	if (lmm_likely(b && atomic_load_explicit(&b->handle, memory_order_acquire) == buffer &&
+		       b->is_alive))
 		return b;
 	b = lmm_vk_buffer_find(buffer);
 	recent = b;

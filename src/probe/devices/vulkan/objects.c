@@ -20,7 +20,17 @@ static _Atomic uint32_t told; /* the session that is told of the queues */
 
 /* ---- devices ------------------------------------------------------------------------------------ */
 
-_Atomic(struct lmm_vk_device *) lmm_vk_device_last;
+_Atomic(struct lmm_vk_device *) lmm_vk_device_first;
+
+/* Of several the first: threads that work with one each would take it from one another at every command. */
+static void first_note(struct lmm_vk_device *d)
+{
+	struct lmm_vk_device *old =
+		atomic_load_explicit(&lmm_vk_device_first, memory_order_acquire);
+
+	if (!old || !atomic_load_explicit(&old->key, memory_order_acquire))
+		atomic_store_explicit(&lmm_vk_device_first, d, memory_order_release);
+}
 
 struct lmm_vk_device *lmm_vk_device_by_key(void *key)
 {
@@ -29,8 +39,7 @@ struct lmm_vk_device *lmm_vk_device_by_key(void *key)
 
 	for (unsigned i = 0; i < n; i++) {
 		if (atomic_load_explicit(&devices[i]->key, memory_order_acquire) == key) {
-			atomic_store_explicit(&lmm_vk_device_last, devices[i],
-					      memory_order_release);
+			first_note(devices[i]);
 			return devices[i];
 		}
 	}

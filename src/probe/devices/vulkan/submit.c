@@ -161,6 +161,7 @@ static void list_put(const struct submit *s, const struct lmm_vk_list *l, bool i
 		lmm_device_command_put(s->th, &x);
 	}
 	s->th->budget.commands += l->n;
+	s->th->budget.timed += is_timed ? l->n_timed : 0;
 }
 
 /* One that nobody looked at when it was recorded. */

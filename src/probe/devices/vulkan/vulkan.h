@@ -96,12 +96,12 @@ struct lmm_vk_queue {
 };
 
 struct lmm_vk_device *lmm_vk_device_by_key(void *key);
-/* The one that was found last: most processes have one. */
-extern _Atomic(struct lmm_vk_device *) lmm_vk_device_last;
+/* One that is there: most processes have no other. */
+extern _Atomic(struct lmm_vk_device *) lmm_vk_device_first;
 /* By any dispatchable handle of it: all begin with the loader's word for the device. */
 static inline struct lmm_vk_device *lmm_vk_device_of(void *handle)
 {
-	struct lmm_vk_device *d = atomic_load_explicit(&lmm_vk_device_last, memory_order_acquire);
+	struct lmm_vk_device *d = atomic_load_explicit(&lmm_vk_device_first, memory_order_acquire);
 	void *key = *(void **)handle;
 
 	if (lmm_likely(d && atomic_load_explicit(&d->key, memory_order_acquire) == key))
