@@ -29,6 +29,7 @@ static const struct {
 } scenes[] = {
 	{ "inorder", scene_inorder, 100, "n kernels, clFinish" },
 	{ "decode", scene_decode, 8, "n tokens: a write, 60 kernels, a blocking read" },
+	{ "steps", scene_steps, 8, "as decode, with a mark for each token" },
 	{ "outoforder", scene_outoforder, 20, "n rounds of a fork and a join by wait lists" },
 	{ "queues", scene_queues, 100, "n kernels on 4 queues in turn" },
 	{ "threads", scene_threads, 100, "4 threads with a queue and n kernels each" },

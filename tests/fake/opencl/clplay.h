@@ -43,6 +43,7 @@ long play_sum(struct play *p, cl_command_queue queue, cl_mem mem);
 
 void scene_inorder(long n);
 void scene_decode(long n);
+void scene_steps(long n);
 void scene_outoforder(long n);
 void scene_queues(long n);
 void scene_threads(long n);

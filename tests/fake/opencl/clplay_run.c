@@ -2,8 +2,11 @@
 /* Scenarios of kernels, queues and events. */
 #include "clplay.h"
 
+#include <lmmeter/mark.h>
+
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,13 +38,16 @@ void scene_inorder(long n)
 	play_close(&p);
 }
 
-void scene_decode(long n)
+static void decode(long n, bool is_marked)
 {
+	static const struct lmm_mark_part part = { 1, 1, 1, 0 };
 	struct play p;
 	float token = 1, out[16];
 
 	play_open(&p, 0);
 	for (long t = 0; t < n; t++) {
+		if (is_marked)
+			lmm_mark_step_begin(LMM_MARK_DECODE, &part, 1);
 		DO(clEnqueueWriteBuffer, p.queue, p.a, CL_FALSE, 0, sizeof(token), &token, 0, NULL,
 		   NULL);
 		for (long k = 0; k < 60; k++)
@@ -49,9 +55,21 @@ void scene_decode(long n)
 		DO(clEnqueueReadBuffer, p.queue, p.a, CL_TRUE, 0, sizeof(out), out, 0, NULL, NULL);
 		token = (float)(((long)out[0] + (long)out[1] + 7 * t) % 1000);
 		printf("%ld%c", (long)token, t + 1 < n ? ' ' : '\n');
+		if (is_marked)
+			lmm_mark_step_end();
 	}
 	DO(clFinish, p.queue);
 	play_close(&p);
+}
+
+void scene_decode(long n)
+{
+	decode(n, false);
+}
+
+void scene_steps(long n)
+{
+	decode(n, true);
 }
 
 static void release(cl_event *events, int n)
