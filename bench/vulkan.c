@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The Vulkan calls of a token as llama.cpp makes them, of a driver whose functions do nothing: five command buffers, each with 90
- * dispatches behind a barrier (a pipeline bound, constants and a set pushed), submitted with a fence, the last waited for. This is loader
+ * dispatches, each with a barrier and a pipeline bound before it, submitted, and the last waited for by its fence. This is loader
  * and driver at once; lmmeter's layer stands between where it is there.
  *
  *	vulkan		prints one JSON object; under lmmeter it has "on" and "off", else only "bare"; ns of a token, medians: of tokens

@@ -223,9 +223,14 @@ def check_union(tokens, reps, report):
     a, b = sum(k["exclusive_ns"] for k in kernels) / passes, truth["graph_ns"] * max(1, round(truth["graphs"] / (tokens * reps)))
     # runs of one machine differ by some tenths of a percent
     off = abs(a / b - 1)
-    say("union against events", True if off <= 0.02 else None if off <= 0.025 else False, f"{a / 1e3:.1f} us of kernels in each of {passes} passes in windows, "
+    say("union against events", three_way(off <= 0.02, off > 0.025), f"{a / 1e3:.1f} us of kernels in each of {passes} passes in windows, "
         f"{b / 1e3:.1f} us between events around {truth['graph_timed']} launches of graphs without lmmeter ({100 * (a / b - 1):+.2f} %)",
         percent=100 * (a / b - 1))
+
+
+def three_way(holds, fails):
+    """For say(): what is open is told, not judged."""
+    return False if fails else True if holds else None
 
 
 def judge(name, changes, limit, two_sided=False):
@@ -262,12 +267,12 @@ def check_slowdown(rounds, tokens, reps):
 # ---- one process, each token stamped ---------------------------------------------------------------
 
 REPETITION = 128  # tokens; a token costs more the more context it has
-BLOCK, LEFT_OUT = 48, 4  # tokens; those behind a change: what a recording begins with is no part of its running cost
+BLOCK, LEFT_OUT = 48, 4  # tokens, and those behind a change
 AROUND = 2 * REPETITION
 
 
 class Tokens:
-    """What the counter wrote of each token: ns that it took, of these the longest wait for the device, whether it was recorded."""
+    """What the counter wrote of each token: when, ns that it took, of these those on the host, and which block it is of, and whether recorded."""
 
     def __init__(self, path):
         with open(path, "rb") as f:
@@ -277,11 +282,14 @@ class Tokens:
         took = [b - a for a, b in zip(self.at, self.at[1:])]
         typical = statistics.median(took) if took else 0
         # up to the second repetition's end things warm up; the draw before a repetition is no token
-        is_one = [i >= 2 * REPETITION and t > typical / 2 for i, t in enumerate(took)]
-        self.took = [t for t, is_in in zip(took, is_one) if is_in]
-        # on the host: what is not the wait for the graph
-        self.host = [t - w for t, w, is_in in zip(took, words[1:2 * n:2], is_one) if is_in]
-        self.recorded = [w & 1 for w, is_in in zip(words[0:2 * n:2], is_one) if is_in]
+        which = [i for i, t in enumerate(took) if i >= 2 * REPETITION and t > typical / 2]
+        self.took = [took[i] for i in which]
+        # what is not the wait for the graph
+        self.host = [took[i] - words[2 * i + 1] for i in which]
+        self.recorded = [bool(words[2 * i] & 1) for i in which]
+        self.block = [i // BLOCK for i in which]
+        # what a recording begins with is no part of its running cost
+        self.is_begun = [i % BLOCK >= LEFT_OUT for i in which]
 
 
 def stamped(seconds, level, env, options=()):
@@ -293,31 +301,25 @@ def stamped(seconds, level, env, options=()):
     return Tokens(stamps), report
 
 
-def block_changes(took, recorded):
-    """Change of tokens/s, in %, from each block that is not recorded to the one that is beside it."""
-    begins = [i for i in range(1, len(took)) if recorded[i] != recorded[i - 1]] + [len(took)]
-    blocks = [(recorded[a], took[a + LEFT_OUT:b]) for a, b in zip(begins, begins[1:])]
-    typical = statistics.median(took)
-    means = []
-    for is_on, block in blocks:
-        # without the machine's hiccups
-        block = [t for t in block if t < 2 * typical]
-        means.append((is_on, statistics.mean(block) if len(block) >= BLOCK // 2 else None))
-    pairs = [(a, b) if b[0] else (b, a) for a, b in zip(means[0::2], means[1::2]) if a[1] and b[1]]
-    return [100 * (off / on - 1) for (_, off), (_, on) in pairs]
+def block_changes(t):
+    """Of each two blocks that belong together, change of tokens/s, in %, from the one that is not recorded to the one that is."""
+    sums = {}
+    for took, block, recorded, is_begun in zip(t.took, t.block, t.recorded, t.is_begun):
+        if is_begun:
+            sums.setdefault(block // 2, {False: [], True: []})[recorded].append(took)
+    full = [pair for pair in sums.values() if min(len(x) for x in pair.values()) >= BLOCK // 2]
+    if len(full) < 2:
+        raise Broken("the recording was not switched: no lmm_recording_set() in the process, or no tokens")
+    return [100 * (statistics.mean(pair[False]) / statistics.mean(pair[True]) - 1) for pair in full]
 
 
-def stalls(took, is_meant=None, n=20):
-    """How much longer than those around it each token took: its share of the time, in %, of each of n parts. is_meant: which tokens count."""
-    rests, whole = [], []
+def stalls(took, n=20):
+    """How much longer than those around it each token took: its share of the time, in %, of each of n parts."""
+    rests = []
     for i in range(0, len(took) - AROUND, AROUND):
         middle = statistics.median(took[i:i + AROUND])
-        for k in range(i, i + AROUND):
-            if not is_meant or is_meant[k]:
-                rests.append(took[k] - middle)
-                whole.append(took[k])
-    cut = [i * len(rests) // n for i in range(n + 1)]
-    return [100 * sum(rests[a:b]) / sum(whole[a:b]) for a, b in zip(cut, cut[1:])]
+        rests += [t - middle for t in took[i:i + AROUND]]
+    return [100 * sum(rest) / sum(part) for rest, part in zip(parts_of(rests, n), parts_of(took[:len(rests)], n))]
 
 
 def parts_of(values, n):
@@ -348,15 +350,15 @@ def median_interval(values):
 
 
 def judge_default(name, seconds, level, limit, env, options=()):
+    """What recording costs, and the stalls that are in it."""
     t, report = stamped(seconds, level, {**env, "GPU_COUNT_BLOCKS": str(BLOCK)}, options)
-    changes = block_changes(t.took, t.recorded)
+    changes = block_changes(t)
     device = report["device"] or {"timed": 0, "untimed": 0}
     print(f"        one process, a token {statistics.median(t.took) / 1e3:.1f} us, {statistics.median(t.host) / 1e3:.1f} of it on the host; "
           f"{report['records']['lost']} records lost; {device['timed']} commands timed of {device['timed'] + device['untimed']}; by lmmeter's own "
           f"account {report['overhead']['percent']:.2f} % of all blocks")
     judge(name, changes, limit)
-    # not those that a recording begins with
-    return changes, stalls(t.took, [all(t.recorded[max(0, i - LEFT_OUT):i + 1]) for i in range(len(t.took))])
+    return changes, stalls([took for took, recorded, is_begun in zip(t.took, t.recorded, t.is_begun) if recorded and is_begun])
 
 
 def check_default(seconds):
@@ -374,32 +376,48 @@ def check_default(seconds):
     count = windows_in([report])
     with_them, without = interval(stalls(t.took)), interval(without)
     total, both = mean - with_them[0] + without[0], math.hypot(half, with_them[1], without[1])
-    say("windows at 1 %", True if total - both >= -1 else False if total + both < -1 else None,
+    say("windows at 1 %", three_way(total - both >= -1, total + both < -1 or not count),
         f"{total:+.2f} ± {both:.2f} %: {mean:+.2f} ± {half:.2f} as above, stalls {-with_them[0]:+.2f} ± {with_them[1]:.2f} with {count} windows, "
         f"{-without[0]:+.2f} ± {without[1]:.2f} without; by lmmeter's own account {report['overhead']['percent']:.2f} %",
         mean_percent=total, half_percent=both, windows=count)
 
 
+def judge_residue(name, what, changes, typical):
+    """Changes in ns, of tokens of so many: their median and its interval."""
+    middle, low, high = (100 * v / typical for v in median_interval(changes))
+    say(name, three_way(-0.5 <= low and high <= 0.5, low > 0.5 or high < -0.5),
+        f"{middle:+.3f} % of a token [{low:+.3f}, {high:+.3f}] from before to behind {what}, medians; goal within ±0.5 %",
+        changes=[c / typical for c in changes], median_percent=middle)
+
+
+FIRST_WINDOWS = 16  # processes
+
+
 def check_residue(seconds):
-    """What stays behind windows that are closed, while recording goes on."""
+    """What stays behind windows that are closed, while recording goes on; of a process's first one, too, as all others have it on both sides."""
     env = counter_env()
     if not env:
         say("residue", None, "no compiler")
         return
     t, report = stamped(seconds, ["--budget", "5%"], env)
-    found = residues(t)
-    if len(found) < 10:
-        say("residue of a window", None, f"{windows_in([report])} windows, {len(found)} with tokens around them")
+    found, count = residues(t), windows_in([report])
+    if len(found) < 10 or len(found) > 1.1 * count:
+        # no windows, or other stalls than theirs
+        say("residue of a window", None if count else False, f"{count} windows, {len(found)} stalls with tokens around them")
         return
     typical = statistics.median(t.took)
-    for k, what in enumerate(("", ", on the host")):
-        middle, low, high = (100 * v / typical for v in median_interval([f[k] for f in found]))
-        say(f"residue of a window{what}", True if -0.5 <= low and high <= 0.5 else False if low > 0.5 or high < -0.5 else None,
-            f"{middle:+.3f} % of a token [{low:+.3f}, {high:+.3f}] from before to behind each of {len(found)} windows, medians; goal within ±0.5 %",
-            changes=[f[k] / typical for f in found], median_percent=middle)
-    first, last = parts_of(t.host, 10)[0::9]
-    say("residue of all windows, host", None, f"{(statistics.median(last) / statistics.median(first) - 1) * 100:+.2f} % of a token's "
-        f"{statistics.median(first) / 1e3:.1f} us on the host from the first tenth to the last, {windows_in([report])} windows")
+    for k, what in enumerate(("", ", host")):
+        judge_residue(f"residue of a window{what}", f"each of {len(found)} windows", [f[k] for f in found], typical)
+    firsts = []
+    for _ in range(FIRST_WINDOWS if seconds >= 60 else 4):
+        t, report = stamped(4, ["--budget", "5%"], env)
+        found = residues(t)
+        firsts += found[:1] if windows_in([report]) else []
+    if len(firsts) < 6:
+        say("residue of the first", None, f"{len(firsts)} processes with a window and tokens around it")
+        return
+    for k, what in enumerate(("", ", host")):
+        judge_residue(f"residue of the first{what}", f"the first window of each of {len(firsts)} processes", [f[k] for f in firsts], typical)
 
 
 # ---- one process, recorded now and then ------------------------------------------------------------
@@ -527,7 +545,7 @@ def check_attached(rounds):
     a, b = ([token_ns(tokens, span, True) for _, span in spans] for spans in (first, last))
     change = 100 * (statistics.mean(a) / statistics.mean(b) - 1)
     half = 100 * 2.1 * math.sqrt(sum(statistics.variance(x) / len(x) for x in (a, b))) / statistics.mean(a)
-    say("residue of all", change + half >= -3, f"{change:+.2f} ± {half:.2f} % tokens/s behind all recordings against before the first; "
+    say("residue of all", three_way(change - half >= -3, change + half < -3), f"{change:+.2f} ± {half:.2f} % tokens/s behind all recordings against before the first; "
         "CUPTI that stays costs 10 % and more", change_percent=change, half_percent=half)
 
 
@@ -548,7 +566,7 @@ def check_cycles(tokens, reps):
     half = 100 * 2 * math.sqrt(sum(statistics.variance(x) / len(x) for x in (first, last))) / mean
     # the device's clock moves in these minutes, what a library leaves in the process is seen on the host
     host = [statistics.median(part) for part in parts_of(Tokens(stamps).host, 4)[0::3]] if env else [0, 0]
-    say("cycles", w["count"] > 0 and change + half >= -0.5,
+    say("cycles", three_way(change - half >= -0.5, change + half < -0.5),
         f"{w['count']} without a crash; {mean:.1f} tokens/s in the first quarter, {statistics.mean(last):.1f} in the last "
         f"({change:+.2f} ± {half:.2f} %); a token's part on the host {host[0] / 1e3:.1f} us, then {host[1] / 1e3:.1f}; "
         f"attach {w['attach']['total_ns'] / w['count'] / 1e6:.2f} ms (most {w['attach']['max_ns'] / 1e6:.2f}), "
