@@ -103,11 +103,12 @@ void lmm_step_cost_take(struct lmm_step_cost *c, struct lmm_step_before *before,
 
 	if (atomic_exchange_explicit(&c->is_taken, 1, memory_order_acquire))
 		return;
-	if (!is_timed)
+	if (!is_timed) {
 		sample_take(&c->usual_ticks, c->usual, &c->n_usual, (int64_t)ticks, MEDIAN);
-	else if (before->ticks && !is_pause && are_alike(commands, before->commands))
+	} else if (before->ticks && !is_pause && are_alike(commands, before->commands)) {
 		sample_take(&c->more_ticks, c->more, &c->n_more, (int64_t)(ticks - before->ticks),
 			    SURE);
+	}
 	atomic_store_explicit(&c->is_taken, 0, memory_order_release);
 	if (!is_timed && !is_pause)
 		*before = (struct lmm_step_before){ ticks, commands };

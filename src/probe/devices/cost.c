@@ -133,9 +133,10 @@ void lmm_device_cost_step(struct lmm_device_cost *c, struct lmm_thread *th, uint
 
 	lmm_step_cost_take(&c->steps, &th->step_before, ticks, b->commands, th->is_device_timed);
 	atomic_store_explicit(&c->step_commands, b->commands, memory_order_relaxed);
-	if (th->is_device_timed)
+	if (th->is_device_timed) {
 		atomic_store_explicit(&c->step_timed, b->timed ? b->timed : b->commands,
 				      memory_order_relaxed);
+	}
 }
 
 /* Of one of n, as whole steps say; 0: not known. */

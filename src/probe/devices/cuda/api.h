@@ -67,7 +67,7 @@ struct cuda_copy_2d {
 
 /* CUDA_MEMCPY3D */
 struct cuda_copy_end_3d {
-	size_t x_bytes, y, z, lod;
+	size_t x_bytes, y, z, level;
 	int type;
 	const void *host;
 	uintptr_t device;
