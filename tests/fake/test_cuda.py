@@ -213,6 +213,14 @@ def test_calls_that_are_rare():
             t.check(bytes_of == {"write": 3000 * n + 2048, "fill": 2000 * n, "read": 6000 * n, "whole_grid": 0}, options, bytes_of)
 
 
+def test_handle_of_an_unloaded_module():
+    """A driver gives addresses again: what is launched by one then is the new function."""
+    for program in (PLAY, PLAY + "_static"):
+        play = Play("unload", 20, options=OFF, program=program)
+        seen = {k["name"]: k["untimed"] for k in play.report["kernels"] if k["name"] != "write"}
+        t.check(seen == {"early": 20, "late": 20}, program, seen)
+
+
 def test_pass():
     """Steps that are timed by events: the device's time of each phase, in a recording that times all of them."""
     play = Play("decode", 60, options=("--kernels", "off", "--budget", "off"))

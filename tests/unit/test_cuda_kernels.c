@@ -50,6 +50,17 @@ static cuda_result func_name(const char **name, void *function)
 	return 0;
 }
 
+static unsigned n_asked_kernels;
+
+/* Of a handle that is a CUkernel. */
+static cuda_result kernel_name(const char **name, void *kernel)
+{
+	(void)kernel;
+	*name = "k77";
+	n_asked_kernels++;
+	return 0;
+}
+
 static void *number_of(void *function)
 {
 	return (void *)(uintptr_t)lmm_cu_kernel_number(function, true);
@@ -86,6 +97,31 @@ static void test_same_place(void **state)
 	pthread_barrier_destroy(&barrier);
 }
 
+/* What a handle is, and whose name it has, is asked again when something was unloaded. */
+static void test_unloaded(void **state)
+{
+	static char library, other_library, kernel[2];
+	uint32_t number = (uint32_t)(uintptr_t)&kernel[0];
+
+	(void)state;
+	lmm_cu.cuKernelGetName = kernel_name;
+	lmm_cu_kernel_is_contextless(&kernel[0], &library);
+	lmm_cu_kernel_is_contextless(&kernel[1], &other_library);
+	assert_int_equal(lmm_cu_kernel_number(&kernel[0], true), 77);
+	assert_int_equal(lmm_cu_kernel_number(&kernel[0], true), 77);
+	assert_int_equal(n_asked_kernels, 1);
+	/* its place is a function's now */
+	lmm_cu_library_is_gone(&library);
+	lmm_cu_kernels_doubt();
+	assert_int_equal(lmm_cu_kernel_number(&kernel[0], true), number);
+	assert_int_equal(n_asked_kernels, 1);
+	assert_int_equal(lmm_cu_kernel_number(&kernel[1], true), 77);
+	/* and a kernel's again */
+	lmm_cu_kernel_is_contextless(&kernel[0], &other_library);
+	lmm_cu_kernels_doubt();
+	assert_int_equal(lmm_cu_kernel_number(&kernel[0], true), 77);
+}
+
 /* Beyond the room nobody is asked any more. */
 static void test_room(void **state)
 {
@@ -105,6 +141,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_place),
+		cmocka_unit_test(test_unloaded),
 		cmocka_unit_test(test_room),
 	};
 

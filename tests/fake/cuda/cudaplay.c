@@ -23,6 +23,7 @@
  *	graphs N	N rounds of 300 executable graphs
  *	unwaited	one pass, and no wait at all
  *	rare N		N rounds of what engines seldom ask the driver for
+ *	unload N	N launches of a function, then of another one that has the handle of the first, whose module is gone
  *	pauses N	three times: waits for a line of input; then N tokens eagerly, and a pass that nobody waits for yet
  *	gpupauses N	the same, with N tokens of gpus
  *	offpauses N	as pauses, and the first time it switches the recording off and on again before
@@ -94,6 +95,7 @@ extern int cuLaunchCooperativeKernel(void *f, unsigned gx, unsigned gy, unsigned
 extern int cuMemsetD16Async(size_t to, unsigned short value, size_t n, void *s);
 extern int cuMemcpy2DAsync_v2(const size_t *box, void *s);
 extern int cuMemcpy3DAsync_v2(const size_t *box, void *s);
+extern int cuModuleUnload(void *module);
 
 /* What nvcc makes of a kernel: a function of the host, whose address stands for it. */
 static char stub_norm, stub_matmul, stub_attention, stub_add;
@@ -366,6 +368,21 @@ static int rare(unsigned n)
 	return rc;
 }
 
+static int unload(unsigned n)
+{
+	/* the fake driver's function is its name */
+	static char function[16] = "early";
+	int rc = 0;
+
+	for (int k = 0; k < 2; k++) {
+		for (unsigned i = 0; i < n; i++)
+			rc |= cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, NULL, NULL);
+		rc |= cudaStreamSynchronize(stream) | cuModuleUnload(function);
+		strcpy(function, "late");
+	}
+	return rc;
+}
+
 static int peers(unsigned n)
 {
 	static char here[64], there[64];
@@ -510,6 +527,8 @@ static int play(const char *scene, unsigned n)
 		return graphs(n);
 	if (strcmp(scene, "unwaited") == 0)
 		return forward(stream);
+	if (strcmp(scene, "unload") == 0)
+		return unload(n);
 	if (strcmp(scene, "rare") == 0)
 		return rare(n);
 	if (strcmp(scene, "pauses") == 0)

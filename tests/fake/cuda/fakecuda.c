@@ -413,6 +413,8 @@ FAKE_EXPORT int cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned 
 FAKE_EXPORT int cuCtxSynchronize_v2(CUcontext c);
 FAKE_EXPORT int cuEventSynchronize(CUevent e);
 FAKE_EXPORT int cuLibraryGetKernel(void **kernel, void *library, const char *name);
+FAKE_EXPORT int cuLibraryUnload(void *library);
+FAKE_EXPORT int cuModuleUnload(void *module);
 FAKE_EXPORT int cuKernelGetName(const char **name, void *kernel);
 FAKE_EXPORT int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *s);
 FAKE_EXPORT int cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *s);
@@ -591,6 +593,17 @@ int cuLibraryGetKernel(void **kernel, void *library, const char *name)
 	return 0;
 }
 
+/* Handles are what the program made them; a kernel's place is a function from now on, if it launches that. */
+int cuLibraryUnload(void *library)
+{
+	return library ? 0 : ERROR_INVALID_VALUE;
+}
+
+int cuModuleUnload(void *module)
+{
+	return module ? 0 : ERROR_INVALID_VALUE;
+}
+
 int cuKernelGetName(const char **name, void *kernel)
 {
 	errno = EIO;
@@ -741,6 +754,8 @@ static const struct {
 } by_name[] = {
 	NAMED(cuGetProcAddress, 12000, cuGetProcAddress_v2),
 	NAMED(cuLibraryGetKernel, 12000, cuLibraryGetKernel),
+	NAMED(cuLibraryUnload, 12000, cuLibraryUnload),
+	NAMED(cuModuleUnload, 2000, cuModuleUnload),
 	NAMED(cuEventCreate, 2000, cuEventCreate),
 	NAMED(cuEventRecord, 2000, cuEventRecord),
 	NAMED(cuEventSynchronize, 2000, cuEventSynchronize),

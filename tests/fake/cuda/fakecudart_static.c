@@ -89,6 +89,7 @@ int cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, 
 int cuLaunchCooperativeKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
 			      unsigned by, unsigned bz, unsigned shared, void *s, void **args);
 int cuMemsetD16Async(uintptr_t to, unsigned short value, size_t n, void *s);
+int cuModuleUnload(void *module);
 int cuMemcpy2DAsync_v2(const size_t *box, void *s);
 int cuMemcpy3DAsync_v2(const size_t *box, void *s);
 
@@ -99,6 +100,11 @@ int cuLaunchCooperativeKernel(void *f, unsigned gx, unsigned gy, unsigned gz, un
 	     (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *,
 	      void **),
 	     (f, gx, gy, gz, bx, by, bz, shared, s, args));
+}
+
+int cuModuleUnload(void *module)
+{
+	CALL(int, "cuModuleUnload", (void *), (module));
 }
 
 int cuMemsetD16Async(uintptr_t to, unsigned short value, size_t n, void *s)

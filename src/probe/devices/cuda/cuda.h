@@ -124,8 +124,11 @@ void lmm_cu_streams_after_fork(void);
 
 /* Number of the kernel that the host knows by this address; described when it is first seen. */
 uint32_t lmm_cu_kernel_number(const void *function, bool is_driver);
-/* What is launched by this handle is a CUkernel and no CUfunction. */
-void lmm_cu_kernel_is_contextless(const void *kernel);
+/* What is launched by this handle is a CUkernel of that library, and no CUfunction. */
+void lmm_cu_kernel_is_contextless(const void *kernel, const void *library);
+void lmm_cu_library_is_gone(const void *library);
+/* Functions are unloaded: a handle may be another one's from now on, and is asked for its name anew. */
+void lmm_cu_kernels_doubt(void);
 /* By the name that the compiler gave it. */
 uint32_t lmm_cu_kernel_named(const char *mangled);
 void lmm_cu_kernels_after_fork(void);

@@ -87,6 +87,8 @@
 	X(cuCtxSynchronize_v2)                                                                     \
 	X(cuEventSynchronize)                                                                      \
 	X(cuLibraryGetKernel)                                                                      \
-	X(cuLibraryEnumerateKernels)
+	X(cuLibraryEnumerateKernels)                                                               \
+	X(cuLibraryUnload)                                                                         \
+	X(cuModuleUnload)
 
 #endif

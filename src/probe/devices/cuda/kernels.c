@@ -50,28 +50,55 @@ static const char *runtime_name(const void *function)
  * Kernels of no context (CUkernel) are launched by the same functions, and are no CUfunction to ask for a name. They are noted where they come
  * from. Written with the lock held; when there are too many to tell apart nothing is asked any more.
  */
-static _Atomic(const void *) contextless[HANDLES];
+static struct {
+	_Atomic(const void *) kernel;
+	const void *library;
+} contextless[HANDLES];
 static _Atomic uint32_t n_contextless;
+static const char gone; /* its library is unloaded, and the place stays taken */
 
 static uint32_t contextless_place(const void *kernel)
 {
 	uint32_t k = (uint32_t)lmm_hash_u64(LMM_HASH_SEED, (uintptr_t)kernel) & (HANDLES - 1);
 	const void *key;
 
-	while ((key = atomic_load_explicit(&contextless[k], memory_order_acquire)) && key != kernel)
+	while ((key = atomic_load_explicit(&contextless[k].kernel, memory_order_acquire)) &&
+	       key != kernel)
 		k = (k + 1) & (HANDLES - 1);
 	return k;
 }
 
-void lmm_cu_kernel_is_contextless(const void *kernel)
+void lmm_cu_kernel_is_contextless(const void *kernel, const void *library)
 {
 	uint32_t k;
 
 	pthread_mutex_lock(&lock);
 	k = contextless_place(kernel);
-	if (kernel && !atomic_load(&contextless[k]) &&
-	    atomic_fetch_add(&n_contextless, 1) < HANDLES / 2)
-		atomic_store_explicit(&contextless[k], kernel, memory_order_release);
+	if (kernel && !atomic_load(&contextless[k].kernel) &&
+	    atomic_fetch_add(&n_contextless, 1) < HANDLES / 2) {
+		contextless[k].library = library;
+		atomic_store_explicit(&contextless[k].kernel, kernel, memory_order_release);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void lmm_cu_library_is_gone(const void *library)
+{
+	pthread_mutex_lock(&lock);
+	for (unsigned k = 0; k < HANDLES && atomic_load(&n_contextless); k++) {
+		if (contextless[k].library != library)
+			continue;
+		contextless[k].library = NULL;
+		atomic_store_explicit(&contextless[k].kernel, &gone, memory_order_release);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void lmm_cu_kernels_doubt(void)
+{
+	pthread_mutex_lock(&lock);
+	for (unsigned k = 0; k < HANDLES && atomic_load(&n_handles); k++)
+		atomic_store_explicit(&handles[k].recording, 0, memory_order_relaxed);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -80,7 +107,7 @@ static const char *driver_name(const void *function)
 	cuda_result (*ask)(const char **name, void *function) = lmm_cu.cuFuncGetName;
 	const char *name = NULL;
 
-	if (atomic_load(&contextless[contextless_place(function)]) == function) {
+	if (atomic_load(&contextless[contextless_place(function)].kernel) == function) {
 		ask = lmm_cu.cuKernelGetName;
 	} else if (atomic_load(&n_contextless) > HANDLES / 2) {
 		ask = NULL;

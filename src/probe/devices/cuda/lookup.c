@@ -31,6 +31,8 @@ struct entry {
 	ONE(cuGetProcAddress, 12000, cuGetProcAddress_v2)                                          \
 	ONE(cuLibraryGetKernel, 12000, cuLibraryGetKernel)                                         \
 	ONE(cuLibraryEnumerateKernels, 12040, cuLibraryEnumerateKernels)                           \
+	ONE(cuModuleUnload, 2000, cuModuleUnload)                                                  \
+	ONE(cuLibraryUnload, 12000, cuLibraryUnload)                                               \
 	TWO(cuLaunchKernel, 4000, cuLaunchKernel, _ptsz)                                           \
 	TWO(cuLaunchKernelEx, 11060, cuLaunchKernelEx, _ptsz)                                      \
 	TWO(cuLaunchCooperativeKernel, 9000, cuLaunchCooperativeKernel, _ptsz)                     \
@@ -165,7 +167,7 @@ LMM_CU_HOOK(cuLibraryGetKernel, (void **kernel, void *library, const char *name)
 		return CUDA_ERROR_INVALID_VALUE;
 	rc = fn(kernel, library, name);
 	if (rc == 0 && kernel)
-		lmm_cu_kernel_is_contextless(*kernel);
+		lmm_cu_kernel_is_contextless(*kernel, library);
 	return rc;
 }
 
@@ -184,6 +186,23 @@ LMM_CU_HOOK(cuLibraryEnumerateKernels, (void **kernels, unsigned n, void *librar
 	    lmm_cu.cuLibraryGetKernelCount(&all, library))
 		return rc;
 	for (unsigned i = 0; i < n && i < all; i++)
-		lmm_cu_kernel_is_contextless(kernels[i]);
+		lmm_cu_kernel_is_contextless(kernels[i], library);
 	return rc;
+}
+
+/* Before it is done: then another thread may have a handle again. */
+LMM_CU_HOOK(cuModuleUnload, (void *module))
+{
+	LMM_REAL_EARLY(cuModuleUnload);
+	lmm_cu_kernels_doubt();
+	return fn ? fn(module) : CUDA_ERROR_INVALID_VALUE;
+}
+
+LMM_CU_HOOK(cuLibraryUnload, (void *library))
+{
+	LMM_REAL_EARLY(cuLibraryUnload);
+	if (library)
+		lmm_cu_library_is_gone(library);
+	lmm_cu_kernels_doubt();
+	return fn ? fn(library) : CUDA_ERROR_INVALID_VALUE;
 }
