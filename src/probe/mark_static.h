@@ -154,6 +154,10 @@ void lmm_cu_thread_end(void)
 {
 }
 
+void lmm_cu_recording_tell(void)
+{
+}
+
 void lmm_cu_recording_end(void)
 {
 }

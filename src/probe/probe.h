@@ -139,6 +139,9 @@ static inline struct lmm_thread *lmm_thread_known(void)
 	return NULL;
 }
 
+/* The same for whoever ends a recording: hooks are off already, and what is kept has to be told. */
+struct lmm_thread *lmm_thread_at_end(void);
+
 /* n events could not be recorded because this thread has no ring. */
 void lmm_no_ring(unsigned n);
 
@@ -327,6 +330,8 @@ void lmm_cu_after_fork(void);
 /* A thread that has recorded ends. */
 void lmm_cu_thread_end(void);
 void lmm_cu_recording_end(void);
+/* While somebody still listens: what a window that is open has seen. */
+void lmm_cu_recording_tell(void);
 /* The process leaves in good order: says why no kernel was timed, if none was. */
 void lmm_cu_process_end(void);
 #ifdef LMM_OPENCL

@@ -297,6 +297,7 @@ void lmm_session_detach(void)
 {
 	if (!atomic_load(&is_joined))
 		return;
+	lmm_cu_recording_tell();
 	atomic_store(&is_joined, false);
 	/* the process has not ended: its requests go on, unseen */
 	atomic_fetch_and(&session->recording, ~1u);

@@ -179,13 +179,12 @@ static struct lmm_thread *thread_make(void)
 	return th;
 }
 
-LMM_COLD struct lmm_thread *lmm_thread_create(void)
+static struct lmm_thread *thread_create(void)
 {
 	int saved = errno;
 	struct lmm_thread *th;
 
-	if (creating || !lmm_recording() ||
-	    atomic_load_explicit(&rings_exhausted, memory_order_relaxed))
+	if (creating || atomic_load_explicit(&rings_exhausted, memory_order_relaxed))
 		return NULL;
 	creating = 1;
 	th = thread_make();
@@ -197,6 +196,18 @@ LMM_COLD struct lmm_thread *lmm_thread_create(void)
 	}
 	errno = saved;
 	return th;
+}
+
+LMM_COLD struct lmm_thread *lmm_thread_create(void)
+{
+	return lmm_recording() ? thread_create() : NULL;
+}
+
+LMM_COLD struct lmm_thread *lmm_thread_at_end(void)
+{
+	struct lmm_thread *th = lmm_thread_known();
+
+	return th || !lmm_session_is_joined() ? th : thread_create();
 }
 
 void lmm_no_ring(unsigned n)

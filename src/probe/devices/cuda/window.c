@@ -616,6 +616,22 @@ void lmm_cu_recording_end(void)
 		atomic_store(&lmm_cu_window_is_open, 0);
 }
 
+void lmm_cu_recording_tell(void)
+{
+	struct lmm_thread *th;
+	int open = OPEN;
+
+	if (atomic_load(&w.state) != OPEN || !is_listened_to())
+		return;
+	th = lmm_thread_at_end();
+	if (!th || !atomic_compare_exchange_strong(&w.state, &open, READING))
+		return;
+	(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
+	harvest(th, true);
+	window_put(th, LMM_WINDOW_END, w.steps, w.begin_t, w.slowed_ticks);
+	atomic_store(&w.state, OPEN);
+}
+
 void lmm_cu_process_end(void)
 {
 	lmm_cu_calls_end();
