@@ -34,6 +34,15 @@ static inline uint32_t lmm_recording(void)
 	return (w & 1u) ? w : 0;
 }
 
+/* The same, and of one that has just been switched off: what is left to tell belongs to it. */
+static inline uint32_t lmm_recording_or_last(void)
+{
+	const _Atomic uint32_t *word =
+		atomic_load_explicit(&lmm_recording_word, memory_order_relaxed);
+
+	return atomic_load_explicit(word, memory_order_relaxed) | 1u;
+}
+
 /* Joins the session, once per process, when the first hook of an engine is about to run. Cheap afterwards. */
 void lmm_probe_start(void);
 

@@ -314,7 +314,7 @@ int lmm_recording_set(int on)
 		return -1;
 	w = atomic_load(&session->recording);
 	if ((int)(w & 1u) != !!on)
-		atomic_store(&session->recording, on ? recording_next(w) : w + 1);
+		atomic_store(&session->recording, on ? recording_next(w) : w & ~1u);
 	return (int)(w & 1u);
 }
 

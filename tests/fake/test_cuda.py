@@ -628,6 +628,20 @@ def test_recording_ends_in_a_window():
         t.check(w["count"] == 1 and w["records"] == device["timed"] > 0.9 * w["expected"] and w["unmatched"] == 0, device)
 
 
+def test_recording_ends_while_it_works():
+    """CUPTI goes on until it is taken out: what it records then is of no known call, and nobody's."""
+    for level in (ALWAYS, WINDOWS):
+        with Pauses(20000) as play:
+            detach = play.attach("a.lmt", *level)
+            play.go()
+            time.sleep(0.3)
+            report = detach()
+        w = report["device"]["windows"]
+        t.check(w["count"] > 0 and w["unmatched"] == 0 and 0 < w["records"] <= w["expected"], w)
+        t.check(not w["check_steps"] or w["records_union_ns"] <= 1.1 * w["events_ns"], w)
+        t.check(all(k["name"] for k in report["kernels"]), report["kernels"])
+
+
 # ---- an engine with nodes --------------------------------------------------------------------------
 
 LAYER = collections.Counter(MUL_MAT=7, ADD=2, RMS_NORM=2, ROPE=1, SOFT_MAX=1, GLU=1)  # kernels of one, as the fake engine builds it

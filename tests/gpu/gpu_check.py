@@ -328,6 +328,8 @@ def stalls(took, around=FAST.around, n=20):
     for i in range(0, len(took) - around, around):
         middle = statistics.median(took[i:i + around])
         rests += [t - middle for t in took[i:i + around]]
+    if len(rests) < n:
+        raise Broken(f"{len(took)} tokens are too few to tell stalls from: --seconds")
     return [100 * sum(rest) / sum(part) for rest, part in zip(parts_of(rests, n), parts_of(took[:len(rests)], n))]
 
 
@@ -359,7 +361,7 @@ def median_interval(values):
 
 
 def judge_default(name, seconds, level, limit, env, options=()):
-    """What recording costs, and the stalls that are in it."""
+    """What recording costs; the tokens."""
     t, report = stamped(seconds, level, env, options, True)
     changes = block_changes(t)
     device = report["device"] or {"timed": 0, "untimed": 0}
@@ -367,7 +369,7 @@ def judge_default(name, seconds, level, limit, env, options=()):
           f"{report['records']['lost']} records lost; {device['timed']} commands timed of {device['timed'] + device['untimed']}; by lmmeter's own "
           f"account {report['overhead']['percent']:.2f} % of all blocks")
     judge(name, changes, limit)
-    return changes, stalls([took for took, recorded, is_begun in zip(t.took, t.recorded, t.is_begun) if recorded and is_begun], t.scale.around)
+    return changes, t
 
 
 def check_default(seconds):
@@ -379,8 +381,9 @@ def check_default(seconds):
     if not env:
         say("default level", None, "no compiler")
         return
-    changes, without = judge_default("default level", seconds, ["--kernels", "off"], 0.5, env)
+    changes, t = judge_default("default level", seconds, ["--kernels", "off"], 0.5, env)
     mean, half = interval(changes)
+    without = stalls([took for took, recorded, is_begun in zip(t.took, t.recorded, t.is_begun) if recorded and is_begun], t.scale.around)
     t, report = stamped(seconds, [], env)
     count = windows_in([report])
     with_them, without = interval(stalls(t.took, t.scale.around)), interval(without)
@@ -418,7 +421,7 @@ def check_residue(seconds):
     for k, what in enumerate(("", ", host")):
         judge_residue(f"residue of a window{what}", f"each of {len(found)} windows", [f[k] for f in found], typical)
     firsts = []
-    for _ in range(FIRST_WINDOWS if seconds >= 60 else 4):
+    for _ in range(FIRST_WINDOWS if seconds >= 60 else 6):
         t, report = stamped(4, ["--budget", "5%"], env)
         found = residues(t)
         firsts += found[:1] if windows_in([report]) else []

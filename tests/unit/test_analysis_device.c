@@ -965,8 +965,16 @@ static void test_cost_of_steps(void **state)
 	}
 	assert_in_range(atomic_load(&c.more_ticks), 260000, 320000);
 	assert_in_range(atomic_load(&c.usual_ticks), 1060000, 1120000);
+	/* what is still seen is not forgotten; what no step shows any more is */
+	lmm_step_cost_age(&c);
+	assert_in_range(atomic_load(&c.more_ticks), 260000, 320000);
 	lmm_step_cost_age(&c);
 	assert_in_range(atomic_load(&c.more_ticks), 130000, 160000);
+	/* a step that takes six times as long is no pause */
+	for (uint32_t step = 0; step < 3200; step++)
+		lmm_step_cost_take(&c, &before, step % 16 == 15 ? 6000000 : 1000000, 600,
+				   step % 16 == 15);
+	assert_in_range(atomic_load(&c.more_ticks), 2900000, 3100000);
 	lmm_step_cost_renew(&c);
 	assert_int_equal(atomic_load(&c.more_ticks), 0);
 }

@@ -12,7 +12,7 @@
 #include "probe/devices/cuda/window.h"
 
 /* What the injected library has beside it. */
-static const _Atomic uint32_t recording = 1;
+static _Atomic uint32_t recording = 1;
 const _Atomic uint32_t *_Atomic lmm_recording_word = &recording;
 uint8_t lmm_probe_clock = LMM_CLOCK_MONOTONIC;
 _Thread_local struct lmm_thread *lmm_self;
@@ -25,7 +25,8 @@ static struct lmm_cu_record records[64];
 static uint32_t n_records;
 static struct lmm_cu_entry entries[64];
 static struct lmm_cu_log turn_log;
-static uint32_t n_told; /* by device_completion_put */
+static uint32_t n_told;	 /* by device_completion_put */
+static uint32_t told[8]; /* their numbers in the stream */
 
 struct lmm_cu_record *lmm_cu_records(uint32_t *n)
 {
@@ -102,7 +103,8 @@ void lmm_device_completion_put(struct lmm_thread *th, uint16_t queue,
 {
 	(void)th;
 	(void)queue;
-	(void)x;
+	if (n_told < LMM_ARRAY_SIZE(told))
+		told[n_told] = x->id;
 	n_told++;
 }
 
@@ -167,6 +169,8 @@ static void test_record_before_its_call(void **state)
 	assert_int_equal(j.unmatched, 0);
 	assert_int_equal(j.union_ns, 3000);
 	assert_int_equal(n_told, 2);
+	/* what ran between them is to come: they are not neighbours */
+	assert_int_equal(told[1], told[0] + 2);
 	assert_int_equal(n_records, 1);
 	record(18, 7000, 7500);
 	j = join(CALLS(14, 18), false);
@@ -206,11 +210,30 @@ static void test_record_without_call(void **state)
 	assert_int_equal(n_records, 0);
 }
 
+/* The recording was switched off, and CUPTI has gone on: that is nobody's. */
+static void test_records_behind_the_end(void **state)
+{
+	struct lmm_cu_joined j;
+
+	(void)state;
+	window_begin();
+	record(12, 1000, 2000);
+	record(14, 3000, 4000);
+	recording = 0;
+	j = join(CALLS(12), true);
+	recording = 1;
+	assert_int_equal(j.records, 1);
+	assert_int_equal(j.unmatched, 0);
+	assert_int_equal(j.union_ns, 1000);
+	assert_int_equal(n_records, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_record_before_its_call),
 		cmocka_unit_test(test_record_without_call),
+		cmocka_unit_test(test_records_behind_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

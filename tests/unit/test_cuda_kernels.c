@@ -122,6 +122,22 @@ static void test_unloaded(void **state)
 	assert_int_equal(lmm_cu_kernel_number(&kernel[0], true), 77);
 }
 
+/* Libraries come and go: places of kernels that are gone are used again. */
+static void test_many_libraries(void **state)
+{
+	static char library, kernels[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 200; i++) {
+		for (unsigned k = 0; k < 64; k++)
+			lmm_cu_kernel_is_contextless(&kernels[k], &library);
+		lmm_cu_library_is_gone(&library);
+	}
+	lmm_cu_kernel_is_contextless(&kernels[0], &library);
+	lmm_cu_kernels_doubt();
+	assert_int_equal(lmm_cu_kernel_number(&kernels[0], true), 77);
+}
+
 /* Beyond the room nobody is asked any more. */
 static void test_room(void **state)
 {
@@ -142,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_place),
 		cmocka_unit_test(test_unloaded),
+		cmocka_unit_test(test_many_libraries),
 		cmocka_unit_test(test_room),
 	};
 

@@ -66,8 +66,10 @@ void lmm_step_cost_renew(struct lmm_step_cost *c)
 void lmm_step_cost_age(struct lmm_step_cost *c)
 {
 	uint64_t more = atomic_load_explicit(&c->more_ticks, memory_order_relaxed);
+	uint32_t n = atomic_load_explicit(&c->n_timed, memory_order_relaxed);
 
-	atomic_store_explicit(&c->more_ticks, more / 2, memory_order_relaxed);
+	if (atomic_exchange_explicit(&c->n_aged, n, memory_order_relaxed) == n)
+		atomic_store_explicit(&c->more_ticks, more / 2, memory_order_relaxed);
 }
 
 static int compare_signed(const void *a, const void *b)
@@ -101,13 +103,17 @@ void lmm_step_cost_take(struct lmm_step_cost *c, struct lmm_step_before *before,
 	uint64_t usual = atomic_load_explicit(&c->usual_ticks, memory_order_relaxed);
 	bool is_pause = usual && ticks > PAUSE_FROM * usual;
 
+	if (is_timed && is_pause)
+		ticks = PAUSE_FROM * usual;
+
 	if (atomic_exchange_explicit(&c->is_taken, 1, memory_order_acquire))
 		return;
 	if (!is_timed) {
 		sample_take(&c->usual_ticks, c->usual, &c->n_usual, (int64_t)ticks, MEDIAN);
-	} else if (before->ticks && !is_pause && are_alike(commands, before->commands)) {
+	} else if (before->ticks && are_alike(commands, before->commands)) {
 		sample_take(&c->more_ticks, c->more, &c->n_more, (int64_t)(ticks - before->ticks),
 			    SURE);
+		atomic_fetch_add_explicit(&c->n_timed, 1, memory_order_relaxed);
 	}
 	atomic_store_explicit(&c->is_taken, 0, memory_order_release);
 	if (!is_timed && !is_pause)

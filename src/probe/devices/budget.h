@@ -42,6 +42,7 @@ struct lmm_step_cost {
 	_Atomic uint64_t more_ticks;  /* 0: nothing, or not known */
 	_Atomic uint64_t usual_ticks; /* median of a step that is not timed; 0: not known */
 	_Atomic int is_taken;
+	_Atomic uint32_t n_timed, n_aged; /* timed steps that came; when it was aged last */
 	uint32_t n_more, n_usual;
 	int64_t more[LMM_STEP_COST_SAMPLES];
 	int64_t usual[LMM_STEP_COST_SAMPLES];
@@ -55,12 +56,13 @@ struct lmm_step_before {
 
 void lmm_step_cost_renew(struct lmm_step_cost *c);
 /*
- * A decode step has ended that another one follows. It is compared with the thread's one before it of as many commands, give or take an
- * eighth; pauses, of more than four usual steps, are left out. Only what is more than the scatter of these differences counts.
+ * A decode step has ended that another one follows. A timed one is compared with the thread's one before it of as many commands, give or
+ * take an eighth; what is longer than four usual steps has a pause in it, and counts as those. Only what is more than the scatter of
+ * these differences is a cost.
  */
 void lmm_step_cost_take(struct lmm_step_cost *c, struct lmm_step_before *before, uint64_t ticks,
 			uint32_t commands, bool is_timed);
-/* It is to be found out anew, by and by: a mistake must not last. */
+/* Now and then: a mistake that makes timed steps so rare that none shows what they cost must not last. */
 void lmm_step_cost_age(struct lmm_step_cost *c);
 
 /* ---- its parts ----------------------------------------------------------------------------------- */

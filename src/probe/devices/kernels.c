@@ -102,7 +102,8 @@ static uint32_t number_of(const char *name, uint64_t code, enum lmm_kernel_kind 
 			  bool *is_first)
 {
 	uint64_t hash = lmm_hash_str(code ^ LMM_HASH_SEED ^ kind, name) | 1;
-	uint32_t k = (uint32_t)hash & (SLOTS - 1), now = lmm_recording();
+	uint32_t k = (uint32_t)hash & (SLOTS - 1);
+	uint32_t now = lmm_session_is_joined() ? lmm_recording_or_last() : 0;
 
 	for (; kernels[k].hash && kernels[k].hash != hash; k = (k + 1) & (SLOTS - 1))
 		;

@@ -167,6 +167,9 @@ struct lmm_cu_joined lmm_cu_join(struct lmm_thread *th, bool is_last)
 		uint64_t from = r[i].start > end ? r[i].start : end;
 		struct lmm_cu_call *c = r[i].entry ? &log.entries[r[i].entry - 1].call : NULL;
 
+		/* handed over when the recording had been switched off, and nobody was asked any more */
+		if (!c && !lmm_recording())
+			continue;
 		if (!r[i].is_kept && r[i].end > end)
 			end = r[i].end;
 		/* handed over before the window was open, and told then */

@@ -57,25 +57,31 @@ static struct {
 static _Atomic uint32_t n_contextless;
 static const char gone; /* its library is unloaded, and the place stays taken */
 
-static uint32_t contextless_place(const void *kernel)
+/* *again: a place before that whose kernel is gone; HANDLES: there is none. */
+static uint32_t contextless_place(const void *kernel, uint32_t *again)
 {
 	uint32_t k = (uint32_t)lmm_hash_u64(LMM_HASH_SEED, (uintptr_t)kernel) & (HANDLES - 1);
 	const void *key;
 
+	*again = HANDLES;
 	while ((key = atomic_load_explicit(&contextless[k].kernel, memory_order_acquire)) &&
-	       key != kernel)
+	       key != kernel) {
+		if (key == &gone && *again == HANDLES)
+			*again = k;
 		k = (k + 1) & (HANDLES - 1);
+	}
 	return k;
 }
 
 void lmm_cu_kernel_is_contextless(const void *kernel, const void *library)
 {
-	uint32_t k;
+	uint32_t k, again;
 
 	pthread_mutex_lock(&lock);
-	k = contextless_place(kernel);
+	k = contextless_place(kernel, &again);
 	if (kernel && !atomic_load(&contextless[k].kernel) &&
-	    atomic_fetch_add(&n_contextless, 1) < HANDLES / 2) {
+	    (again < HANDLES || atomic_fetch_add(&n_contextless, 1) < HANDLES / 2)) {
+		k = again < HANDLES ? again : k;
 		contextless[k].library = library;
 		atomic_store_explicit(&contextless[k].kernel, kernel, memory_order_release);
 	}
@@ -106,8 +112,9 @@ static const char *driver_name(const void *function)
 {
 	cuda_result (*ask)(const char **name, void *function) = lmm_cu.cuFuncGetName;
 	const char *name = NULL;
+	uint32_t again;
 
-	if (atomic_load(&contextless[contextless_place(function)].kernel) == function) {
+	if (atomic_load(&contextless[contextless_place(function, &again)].kernel) == function) {
 		ask = lmm_cu.cuKernelGetName;
 	} else if (atomic_load(&n_contextless) > HANDLES / 2) {
 		ask = NULL;

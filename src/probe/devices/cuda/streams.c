@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,10 @@ uint16_t lmm_cu_device_number(bool is_pass)
 	return numbers[is_pass];
 }
 
+/* With the lock held. A thread without a context, as the one that ends a recording, knows what others have found. */
 static void device_name(char *name, int bytes)
 {
+	static char known[128];
 	int device = 0;
 
 	name[0] = 0;
@@ -41,7 +44,9 @@ static void device_name(char *name, int bytes)
 	    lmm_cu.cuCtxGetDevice(&device) || lmm_cu.cuDeviceGetName(name, bytes, device))
 		name[0] = 0;
 	if (!name[0])
-		(void)strncpy(name, "CUDA device", (size_t)bytes);
+		(void)strncpy(name, known[0] ? known : "CUDA device", (size_t)bytes);
+	else
+		(void)snprintf(known, sizeof(known), "%s", name);
 	name[bytes - 1] = 0;
 }
 

@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define STEPS		16u	   /* of a window */
 #define LONG_NS		50000000u  /* or so long, and two steps */
 #define FLUSH_STEPS	64u	   /* of one that stays open, or half of the room, */
 #define FLUSH_NS	100000000u /* or so long: what is not read when the recording ends is lost */
 #define WAITS_MAX	256u	   /* in which it did not close */
+#define READING_MS_MAX	100
 #define ABANDONED_NS	1000000000u /* its owner may never wait again: whoever waits closes it */
 #define FIRST_COST_NS	30000000u   /* of a window, until one was seen */
 #define SHARE_OF_BUDGET 0.5	    /* the rest is for events around steps, and for recording */
@@ -42,6 +44,7 @@ static struct {
 	bool is_bound;
 	void *subscriber;
 	_Atomic uint32_t steps, told_steps;
+	_Atomic uint32_t every; /* one step in how many is timed by events, on the owner's thread */
 	uint32_t waits;
 	uint64_t begin_t, begin_ns, close_t;
 	_Atomic uint64_t read_ns; /* of one that stays open */
@@ -255,6 +258,7 @@ static LMM_COLD void window_open(struct lmm_thread *th, uint64_t t)
 	}
 	w.begin_ns = lmm_mono_ns();
 	w.read_ns = w.begin_ns;
+	atomic_store(&w.every, lmm_cu_self.budget.every);
 	w.steps = 1;
 	atomic_store(&w.state, OPEN);
 	atomic_store_explicit(&lmm_cu_window_is_open, 1, memory_order_release);
@@ -325,7 +329,7 @@ static void harvest(struct lmm_thread *th, bool is_last)
 	w.union_ns += j.union_ns;
 	w.join_ticks = lmm_now() - t;
 	lmm_writer_put_wide(&th->w, lmm_now(), lmm_word(LMM_EV_HARVEST, 0, LMM_SEQ_NONE, j.records),
-			    t, (uint64_t)lmm_cu_self.budget.every << 32);
+			    t, (uint64_t)atomic_load(&w.every) << 32);
 	window_put(th, LMM_WINDOW_RECORDS, w.steps - w.told_steps,
 		   j.records | (uint64_t)j.expected << 32, j.unmatched);
 	if (lost.dropped || lost.garbage)
@@ -394,8 +398,12 @@ static void detach_by_question(void)
 static LMM_COLD void close_at_exit(void)
 {
 	struct lmm_thread *th = lmm_recording() ? lmm_thread_self() : lmm_thread_known();
+	const struct timespec a_little = { 0, 1000000 };
 	int open = OPEN;
 
+	/* another thread reads it: CUPTI must not be in its middle when libraries are taken down */
+	for (int i = 0; i < READING_MS_MAX && atomic_load(&w.state) == READING; i++)
+		nanosleep(&a_little, NULL);
 	atomic_compare_exchange_strong(&w.state, &open, CLOSING);
 	if (atomic_load(&w.state) != CLOSING)
 		return;
@@ -627,7 +635,11 @@ void lmm_cu_recording_tell(void)
 	if (!th || !atomic_compare_exchange_strong(&w.state, &open, READING))
 		return;
 	(void)lmm_cupti.cuptiActivityFlushAll(CUPTI_FLUSH_FORCED);
+	/* of the step that goes on there are records, and no time between events yet */
+	w.pass_ns = 0;
 	harvest(th, true);
+	/* nor has whoever closes it anybody to tell */
+	atomic_store(&w.session, 0);
 	window_put(th, LMM_WINDOW_END, w.steps, w.begin_t, w.slowed_ticks);
 	atomic_store(&w.state, OPEN);
 }
