@@ -188,10 +188,10 @@ def test_bench():
 def test_ctypes():
     """Python holds addresses that it asked for before: passes are seen by their graphs, and the report says so."""
     command = [sys.executable, os.path.join(t.ROOT, "tests", "engines", "ctypes_generate.py"), t.engine("python")[0], t.model(), "1",
-               "150", t.PROMPT]
+               "450", t.PROMPT]
     want = t.plain(command).out
     with Running(command) as e:
-        time.sleep(1.5)
+        time.sleep(1)
         done, path = e.attach("a.lmt")
         t.check(done.status == 0, done.err)
         t.note(done.err.splitlines()[0])
