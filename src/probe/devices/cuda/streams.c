@@ -43,10 +43,11 @@ static void device_name(char *name, int bytes)
 	if (!lmm_cu_is_ready() || !lmm_cu.cuCtxGetDevice || !lmm_cu.cuDeviceGetName ||
 	    lmm_cu.cuCtxGetDevice(&device) || lmm_cu.cuDeviceGetName(name, bytes, device))
 		name[0] = 0;
-	if (!name[0])
-		(void)strncpy(name, known[0] ? known : "CUDA device", (size_t)bytes);
-	else
+	if (name[0]) {
 		(void)snprintf(known, sizeof(known), "%s", name);
+	} else {
+		(void)strncpy(name, known[0] ? known : "CUDA device", (size_t)bytes);
+	}
 	name[bytes - 1] = 0;
 }
 
