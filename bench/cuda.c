@@ -8,13 +8,11 @@
  */
 #include <lmmeter/mark.h>
 
-#include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
-#include "bench.h"
+#include "token.h"
 
 #define ROUNDS	  200
 #define TOKENS	  50
@@ -60,34 +58,14 @@ static void cold_take(struct bench *b)
 	b->ns[b->n++] = sum / COLD_EACH;
 }
 
-static double median(struct bench *b)
+static void hot_take(struct bench *b)
 {
-	bench_sort(b);
-	return bench_median(b);
+	token();
+	BENCH(b, TOKENS, token());
 }
 
 int main(void)
 {
-	static struct bench hot[2], cold[2];
-	struct timespec pause = { 0, 2000000 };
-	int (*set_recording)(int on);
-
-	*(void **)&set_recording = dlsym(RTLD_DEFAULT, "lmm_recording_set");
-	for (int r = 0; r < 2 * ROUNDS; r++) {
-		if (set_recording)
-			set_recording(r & 1);
-		token();
-		BENCH(&hot[r & 1], TOKENS, token());
-		cold_take(&cold[r & 1]);
-		nanosleep(&pause, NULL);
-	}
-	if (set_recording) {
-		set_recording(1);
-		printf("{\"on_ns\":%.1f,\"off_ns\":%.1f,\"on_cold_ns\":%.1f,\"off_cold_ns\":%.1f}\n",
-		       median(&hot[1]), median(&hot[0]), median(&cold[1]), median(&cold[0]));
-	} else {
-		printf("{\"bare_ns\":%.1f,\"bare_cold_ns\":%.1f}\n", median(&hot[1]),
-		       median(&cold[1]));
-	}
+	token_bench(ROUNDS, 2000000, hot_take, cold_take);
 	return 0;
 }

@@ -14,12 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
 
-#include "bench.h"
+#include "token.h"
 
 #define ROUNDS	   100
 #define TOKENS	   5
@@ -411,40 +410,25 @@ static void token(void)
 	lmm_mark_step_end();
 }
 
-static double median(struct bench *b)
+static void hot_take(struct bench *b)
 {
-	bench_sort(b);
-	return bench_median(b);
+	between = 0;
+	token();
+	BENCH(b, TOKENS, token());
+}
+
+static void cold_take(struct bench *b)
+{
+	between = OTHER;
+	token();
+	BENCH(b, TOKENS, token());
 }
 
 int main(void)
 {
-	static struct bench hot[2], cold[2];
-	struct timespec pause = { 0, 5000000 };
-	int (*set_recording)(int on);
-
-	*(void **)&set_recording = dlsym(RTLD_DEFAULT, "lmm_recording_set");
 	layer_find();
 	make_device();
 	make_objects();
-	for (int r = 0; r < 2 * ROUNDS; r++) {
-		if (set_recording)
-			set_recording(r & 1);
-		between = 0;
-		token();
-		BENCH(&hot[r & 1], TOKENS, token());
-		between = OTHER;
-		token();
-		BENCH(&cold[r & 1], TOKENS, token());
-		nanosleep(&pause, NULL);
-	}
-	if (set_recording) {
-		set_recording(1);
-		printf("{\"on_ns\":%.1f,\"off_ns\":%.1f,\"on_cold_ns\":%.1f,\"off_cold_ns\":%.1f}\n",
-		       median(&hot[1]), median(&hot[0]), median(&cold[1]), median(&cold[0]));
-	} else {
-		printf("{\"bare_ns\":%.1f,\"bare_cold_ns\":%.1f}\n", median(&hot[1]),
-		       median(&cold[1]));
-	}
+	token_bench(ROUNDS, 5000000, hot_take, cold_take);
 	return 0;
 }

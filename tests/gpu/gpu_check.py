@@ -245,7 +245,7 @@ def judge(name, changes, limit, two_sided=False):
     low, high = mean - half, mean + half
     is_within = low >= -limit and (high <= limit or not two_sided)
     is_beyond = high < -limit or (two_sided and low > limit)
-    say(name, True if is_within else False if is_beyond else None,
+    say(name, three_way(is_within, is_beyond),
         f"{mean:+.2f} ± {half:.2f} % ({len(changes)}), goal {'within ±' if two_sided else ''}{limit} %"
         f"{'' if is_within or is_beyond else ': not resolved'}", changes=changes, mean_percent=mean, half_percent=half)
 
@@ -498,14 +498,14 @@ class Dormant:
         return spans, traces
 
 
-def token_ns(tokens, span, is_clipped):
-    """Mean time of a token. Clipped: without what took twice as long as most (a repetition's end, the machine's hiccups)."""
+def token_ns(tokens, span):
+    """Mean time of a token, without what took twice as long as most (a repetition's end, the machine's hiccups)."""
     a, b = bisect.bisect_left(tokens, span[0]), bisect.bisect_right(tokens, span[1])
     took = [y - x for x, y in zip(tokens[a:b], tokens[a + 1:b])]
     if len(took) < 50:
         raise Broken(f"{len(took)} tokens in {(span[1] - span[0]) / 1e9:.1f} s")
     limit = 2 * statistics.median(took)
-    return statistics.mean(x for x in took if x < limit or not is_clipped)
+    return statistics.mean(x for x in took if x < limit)
 
 
 def halves(span):
@@ -513,17 +513,16 @@ def halves(span):
     return (span[0], middle), (middle, span[1])
 
 
-def changes_of(tokens, spans, is_clipped):
+def changes_behind(tokens, spans):
     """
-    Of each recording, tokens/s against the mean of the rests around it, and of the rest behind it against the one before. A rest's first half
-    is of the recording before it, its second of the next one: no two changes share a measurement.
+    Of each recording, tokens/s in the rest behind it against the one before, in %. A rest's first half is of the recording before it, its
+    second of the next one: no two changes share a measurement.
     """
-    during, after = {}, {}
-    for (_, before), (name, here), (_, behind) in zip(spans[0::2], spans[1::2], spans[2::2]):
-        x, y, z = (token_ns(tokens, span, is_clipped) for span in (halves(before)[1], here, halves(behind)[0]))
-        during.setdefault(name, []).append(100 * ((x + z) / 2 / y - 1))
+    after = {}
+    for (_, before), (name, _), (_, behind) in zip(spans[0::2], spans[1::2], spans[2::2]):
+        x, z = (token_ns(tokens, span) for span in (halves(before)[1], halves(behind)[0]))
         after.setdefault(name, []).append(100 * (x / z - 1))
-    return during, after
+    return after
 
 
 def reports_of(traces):
@@ -547,14 +546,14 @@ def check_attached(rounds):
         spans, traces = d.alternate({"again": None, "many": ["--budget", "20%"]}, 0.5, 0.5, 10 * rounds)
         last, _ = d.alternate({"again": None}, 0.5, 0.5, 2 * rounds)
         tokens = d.tokens()
-    windows, (_, after) = windows_in(reports_of(traces["many"])), changes_of(tokens, spans, True)
-    asleep = [token_ns(tokens, span, True) for name, span in spans if name == "asleep"]
+    windows, after = windows_in(reports_of(traces["many"])), changes_behind(tokens, spans)
+    asleep = [token_ns(tokens, span) for name, span in spans if name == "asleep"]
     print(f"        one process, a token {statistics.mean(asleep) / 1e3:.1f} us asleep")
     say("attached: windows seen", windows > 0, f"{windows} in {len(traces['many'])} recordings")
     judge("residue after nothing", after["again"], 0.5, True)
     judge("residue after windows", after["many"], 0.5, True)
     # what stays for good is in all rests but the first ones; clocks and heat move a GPU by a percent in these minutes
-    a, b = ([token_ns(tokens, span, True) for _, span in spans] for spans in (first, last))
+    a, b = ([token_ns(tokens, span) for _, span in spans] for spans in (first, last))
     change = 100 * (statistics.mean(a) / statistics.mean(b) - 1)
     half = 100 * 2.1 * math.sqrt(sum(statistics.variance(x) / len(x) for x in (a, b))) / statistics.mean(a)
     say("residue of all", three_way(change - half >= -3, change + half < -3), f"{change:+.2f} ± {half:.2f} % tokens/s behind all recordings against before the first; "

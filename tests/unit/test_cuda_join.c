@@ -9,16 +9,7 @@
 
 #include <cmocka.h>
 
-#include "probe/devices/cuda/window.h"
-
-/* What the injected library has beside it. */
-static _Atomic uint32_t recording = 1;
-const _Atomic uint32_t *_Atomic lmm_recording_word = &recording;
-uint8_t lmm_probe_clock = LMM_CLOCK_MONOTONIC;
-_Thread_local struct lmm_thread *lmm_self;
-_Thread_local struct lmm_asked lmm_asked;
-_Thread_local struct lmm_cu_thread lmm_cu_self;
-_Atomic uint32_t lmm_session_number;
+#include "cuda_beside.h"
 
 static struct lmm_cu_stream stream;
 static struct lmm_cu_record records[64];
@@ -79,11 +70,6 @@ struct lmm_cu_stream *lmm_cu_stream_name(struct lmm_cu_stream *s, uint32_t id)
 uint16_t lmm_cu_device_number(bool is_pass)
 {
 	return is_pass;
-}
-
-void lmm_device_mark_search(struct lmm_thread *th)
-{
-	(void)th;
 }
 
 void lmm_device_clock_put(struct lmm_thread *th, struct lmm_device_clock *clock, uint16_t queue,

@@ -9,21 +9,7 @@
 
 #include <cmocka.h>
 
-#include "probe/devices/cuda/window.h"
-
-/* What the injected library has beside it. */
-static const _Atomic uint32_t recording = 1;
-const _Atomic uint32_t *_Atomic lmm_recording_word = &recording;
-uint8_t lmm_probe_clock = LMM_CLOCK_MONOTONIC;
-_Thread_local struct lmm_thread *lmm_self;
-_Thread_local struct lmm_asked lmm_asked;
-_Thread_local struct lmm_cu_thread lmm_cu_self;
-_Atomic uint32_t lmm_session_number;
-
-void lmm_device_mark_search(struct lmm_thread *th)
-{
-	(void)th;
-}
+#include "cuda_beside.h"
 
 static struct lmm_thread thread;
 

@@ -220,41 +220,33 @@ LAUNCH_CONFIG(cudaLaunchKernelExC, CUDA_STREAM_LEGACY)
 LAUNCH_CONFIG(cudaLaunchKernelExC_ptsz, CUDA_STREAM_PER_THREAD)
 
 /* NOLINTBEGIN(readability-function-size): CUDA's own lists of parameters */
-#define LAUNCH_DRIVER(symbol, default_stream)                                                      \
-	LMM_CU_HOOK(symbol,                                                                        \
-		    (void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,     \
-		     unsigned bz, unsigned shared, cuda_stream stream, void **args, void **extra)) \
+#define LAUNCH_GRID(symbol, default_stream, params, args_)                                         \
+	LMM_CU_HOOK(symbol, params)                                                                \
 	{                                                                                          \
 		struct lmm_cu_command c;                                                           \
 		cuda_result rc;                                                                    \
                                                                                                    \
-		LMM_CU_ENTER(symbol, (f, gx, gy, gz, bx, by, bz, shared, stream, args, extra));    \
+		LMM_CU_ENTER(symbol, args_);                                                       \
 		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream), true))        \
-			return fn(f, gx, gy, gz, bx, by, bz, shared, stream, args, extra);         \
-		rc = fn(f, gx, gy, gz, bx, by, bz, shared, stream, args, extra);                   \
+			return fn args_;                                                           \
+		rc = fn args_;                                                                     \
 		lmm_cu_end(&c, rc, rc ? 0 : lmm_cu_kernel_number(f, true), LMM_KERNEL_PROGRAM,     \
 			   (uint64_t)gx *gy *gz *bx *by *bz, NULL);                                \
 		return rc;                                                                         \
 	}
+#define LAUNCH_DRIVER(symbol, default_stream)                                                      \
+	LAUNCH_GRID(symbol, default_stream,                                                        \
+		    (void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,     \
+		     unsigned bz, unsigned shared, cuda_stream stream, void **args, void **extra), \
+		    (f, gx, gy, gz, bx, by, bz, shared, stream, args, extra))
 LAUNCH_DRIVER(cuLaunchKernel, CUDA_STREAM_LEGACY)
 LAUNCH_DRIVER(cuLaunchKernel_ptsz, CUDA_STREAM_PER_THREAD)
 
 #define LAUNCH_COOPERATIVE(symbol, default_stream)                                                 \
-	LMM_CU_HOOK(symbol,                                                                        \
+	LAUNCH_GRID(symbol, default_stream,                                                        \
 		    (void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,     \
-		     unsigned bz, unsigned shared, cuda_stream stream, void **args))               \
-	{                                                                                          \
-		struct lmm_cu_command c;                                                           \
-		cuda_result rc;                                                                    \
-                                                                                                   \
-		LMM_CU_ENTER(symbol, (f, gx, gy, gz, bx, by, bz, shared, stream, args));           \
-		if (!begin(&c, (const void *)fn, stream ? stream : (default_stream), true))        \
-			return fn(f, gx, gy, gz, bx, by, bz, shared, stream, args);                \
-		rc = fn(f, gx, gy, gz, bx, by, bz, shared, stream, args);                          \
-		lmm_cu_end(&c, rc, rc ? 0 : lmm_cu_kernel_number(f, true), LMM_KERNEL_PROGRAM,     \
-			   (uint64_t)gx *gy *gz *bx *by *bz, NULL);                                \
-		return rc;                                                                         \
-	}
+		     unsigned bz, unsigned shared, cuda_stream stream, void **args),               \
+		    (f, gx, gy, gz, bx, by, bz, shared, stream, args))
 LAUNCH_COOPERATIVE(cuLaunchCooperativeKernel, CUDA_STREAM_LEGACY)
 LAUNCH_COOPERATIVE(cuLaunchCooperativeKernel_ptsz, CUDA_STREAM_PER_THREAD)
 
