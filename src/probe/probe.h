@@ -212,6 +212,8 @@ void lmm_session_count_no_ring(uint64_t n);
 uint32_t lmm_session_op_every(void);
 /* What timing device commands may cost, in millionths of the step time; 0: no limit. */
 uint32_t lmm_session_device_budget_ppm(void);
+/* What recording a device command costs, as calibrated when the session was joined. */
+double lmm_session_command_ticks(void);
 /* When kernels are timed where that slows the program. */
 enum lmm_kernel_times lmm_session_kernel_times(void);
 /* LMMETER_CUPTI, or "". */

@@ -156,6 +156,9 @@ static int process_make(void)
 	return 0;
 }
 
+/* A command is recorded with one stamp, as half a pair of begin and end is. */
+static double command_ticks;
+
 /* What one record costs on this machine, now: smallest of several rounds into a ring of its own. */
 static void calibrate(void)
 {
@@ -163,32 +166,36 @@ static void calibrate(void)
 	size_t bytes = LMM_RING_HEADER_BYTES + 2048 * sizeof(struct lmm_slot);
 	struct lmm_ring *r = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
 	struct lmm_thread *th = calloc(1, sizeof(*th));
-	uint64_t best_op = UINT64_MAX, best_pair = UINT64_MAX;
+	uint64_t best_op = UINT64_MAX, best_pair = UINT64_MAX, best_ticks = UINT64_MAX;
 
 	if (!r || !th)
 		goto out;
 	lmm_ring_init(r, bytes);
 	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t t0, t1, t2;
+		uint64_t t0, t1, t2, begin, ticks;
 
 		lmm_writer_attach(&th->w, r, lmm_probe_clock);
 		t0 = lmm_mono_ns();
 		for (int i = 0; i < EVENTS; i++)
 			lmm_writer_put(&th->w, lmm_now(), lmm_word_op(LMM_EV_OP, r));
 		t1 = lmm_mono_ns();
+		begin = lmm_now();
 		for (int i = 0; i < EVENTS / 2; i++) {
 			struct lmm_entry at = { lmm_now(), lmm_now() };
 
 			lmm_phase_enter(th, LMM_PHASE_SAMPLING, LMM_SEQ_NONE, 0, at);
 			lmm_phase_leave(th, LMM_SEQ_NONE, 0);
 		}
+		ticks = lmm_now() - begin;
 		t2 = lmm_mono_ns();
 		atomic_store_explicit(&r->tail, th->w.head, memory_order_relaxed);
 		best_op = t1 - t0 < best_op ? t1 - t0 : best_op;
 		best_pair = t2 - t1 < best_pair ? t2 - t1 : best_pair;
+		best_ticks = ticks < best_ticks ? ticks : best_ticks;
 	}
 	process->op_cost_ps = (uint32_t)(best_op * 1000 / EVENTS);
 	process->pair_cost_ps = (uint32_t)(best_pair * 1000 / (EVENTS / 2));
+	command_ticks = (double)best_ticks / EVENTS;
 out:
 	free(th);
 	free(r);
@@ -321,6 +328,11 @@ int lmm_recording_set(int on)
 uint32_t lmm_session_op_every(void)
 {
 	return session ? atomic_load_explicit(&session->op_every, memory_order_relaxed) : 0;
+}
+
+double lmm_session_command_ticks(void)
+{
+	return command_ticks;
 }
 
 uint32_t lmm_session_device_budget_ppm(void)

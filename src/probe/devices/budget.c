@@ -10,20 +10,20 @@
 
 #define PAUSES_MAX 4u /* in a row; the first step may have been a short one */
 
-static void share_take(struct lmm_budget *b, uint64_t ticks, double cost_ticks)
+static void rate_take(struct lmm_budget *b, uint64_t ticks)
 {
-	double share = (double)b->commands * cost_ticks / (double)ticks;
+	double rate = (double)b->commands / (double)ticks;
 
 	/* a pause of the program (a user who thinks) is no step: it must not make room for more, unless all are like that */
-	if (b->has_share && share < b->share / 8 && b->pauses < PAUSES_MAX) {
+	if (b->has_rate && rate < b->rate / 8 && b->pauses < PAUSES_MAX) {
 		b->pauses++;
 		return;
 	}
-	if (b->has_share && b->pauses < PAUSES_MAX)
-		share = b->share + SMOOTHING * (share - b->share);
-	b->share = share;
+	if (b->has_rate && b->pauses < PAUSES_MAX)
+		rate = b->rate + SMOOTHING * (rate - b->rate);
+	b->rate = rate;
 	b->pauses = 0;
-	b->has_share = 1;
+	b->has_rate = 1;
 }
 
 static uint32_t every_for(double share, uint32_t budget_ppm)
@@ -38,13 +38,24 @@ static uint32_t every_for(double share, uint32_t budget_ppm)
 int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double cost_ticks,
 		    uint32_t budget_ppm)
 {
-	if (b->begun && now > b->begun && b->commands && cost_ticks > 0)
-		share_take(b, now - b->begun, cost_ticks);
+	if (b->begun && now > b->begun && b->commands)
+		rate_take(b, now - b->begun);
 	b->begun = now;
 	b->commands = b->timed = 0;
-	b->every = budget_ppm == 0 || !b->has_share ? 1 : every_for(b->share, budget_ppm);
+	b->every = budget_ppm == 0 || !b->has_rate || cost_ticks <= 0
+			   ? 1
+			   : every_for(b->rate * cost_ticks, budget_ppm);
 	/* not every Nth: a program with a rhythm of its own would always show the same face */
 	return lmm_hash_u64(LMM_HASH_SEED, step) % b->every == 0;
+}
+
+uint32_t lmm_budget_for_timing(const struct lmm_budget *b, double record_ticks, uint32_t budget_ppm)
+{
+	double recording_ppm = b->has_rate ? b->rate * record_ticks * 1e6 : 0;
+	uint32_t most = lmm_budget_part(budget_ppm, 2), least = lmm_budget_part(budget_ppm, 8);
+	double left = (double)budget_ppm - recording_ppm;
+
+	return left >= most ? most : left > least ? (uint32_t)left : least;
 }
 
 /* ---- whole steps -------------------------------------------------------------------------------- */

@@ -20,8 +20,8 @@ struct lmm_budget {
 	uint32_t commands; /* of the step that goes on */
 	uint32_t timed;	   /* times to be read for them: several may be timed as one */
 	uint64_t begun;	   /* its first stamp, ticks */
-	double share;	   /* smoothed: cost of timing all commands ÷ step time */
-	uint8_t has_share;
+	double rate;	   /* smoothed: commands per tick */
+	uint8_t has_rate;
 	uint8_t pauses; /* steps in a row that were taken for pauses */
 };
 
@@ -32,6 +32,13 @@ struct lmm_budget {
  */
 int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double cost_ticks,
 		    uint32_t budget_ppm);
+
+/*
+ * What of a budget is for timing: half; less where recording, at record_ticks a command, takes more than the other half; an eighth at
+ * least. 0, no limit, stays 0.
+ */
+uint32_t lmm_budget_for_timing(const struct lmm_budget *b, double record_ticks,
+			       uint32_t budget_ppm);
 
 /* ---- whole steps -------------------------------------------------------------------------------- */
 

@@ -88,13 +88,15 @@ LMM_NOINLINE void lmm_device_step_begin(struct lmm_thread *th, struct lmm_device
 {
 	uint32_t number = th->step == LMM_STEP_NONE ? (uint32_t)t : th->step;
 	uint16_t kind = (uint16_t)(1u << (th->call_phase & 15u));
-	uint32_t budget_ppm = lmm_session_device_budget_ppm();
+	uint32_t budget_ppm;
 	int is_timed;
 
 	lmm_device_recording_tell();
 	step_end(th, api, t);
+	budget_ppm = lmm_budget_for_timing(&th->budget, lmm_session_command_ticks(),
+					   lmm_session_device_budget_ppm());
 	is_timed = lmm_budget_step(&th->budget, t, number, lmm_device_cost_ticks(&api->cost),
-				   lmm_budget_part(budget_ppm, 2));
+				   budget_ppm);
 	th->device_step = th->step;
 	th->device_step_phase = (uint8_t)th->call_phase;
 	th->device_step_api = api;

@@ -26,11 +26,25 @@ static bool mark(const void *tensor)
 	return is_empty(tensor);
 }
 
+#define BLOCK 8u
+
+/* Whether it is one of so many: without a branch for each, as most are not. */
+static LMM_INLINE bool is_in_block(const void *const *node, const void *x)
+{
+	return (node[0] == x) | (node[1] == x) | (node[2] == x) | (node[3] == x) | (node[4] == x) |
+	       (node[5] == x) | (node[6] == x) | (node[7] == x);
+}
+
 /* From `from` on; n_nodes: it is not there. */
 static uint32_t node_find(const struct lmm_thread *th, uint32_t from, uint32_t end,
 			  const void *tensor)
 {
-	for (uint32_t i = from; i < th->n_nodes && i < end; i++) {
+	uint32_t i = from;
+
+	end = end < th->n_nodes ? end : th->n_nodes;
+	while (i + BLOCK <= end && !is_in_block(&th->nodes[i], tensor))
+		i += BLOCK;
+	for (; i < end; i++) {
 		if (th->nodes[i] == tensor)
 			return i;
 	}

@@ -10,7 +10,7 @@
 #define POOLS_MAX 1024u
 
 /* By handle, for the hot path: an entry's key is written last, and never leaves its place. */
-static struct lmm_vk_buffer buffers[BUFFERS];
+static struct lmm_vk_buffer buffers[BUFFERS] __attribute__((aligned(64)));
 static unsigned n_buffers;
 static _Atomic bool is_full;
 static _Atomic uint32_t full_said;

@@ -161,25 +161,28 @@ struct lmm_vk_chunk {
 	struct lmm_vk_chunk *next;
 };
 
-/* What a command buffer holds. Of the buffer while it is recorded, afterwards of those that it was submitted to as well. */
+/*
+ * What a command buffer holds. Of the buffer while it is recorded, afterwards of those that it was submitted to as well. What each
+ * command needs comes first: a driver's own work leaves little of it in the caches.
+ */
 struct lmm_vk_list {
-	_Atomic uint32_t refs;
-	struct lmm_vk_device *device;
-	uint32_t n, cap;
 	struct lmm_vk_command *commands;
+	uint32_t n, cap;
 	uint32_t group; /* commands from here on have no stamp yet */
 	uint32_t n_stamps, n_timed;
 	unsigned n_chunks;
-	struct lmm_vk_chunk *chunks[LMM_VK_CHUNKS];
-	uint32_t recording; /* in which it was begun */
-	bool is_decided;    /* whether it is timed */
+	bool is_decided; /* whether it is timed */
 	bool is_timed;
-	bool is_split;	  /* commands between two barriers are told apart */
-	bool is_one_time; /* submitted once */
-	bool is_doubled;  /* it begins with two stamps, between which there is nothing */
+	bool is_split;	    /* commands between two barriers are told apart */
+	bool is_one_time;   /* submitted once */
+	bool is_doubled;    /* it begins with two stamps, between which there is nothing */
+	uint32_t recording; /* in which it was begun */
+	struct lmm_vk_device *device;
+	_Atomic uint32_t refs;
 	/* times it was submitted: a result belongs to the last of them */
 	_Atomic uint32_t serial;
 	struct lmm_vk_list *next; /* of the free ones */
+	struct lmm_vk_chunk *chunks[LMM_VK_CHUNKS];
 };
 
 /* NULL: out of memory. */
