@@ -143,7 +143,8 @@ enum lmm_event_type {
 	/* A worker thread joins a graph run. id: graph; a, b: as in GRAPH_BEGIN of the same epoch. */
 	LMM_EV_EPOCH = 0x4a,
 	/* A device command was handed over whose time is not asked for, to stay inside the budget (or because nothing
-	 * can tell it): as COMMAND, but id is 0 and no COMPLETION follows. */
+	 * can tell it): as COMMAND, but id is 0 (1: the program repeated what it had done before, and all of that was recorded at
+	 * once) and no COMPLETION follows. */
 	LMM_EV_COMMAND_UNTIMED = 0x4b,
 	/* Commands of this stream that follow work for nodes of graph id. b: step. With phase 1: they were handed over within a command
 	 * buffer, which is kernel id (0: they were not); a: 1 with the first of each time it was. */
@@ -164,6 +165,9 @@ enum lmm_event_type {
 	/* What handing commands to a device cost this thread in step id, since the last such event: a: ticks | calls << 32; b: ticks in which
 	 * it waited for the device | waits << 32, saturated; phase: the step's. */
 	LMM_EV_CALLS = 0x52,
+	/* What was handed over is pattern id, n of COMMAND_UNTIMED at once. t, phase, seq: of each; a: n; b: step. (Shared memory
+	 * only; in files they stand one by one.) */
+	LMM_EV_PATTERN = 0x53,
 	LMM_EV_TYPE_END
 };
 

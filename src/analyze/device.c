@@ -423,6 +423,7 @@ static void take_command_untimed(struct lmm_analysis *a, struct stream *s,
 	command_take(a, s, &f, e);
 	if (q)
 		q->has_hole = 1;
+	a->processes[s->process].at_once += e->id == 1;
 	last_keep(s, &f, 0);
 	if (command_look(a, &f, &c))
 		return;

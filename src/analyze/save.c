@@ -11,7 +11,7 @@
 #include "analyze/state.h"
 #include "base/bytes.h"
 
-#define STATE_VERSION 23
+#define STATE_VERSION 24
 
 struct io {
 	struct lmm_buf *out; /* writing */
@@ -380,6 +380,7 @@ static void io_process(struct io *io, struct lmm_analysis *a, uint32_t at)
 	io_u64(io, &p->harvest_ticks);
 	io_u64(io, &p->harvested);
 	io_u64(io, &p->commands);
+	io_u64(io, &p->at_once);
 	io_u64(io, &p->command_cost_mticks);
 	io_u32(io, &p->device_every);
 	io_lead(io, &p->lead);

@@ -214,6 +214,7 @@ struct process {
 	struct busy_list *busy; /* NULL: no device worked yet */
 	/* of reading commands' times inside it, and what the driver asks for making that possible */
 	uint64_t harvest_ticks, harvested, commands;
+	uint64_t at_once; /* of the commands, those that were recorded so */
 	uint64_t command_cost_mticks;
 	uint32_t device_every;
 	struct lead lead;

@@ -12,12 +12,16 @@
 #include <unistd.h>
 
 #include "collect/host.h"
+#include "collect/patterns.h"
 #include "collect/process.h"
 #include "collect/resolve.h"
 #include "wire/desc.h"
 #include "wire/ring.h"
 
-#define BATCH_EVENTS	   8192u
+#define BATCH_EVENTS 8192u
+#define PATTERN_EVENTS                                                                             \
+	64u /* of a batch that would have more than that when its patterns are told one by one: */
+#define WIDE_EVENTS	   ((size_t)PATTERN_EVENTS * LMM_DESC_PATTERN_COMMANDS_MAX)
 #define BATCHES_PER_RING   64u /* of one poll: no ring starves the others */
 #define CLOCK_PERIOD_NS	   1000000000u
 #define CLOCK_FIRST_NS	   4000000u /* two pairs give the rate: the second one comes soon */
@@ -55,6 +59,7 @@ struct process {
 	uint64_t desc_keep[2]; /* descriptors begin there; what lies before the first goes next */
 	uint64_t newest;       /* stamp */
 	struct lmm_resolver *resolver;
+	struct lmm_patterns *patterns; /* NULL: it has described none */
 	char name[64];
 	char engine_name[64];
 	char engine_version[192];
@@ -78,6 +83,7 @@ struct lmm_collector {
 	char id[33];
 	struct lmm_host host;
 	struct lmm_event ev[BATCH_EVENTS];
+	struct lmm_event *wide; /* WIDE_EVENTS, for batches with patterns; NULL: none came yet */
 	char arena[LMM_DESC_ARENA_BYTES];
 };
 
@@ -284,6 +290,15 @@ static int desc_engine(struct lmm_collector *c, struct process *p, const struct 
 	return process_announce(c, p);
 }
 
+static int desc_pattern(struct process *p, const void *payload, size_t bytes)
+{
+	if (!p->patterns)
+		p->patterns = calloc(1, sizeof(*p->patterns));
+	if (!p->patterns || lmm_patterns_add(p->patterns, payload, bytes) == -ENOMEM)
+		return -ENOMEM;
+	return 0; /* a foreign word in shared memory is no reason to stop */
+}
+
 static int desc_one(struct lmm_collector *c, struct process *p, uint32_t kind, const void *payload,
 		    size_t bytes)
 {
@@ -291,6 +306,8 @@ static int desc_one(struct lmm_collector *c, struct process *p, uint32_t kind, c
 
 	if (kind == LMM_DESC_GRAPH)
 		return desc_graph(c, p, payload, bytes);
+	if (kind == LMM_DESC_PATTERN)
+		return desc_pattern(p, payload, bytes);
 	if (lmm_desc_item_read(kind, payload, bytes, c->arena, &item))
 		return 0; /* a foreign word in shared memory is no reason to stop */
 	switch (item.kind) {
@@ -475,19 +492,51 @@ static int emit_events(struct lmm_collector *c, struct process *p, struct ring *
 	return emit(c, &item);
 }
 
+/* Whether a batch fits when its patterns are told one by one. */
+static int has_room(const struct lmm_collector *c, const struct process *p, size_t n)
+{
+	return !p->patterns || lmm_patterns_count(p->patterns, c->ev, n) <= WIDE_EVENTS;
+}
+
+/* The events of a batch as files have them; *n: how many. NULL: out of memory. */
+static struct lmm_event *one_by_one(struct lmm_collector *c, struct process *p, struct ring *r,
+				    struct lmm_event *ev, size_t *n)
+{
+	size_t i = 0;
+
+	while (i < *n && ev[i].type != LMM_EV_PATTERN)
+		i++;
+	if (i == *n)
+		return ev;
+	if (!p->patterns)
+		p->patterns = calloc(1, sizeof(*p->patterns));
+	if (!c->wide)
+		c->wide = malloc(WIDE_EVENTS * sizeof(*c->wide));
+	if (!p->patterns || !c->wide)
+		return NULL;
+	*n = lmm_patterns_expand(p->patterns, ev, *n, c->wide, &r->invalid);
+	return c->wide;
+}
+
 /* A batch of one thread: if the ring has passed to another, it begins with that. */
 static void ring_batch(struct lmm_collector *c, struct process *p, uint32_t k, size_t n,
 		       uint64_t from)
 {
 	struct ring *r = p->ring[k];
 	size_t begin = n && c->ev[0].type == LMM_EV_THREAD;
+	struct lmm_event *ev;
 
 	if (begin) {
 		stream_begin(c, p, k, (int32_t)c->ev[0].a);
 	} else if (r->stream == UINT32_MAX) {
 		stream_begin(c, p, k, atomic_load_explicit(&r->shm->tid, memory_order_relaxed));
 	}
-	emit_events(c, p, r, c->ev + begin, n - begin, from);
+	n -= begin;
+	ev = one_by_one(c, p, r, c->ev + begin, &n);
+	if (!ev && !c->error)
+		c->error = -ENOMEM;
+	if (ev)
+		emit_events(c, p, r, ev, n, from);
 }
 
 static void note_pressure(struct lmm_collector *c, const struct ring *r)
@@ -519,9 +568,15 @@ static long ring_poll(struct lmm_collector *c, struct process *p, uint32_t k)
 		uint64_t from = r->pos, bad = 0;
 		size_t n = lmm_ring_drain(r->shm, r->n_slots, &r->pos, c->ev, BATCH_EVENTS, &bad);
 
-		r->invalid += bad;
 		/* what the events speak of was described before they were recorded */
 		desc_poll(c, p);
+		if (!has_room(c, p, n)) {
+			r->pos = from;
+			bad = 0;
+			n = lmm_ring_drain(r->shm, r->n_slots, &r->pos, c->ev, PATTERN_EVENTS,
+					   &bad);
+		}
+		r->invalid += bad;
 		ring_batch(c, p, k, n, from);
 		total += (long)n;
 	}
@@ -651,6 +706,10 @@ static void process_close(struct lmm_collector *c, struct process *p)
 		free(p->resolver);
 		p->resolver = NULL;
 	}
+	if (p->patterns)
+		lmm_patterns_clear(p->patterns);
+	free(p->patterns);
+	p->patterns = NULL;
 }
 
 /* Everything that is there now, however fast more may come. */
@@ -940,5 +999,6 @@ void lmm_collector_destroy(struct lmm_collector *c)
 			process_close(c, c->process[i]);
 		free(c->process[i]);
 	}
+	free(c->wide);
 	free(c);
 }

@@ -13,6 +13,7 @@
  *	KERNEL	varint kernel, name, device, varint kind, varint program_hash
  *	QUEUE	varint queue, device, varints: ticks_per_second device_number out_of_order
  *	NAME	varint number, text
+ *	PATTERN	varints: pattern, n; then per command: kernel node amount (collect/patterns.h)
  *
  * Strings that repeat within a GRAPH are written once: a string is varint 0 + the string, or varint k: the k-th of
  * this graph (from 1).
@@ -34,11 +35,17 @@ enum lmm_desc_kind {
 	LMM_DESC_KERNEL = 5,
 	LMM_DESC_QUEUE = 6,
 	LMM_DESC_NAME = 7,
+	LMM_DESC_PATTERN = 8,
 };
 
 #define LMM_DESC_BYTES_MAX (16u << 20) /* of one payload */
 #define LMM_DESC_NODES_MAX 65536u
 #define LMM_DESC_STR_MAX   4096u
+
+/* Commands of a PATTERN, and how many patterns of a process are known: number k is forgotten when k + LMM_DESC_PATTERNS comes. Whoever
+ * writes them uses the newest quarter of these alone, as descriptors are read before events that are older than they. */
+#define LMM_DESC_PATTERN_COMMANDS_MAX 512u
+#define LMM_DESC_PATTERNS	      4096u
 
 /* Strings of a GRAPH, numbered while it is written or read. */
 struct lmm_desc_strings {

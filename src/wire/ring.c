@@ -59,6 +59,14 @@ static void align_for_wide(struct lmm_writer *w)
 	atomic_store_explicit(&w->ring->head, w->head, REL);
 }
 
+void lmm_writer_lose(struct lmm_writer *w, uint64_t n)
+{
+	w->lost += n;
+	/* one producer: no read-modify-write is needed */
+	atomic_store_explicit(&w->ring->dropped, atomic_load_explicit(&w->ring->dropped, RLX) + n,
+			      RLX);
+}
+
 int lmm_writer_make_room(struct lmm_writer *w, uint64_t slots, uint64_t t)
 {
 	uint64_t size = w->mask + 1;
@@ -72,10 +80,7 @@ int lmm_writer_make_room(struct lmm_writer *w, uint64_t slots, uint64_t t)
 	w->limit = tail + size;
 	if (w->limit - w->head < need) {
 		w->limit = w->head;
-		w->lost++;
-		/* one producer: no read-modify-write is needed */
-		atomic_store_explicit(&w->ring->dropped,
-				      atomic_load_explicit(&w->ring->dropped, RLX) + 1, RLX);
+		lmm_writer_lose(w, 1);
 		return 0;
 	}
 	if (w->lost) {

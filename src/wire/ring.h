@@ -117,6 +117,9 @@ static inline uint64_t lmm_word_op(unsigned type, const void *node)
 	return (uint64_t)type | (uint64_t)(uintptr_t)node << 8;
 }
 
+/* An event that was just dropped stood for n more. */
+void lmm_writer_lose(struct lmm_writer *w, uint64_t n);
+
 void lmm_writer_put_wide(struct lmm_writer *w, uint64_t t, uint64_t word, uint64_t a, uint64_t b);
 
 /* The same where every nanosecond counts: without a call while there is room. */

@@ -116,6 +116,26 @@ def test_nodes():
     check_nodes(watched("off", ("--budget", "off"), True))
 
 
+def test_nodes_of_what_comes_again():
+    """Most steps hold what the step before held, and are told at once: their nodes are those of this step."""
+    for name, layers in (("rarely", 99), ("half rarely", 15)):
+        run = watched(name, ("--budget", "0.0001%"), True, layers)
+        _, labels = watch_log(run)
+        found = dispatches(run)
+        # a group of a timed step has one node and several labels
+        t.check(sum(d.n for d in found) == len(labels) > 1000, len(found), len(labels))
+        wrong, judged, at = [], 0, 0
+        for d in found:
+            if d.n == 1:
+                judged += 1
+                wrong += [] if vkwatch.is_right(d, labels[at]) else [(d, labels[at])]
+            at += d.n
+        at_once = sum(is_at_once for is_at_once, _, _ in vkwatch.commands(t.BUILD, run.trace))
+        t.note(f"{judged - len(wrong)} of {judged} nodes are right; {at_once} commands were told at once")
+        t.check(judged > 0.5 * len(labels) and at_once > 0.2 * len(labels), judged, at_once, len(labels))
+        t.check(len(wrong) <= judged / 100, wrong[:10])
+
+
 def test_nodes_of_half():
     """The CPU computes the first layers: the device's nodes begin in the middle of the graph."""
     run = watched("half", ("--budget", "off"), True, 15)

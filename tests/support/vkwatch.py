@@ -38,14 +38,27 @@ def log(path):
     return counts, labels
 
 
+def dump(build, trace):
+    """Lines of the recording: (what it is, its values)."""
+    tool = os.path.join(build, "tests", "format", "lmt_tool")
+    text = subprocess.run([tool, "dump", trace], stdout=subprocess.PIPE, text=True, check=True).stdout
+    for line in text.splitlines():
+        kind, *words = line.split()
+        yield kind, dict(w.split("=", 1) for w in words if "=" in w)
+
+
+def commands(build, trace):
+    """(is told at once with others, kernel's number, its work groups) of each command."""
+    for kind, value in dump(build, trace):
+        if kind == "event" and int(value["type"]) in (COMMAND, COMMAND_UNTIMED):
+            is_at_once = int(value["type"]) == COMMAND_UNTIMED and int(value["id"]) == 1
+            yield is_at_once, int(value["a"]) & 0xFFFFFFFF, int(value["b"]) >> 32
+
+
 def dispatches(build, trace):
     """What the recording holds of kernels, in the order of the submits; a group stands for n."""
-    tool = os.path.join(build, "tests", "format", "lmt_tool")
-    dump = subprocess.run([tool, "dump", trace], stdout=subprocess.PIPE, text=True, check=True).stdout
     graphs, names, now, nodes, found = {}, {}, None, None, []
-    for line in dump.splitlines():
-        kind, *words = line.split()
-        value = dict(w.split("=", 1) for w in words if "=" in w)
+    for kind, value in dump(build, trace):
         if kind == "graph":
             nodes = graphs.setdefault(int(value["graph"]), [])
         elif kind == "node":

@@ -22,9 +22,11 @@
 
 #define RING_BYTES (4096 + 1024 * sizeof(struct lmm_slot))
 
+#define SEEN_MAX 160000u
+
 struct seen {
 	unsigned items[32];
-	struct lmm_event ev[8192];
+	struct lmm_event ev[SEEN_MAX];
 	size_t n;
 	uint64_t emitted, lost;
 	char process_name[64], engine_name[64], reason[64];
@@ -43,7 +45,7 @@ static int take(void *ctx, const struct lmm_item *it)
 	s->items[it->kind]++;
 	switch (it->kind) {
 	case LMM_ITEM_EVENTS:
-		assert_true(s->n + it->events.n <= 8192);
+		assert_true(s->n + it->events.n <= SEEN_MAX);
 		memcpy(s->ev + s->n, it->events.ev, it->events.n * sizeof(struct lmm_event));
 		s->n += it->events.n;
 		break;
@@ -379,6 +381,126 @@ static void test_failing_sink(void **state)
 	assert_int_equal(lmm_ring_dropped(t->ring), 0);
 }
 
+/* ---- patterns ----------------------------------------------------------------------------------- */
+
+/* Command i is of kernel 40 + i, node 7 i and amount `amount` + i. */
+static void say_pattern(struct play *t, uint32_t number, uint32_t n, uint32_t amount)
+{
+	struct lmm_buf b = { 0 };
+
+	lmm_buf_put_varint(&b, number);
+	lmm_buf_put_varint(&b, n);
+	for (uint32_t i = 0; i < n; i++) {
+		lmm_buf_put_varint(&b, 40 + i);
+		lmm_buf_put_varint(&b, 7 * i);
+		lmm_buf_put_varint(&b, amount + i);
+	}
+	say(t, LMM_DESC_PATTERN, &b);
+	lmm_buf_free(&b);
+}
+
+static void put_pattern(struct play *t, uint64_t at, uint32_t number, uint32_t n, uint32_t step)
+{
+	lmm_writer_put_wide(&t->w, at, lmm_word(LMM_EV_PATTERN, LMM_PHASE_DECODE, 5, number), n,
+			    step);
+}
+
+static void test_patterns_are_told_one_by_one(void **state)
+{
+	struct play *t = *state;
+
+	say_pattern(t, 3, 3, 1000);
+	lmm_writer_put(&t->w, 10, lmm_word(LMM_EV_TOKEN, 0, 0, 1));
+	put_pattern(t, 11, 3, 3, 9);
+	lmm_writer_put(&t->w, 12, lmm_word(LMM_EV_TOKEN, 0, 0, 2));
+	lmm_collector_poll(t->c);
+	assert_int_equal(t->seen.n, 5);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct lmm_event *e = &t->seen.ev[1 + i];
+
+		assert_int_equal(e->type, LMM_EV_COMMAND_UNTIMED);
+		assert_int_equal(e->t, 11);
+		assert_int_equal(e->phase, LMM_PHASE_DECODE);
+		assert_int_equal(e->seq, 5);
+		assert_int_equal(e->id, 1);
+		assert_int_equal(e->a, 40 + i + ((uint64_t)7 * i << 32));
+		assert_int_equal(e->b, 9 + ((uint64_t)(1000 + i) << 32));
+	}
+	assert_int_equal(t->seen.ev[4].id, 2);
+}
+
+/* What nobody can tell of is counted, as many as it was. */
+static void test_patterns_that_are_not_known(void **state)
+{
+	struct play *t = *state;
+
+	say_pattern(t, 3, 3, 1000);
+	put_pattern(t, 10, 4, 7, 1);			 /* never described */
+	put_pattern(t, 11, 3, 2, 1);			 /* of another length */
+	put_pattern(t, 12, 3 + LMM_DESC_PATTERNS, 3, 1); /* in the same place */
+	put_pattern(t, 13, 4, UINT32_MAX, 1);
+	lmm_collector_poll(t->c);
+	end_process(t);
+	assert_int_equal(t->seen.n, 0);
+	assert_int_equal(t->seen.emitted, 7 + 2 + 3 + LMM_DESC_PATTERN_COMMANDS_MAX);
+}
+
+static void test_a_pattern_takes_an_older_ones_place(void **state)
+{
+	struct play *t = *state;
+
+	say_pattern(t, 3, 3, 1000);
+	say_pattern(t, 3 + LMM_DESC_PATTERNS, 2, 2000);
+	put_pattern(t, 10, 3 + LMM_DESC_PATTERNS, 2, 1);
+	put_pattern(t, 11, 3, 3, 1);
+	lmm_collector_poll(t->c);
+	assert_int_equal(t->seen.n, 2);
+	assert_int_equal(t->seen.ev[1].b >> 32, 2001);
+}
+
+/* More than a batch holds when they are told one by one: in several, in their order. */
+static void test_many_patterns(void **state)
+{
+	enum { EACH = LMM_DESC_PATTERN_COMMANDS_MAX, TIMES = 300 };
+	struct play *t = *state;
+
+	say_pattern(t, 1, EACH, 0);
+	for (unsigned i = 0; i < TIMES; i++)
+		put_pattern(t, 10 + i, 1, EACH, i);
+	lmm_collector_poll(t->c);
+	assert_int_equal(t->seen.n, EACH * TIMES);
+	for (unsigned i = 0; i < EACH * TIMES; i++) {
+		assert_int_equal(t->seen.ev[i].t, 10 + i / EACH);
+		assert_int_equal((uint32_t)t->seen.ev[i].b, i / EACH);
+		assert_int_equal(t->seen.ev[i].b >> 32, i % EACH);
+	}
+}
+
+static void test_hostile_patterns(void **state)
+{
+	static const uint8_t huge[] = { 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3 };
+	struct play *t = *state;
+	struct lmm_buf b = { 0 };
+
+	say_pattern(t, 1, 0, 0);
+	say_pattern(t, 2, LMM_DESC_PATTERN_COMMANDS_MAX + 1, 0);
+	lmm_buf_put(&b, huge, sizeof(huge));
+	say(t, LMM_DESC_PATTERN, &b);
+	lmm_buf_clear(&b);
+	lmm_buf_put_varint(&b, 4); /* cut in its third command */
+	lmm_buf_put_varint(&b, 3);
+	for (unsigned i = 0; i < 7; i++)
+		lmm_buf_put_varint(&b, i);
+	say(t, LMM_DESC_PATTERN, &b);
+	lmm_buf_free(&b);
+	for (uint32_t i = 1; i <= 4; i++)
+		put_pattern(t, i, i, 3, 0);
+	lmm_writer_put(&t->w, 12, lmm_word(LMM_EV_TOKEN, 0, 0, 2));
+	lmm_collector_poll(t->c);
+	assert_int_equal(t->seen.n, 1);
+	assert_int_equal(t->seen.ev[0].type, LMM_EV_TOKEN);
+}
+
 static void test_folder_is_private(void **state)
 {
 	struct play *t = *state;
@@ -406,6 +528,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_engine_and_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_shared_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_descriptors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_patterns_are_told_one_by_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_patterns_that_are_not_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_pattern_takes_an_older_ones_place, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_many_patterns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_patterns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failing_sink, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_folder_is_private, setup, teardown),
 	};

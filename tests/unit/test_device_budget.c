@@ -160,6 +160,13 @@ static void test_what_recording_leaves(void **state)
 	assert_int_equal(lmm_budget_for_timing(&b, 40, 10000), 1250);
 	assert_int_equal(lmm_budget_for_timing(&b, 14, 0), 0);
 	assert_int_equal(lmm_budget_for_timing(&b, 4000, 1), 1);
+	/* those that are recorded at once take a quarter */
+	b = (struct lmm_budget){ .commands = 500, .at_once = 400, .begun = 1 };
+	(void)lmm_budget_step(&b, 1000001, 1, 40, 10000);
+	assert_in_range(lmm_budget_for_timing(&b, 40, 10000), 1999, 2000);
+	b.commands = 500; /* the next step has none of these */
+	(void)lmm_budget_step(&b, 2000001, 2, 40, 10000);
+	assert_int_equal(lmm_budget_for_timing(&b, 40, 10000), 1250);
 }
 
 int main(void)

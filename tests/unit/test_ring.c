@@ -388,6 +388,36 @@ static void test_hostile_tail_counts_as_full(void **state)
 	}
 }
 
+/* An event that stands for many, dropped: all of them are lost. */
+static void test_dropped_stands_for_many(void **state)
+{
+	static _Alignas(64) unsigned char memory[LMM_RING_HEADER_BYTES + 64 * 16];
+	struct lmm_ring *r = (void *)memory;
+	struct lmm_event ev[64];
+	struct lmm_writer w;
+	uint64_t pos = 0, bad = 0;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(lmm_ring_init(r, sizeof(memory)), 0);
+	lmm_writer_attach(&w, r, 0);
+	for (unsigned i = 0; i < 64; i++)
+		lmm_writer_put(&w, i, lmm_word(LMM_EV_TOKEN, 0, 0, i));
+	assert_int_equal(w.lost, 0);
+	lmm_writer_put_wide(&w, 64, lmm_word(LMM_EV_PATTERN, 0, 0, 1), 90, 0);
+	assert_int_equal(w.lost, 1);
+	lmm_writer_lose(&w, 89);
+	assert_int_equal(lmm_ring_dropped(r), 90);
+	lmm_ring_drain(r, 64, &pos, ev, 64, &bad);
+	lmm_ring_release(r, pos);
+	lmm_writer_put(&w, 70, lmm_word(LMM_EV_TOKEN, 0, 0, 70));
+	n = lmm_ring_drain(r, 64, &pos, ev, 64, &bad);
+	assert_int_equal(n, 2);
+	assert_int_equal(ev[0].type, LMM_EV_LOST);
+	assert_int_equal(ev[0].a, 90);
+	assert_int_equal(bad, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_a_new_owner_goes_on_where_the_ring_stands),
 		cmocka_unit_test(test_a_new_thread_begins_a_drain),
 		cmocka_unit_test(test_random_sequences_against_a_model),
+		cmocka_unit_test(test_dropped_stands_for_many),
 		cmocka_unit_test(test_hostile_head),
 		cmocka_unit_test(test_hostile_slots),
 		cmocka_unit_test(test_hostile_tail_counts_as_full),

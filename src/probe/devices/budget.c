@@ -13,15 +13,19 @@
 static void rate_take(struct lmm_budget *b, uint64_t ticks)
 {
 	double rate = (double)b->commands / (double)ticks;
+	double recorded = rate - (double)b->at_once * 0.75 / (double)ticks;
 
 	/* a pause of the program (a user who thinks) is no step: it must not make room for more, unless all are like that */
 	if (b->has_rate && rate < b->rate / 8 && b->pauses < PAUSES_MAX) {
 		b->pauses++;
 		return;
 	}
-	if (b->has_rate && b->pauses < PAUSES_MAX)
+	if (b->has_rate && b->pauses < PAUSES_MAX) {
 		rate = b->rate + SMOOTHING * (rate - b->rate);
+		recorded = b->recorded + SMOOTHING * (recorded - b->recorded);
+	}
 	b->rate = rate;
+	b->recorded = recorded;
 	b->pauses = 0;
 	b->has_rate = 1;
 }
@@ -41,7 +45,7 @@ int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double co
 	if (b->begun && now > b->begun && b->commands)
 		rate_take(b, now - b->begun);
 	b->begun = now;
-	b->commands = b->timed = 0;
+	b->commands = b->at_once = b->timed = 0;
 	b->every = budget_ppm == 0 || !b->has_rate || cost_ticks <= 0
 			   ? 1
 			   : every_for(b->rate * cost_ticks, budget_ppm);
@@ -51,7 +55,7 @@ int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double co
 
 uint32_t lmm_budget_for_timing(const struct lmm_budget *b, double record_ticks, uint32_t budget_ppm)
 {
-	double recording_ppm = b->has_rate ? b->rate * record_ticks * 1e6 : 0;
+	double recording_ppm = b->recorded * record_ticks * 1e6;
 	uint32_t most = lmm_budget_part(budget_ppm, 2), least = lmm_budget_part(budget_ppm, 8);
 	double left = (double)budget_ppm - recording_ppm;
 

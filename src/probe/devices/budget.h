@@ -18,9 +18,12 @@
 struct lmm_budget {
 	uint32_t every;	   /* time one step in so many; 0: nothing is known yet */
 	uint32_t commands; /* of the step that goes on */
-	uint32_t timed;	   /* times to be read for them: several may be timed as one */
-	uint64_t begun;	   /* its first stamp, ticks */
-	double rate;	   /* smoothed: commands per tick */
+	uint32_t
+		at_once; /* of these, those that are recorded at once, at a quarter of what each would cost */
+	uint32_t timed;	 /* times to be read for them: several may be timed as one */
+	uint64_t begun;	 /* its first stamp, ticks */
+	double rate;	 /* smoothed: commands per tick */
+	double recorded; /* the same of commands as recording pays for them */
 	uint8_t has_rate;
 	uint8_t pauses; /* steps in a row that were taken for pauses */
 };

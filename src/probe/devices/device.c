@@ -117,6 +117,21 @@ LMM_NOINLINE void lmm_device_graph_say(struct lmm_thread *th, uint32_t graph, ui
 			    th->step);
 }
 
+void lmm_device_pattern_put(struct lmm_thread *th, const struct lmm_device_command *x,
+			    uint32_t pattern, uint32_t n)
+{
+	uint64_t lost;
+
+	if (x->graph && (x->graph != th->graph_said || th->step != th->graph_said_step))
+		lmm_device_graph_say(th, x->graph, x->t);
+	lost = th->w.lost;
+	lmm_writer_put_wide(&th->w, x->t,
+			    lmm_word(LMM_EV_PATTERN, lmm_device_phase(th), x->queue, pattern), n,
+			    th->step);
+	if (lmm_unlikely(th->w.lost > lost))
+		lmm_writer_lose(&th->w, n - 1);
+}
+
 static uint64_t saturated(uint64_t v)
 {
 	return v < UINT32_MAX ? v : UINT32_MAX;

@@ -143,6 +143,10 @@ static LMM_INLINE void lmm_device_command_put(struct lmm_thread *th,
 				   c->kernel | (uint64_t)c->node << 32, th->step | amount << 32);
 }
 
+/* n commands at once, none of them timed, as a PATTERN describes them (LMM_DESC_PATTERN); all of them for nodes of x->graph. */
+void lmm_device_pattern_put(struct lmm_thread *th, const struct lmm_device_command *x,
+			    uint32_t pattern, uint32_t n);
+
 /* Stamps of the device's own clock; in order where the status says so. */
 struct lmm_device_times {
 	uint64_t queued, submitted, started, ended;

@@ -5,14 +5,18 @@
 Run by hand: LMM_BUILD=<build folder> tests/fake/vulkan/test_vulkan.py
 """
 
+import collections
 import glob
 import json
 import os
+import re
 import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
 import lmmtest as t  # noqa: E402
+import sleeper  # noqa: E402
+import vkwatch  # noqa: E402
 
 HERE = os.path.join(t.FAKE, "vulkan")
 VKPLAY = os.path.join(HERE, "vkplay")
@@ -52,7 +56,7 @@ class Play:
                 command = ["env", f"VK_ADD_LAYER_PATH={MANIFESTS}:{os.path.join(HERE, 'layer')}",
                            f"VK_INSTANCE_LAYERS={':'.join((OURS, *below))}", *watching, *command]
             run = t.record(command, options=["-q", *options], env=env, timeout=120, folder=folder)
-            self.report = run.report
+            self.report, self.trace = run.report, run.trace
             t.check_counts(self.report)
             t.check(self.report["records"]["lost"] == 0 and self.report["records"]["invalid"] == 0, self.report["records"])
         self.status, self.out, self.err = run.status, run.out.decode(), run.err
@@ -128,7 +132,10 @@ def test_secondary():
 def test_threads():
     """A device for each of two threads, and a queue for both."""
     for scene, devices in (("threads", 2), ("shared", 1)):
-        bare, play = Play(scene, options=None), Play(scene)
+        bare, play = Play(scene, options=None), Play(scene, options=RARELY)
+        t.check(play.status == 0 and play.out == bare.out, scene, bare.out, play.out)
+        t.check(sum(runs(k) for k in play.kernels().values()) == play.dispatches() == 400, scene, play.kernels())
+        play = Play(scene)
         t.check(play.status == 0 and play.out == bare.out, scene, bare.out, play.out)
         t.check(sum(k["count"] for k in play.kernels().values()) == play.dispatches() == 400, scene, play.kernels())
         t.check(play.report["device"]["timed"] == 400, scene, play.report["device"], devices)
@@ -213,6 +220,41 @@ def test_more_buffers_than_a_submit_keeps():
     t.check(set(kernels) == {"play_add", "command buffer"}, list(kernels))
     t.check((kernels["play_add"]["count"], kernels["command buffer"]["untimed"]) == (512, 88), kernels)
     t.check("command buffers in one submit" in play.reasons(), play.reasons())
+
+
+RARELY = ("--budget", "0.0001%")
+
+
+def test_what_comes_again():
+    """Buffers that hold what others held are told at once, and whatever is changed in them is what is told."""
+    bare = Play("varied", n=1500, options=None)
+    truth = {k: int(v) for k, v in re.findall(r"(adds|mixes|groups|copies) (\d+)", bare.out)}
+    t.check(truth["copies"] > 10 and bare.dispatches() == truth["adds"] + truth["mixes"], bare.out)
+    for options in (RARELY, (), OFF):
+        play = Play("varied", n=1500, options=options)
+        t.check(play.status == 0 and play.out == bare.out, options, play.status, play.out, play.err)
+        told = collections.Counter({name: runs(k) for name, k in play.kernels().items()})
+        t.check((told["play_add"], told["play_mix"], told["copy"]) == (truth["adds"], truth["mixes"], truth["copies"]), options, told, truth)
+        found = [c for c in vkwatch.commands(t.BUILD, play.trace) if c[1] >= vkwatch.FIRST_KERNEL]
+        t.check(sum(groups for _, _, groups in found) == truth["groups"], options, truth)
+        at_once = sum(is_at_once for is_at_once, _, _ in found)
+        t.note(f"{options}: {at_once} of {len(found)} dispatches were recorded at once")
+        if options == RARELY:
+            t.check(at_once > 0.3 * len(found), at_once, len(found))
+
+
+def test_what_comes_again_in_another_session():
+    """What one recording was told of the next one does not know."""
+    with sleeper.Sleeper([VKPLAY, "once", "1000000"], env={**driver(), "VK_ADD_LAYER_PATH": MANIFESTS, "VK_INSTANCE_LAYERS": OURS}) as s:
+        s.wait_for_page()
+        spans = [s.attach_to_work(0.7, *RARELY) for _ in range(2)]
+        t.check(s.process.poll() is None, s.text("err")[-2000:])
+    for span in spans:
+        records = span.report["records"]
+        t.check(records["invalid"] == records["lost"] == 0, records)
+        at_once = sum(is_at_once for is_at_once, _, _ in vkwatch.commands(t.BUILD, span.path))
+        t.note(f"{at_once} commands were told at once")
+        t.check(at_once > 400, at_once)
 
 
 def test_budget():

@@ -27,6 +27,8 @@
  *	wide		vkQueueSubmit2(), waits on a timeline semaphore that all commands signal, and not for the fence that every
  *			other submit has as well; kills itself at the end
  *	many		COUNT buffers with 100 groups each, none like another
+ *	varied		buffers for one submit each, the same ones in turn but for what is drawn: commands changed, added, left out,
+ *			pipelines made anew, another recording begun
  *	huge		more dispatches in one buffer than can be timed
  *	crowd		COUNT buffers of one dispatch in one submit
  *	narrow		as wide, with one that compute shaders alone signal; waits for the queue at the end
@@ -495,6 +497,91 @@ static void run_many(struct play *p)
 	}
 }
 
+/* ---- what an engine does from token to token, and what may come between ------------------------- */
+
+#define USUAL 20u
+
+static struct {
+	unsigned long adds, mixes, groups, copies;
+} varied;
+
+static unsigned draw(void)
+{
+	static unsigned seed = 7;
+
+	return (unsigned)rand_r(&seed) >> 8;
+}
+
+/* The first handle that is free again may be the other one's. */
+static void pipelines_anew(struct play *p)
+{
+	vkDestroyPipeline(p->device, p->add, NULL);
+	vkDestroyPipeline(p->device, p->mix, NULL);
+	if (draw() & 1) {
+		p->mix = make_pipeline(p, play_mix_data, sizeof(play_mix_data), 0);
+		p->add = make_pipeline(p, play_add_data, sizeof(play_add_data), 4);
+	} else {
+		p->add = make_pipeline(p, play_add_data, sizeof(play_add_data), 4);
+		p->mix = make_pipeline(p, play_mix_data, sizeof(play_mix_data), 0);
+	}
+}
+
+static void record_one(struct play *p, VkCommandBuffer b, int is_add, unsigned groups)
+{
+	vkCmdBindPipeline(b, VK_PIPELINE_BIND_POINT_COMPUTE, is_add ? p->add : p->mix);
+	vkCmdDispatch(b, groups, 1, 1);
+	barrier(b);
+	varied.adds += is_add ? 1 : 0;
+	varied.mixes += is_add ? 0 : 1;
+	varied.groups += groups;
+}
+
+/* Returns how many dispatches it has. */
+static unsigned record_varied(struct play *p, VkCommandBuffer b, unsigned turn)
+{
+	VkCommandBufferBeginInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+					  .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT };
+	const VkBufferCopy copy = { 0, WORDS * 2, 1024 };
+	unsigned kind = draw() % 40, at = draw() % USUAL;
+	unsigned n = kind == 3 ? at : kind == 4 ? USUAL + at : USUAL;
+
+	if (kind == 5)
+		pipelines_anew(p);
+	if (kind == 6)
+		next_recording();
+	MUST(vkBeginCommandBuffer(b, &info));
+	vkCmdBindDescriptorSets(b, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &p->set, 0,
+				NULL);
+	for (unsigned i = 0; i < n; i++) {
+		/* with each pipeline in the other one's place, what is bound may look as before */
+		int is_add = (i % (2 + turn % 3) == 0) != (kind == 5);
+
+		if (kind == 2 && i == at) {
+			vkCmdCopyBuffer(b, p->buffer, p->buffer, 1, &copy);
+			barrier(b);
+			varied.copies++;
+		}
+		record_one(p, b, kind == 0 && i == at ? !is_add : is_add,
+			   kind == 1 && i == at ? 3 : 1 + i % 2);
+	}
+	MUST(vkEndCommandBuffer(b));
+	return n;
+}
+
+static void run_varied(struct play *p)
+{
+	VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+
+	for (unsigned i = 0; i < wanted; i++) {
+		unsigned n = record_varied(p, b, i);
+
+		MUST(submit(p, b, n, p->fence));
+		wait_fence(p);
+	}
+	printf("adds %lu mixes %lu groups %lu copies %lu\n", varied.adds, varied.mixes,
+	       varied.groups, varied.copies);
+}
+
 static void run_crowd(struct play *p)
 {
 	VkCommandBuffer *all = calloc(wanted, sizeof(VkCommandBuffer));
@@ -745,6 +832,8 @@ static void *run(void *arg)
 		run_stages(p);
 	} else if (is("crowd")) {
 		run_crowd(p);
+	} else if (is("varied")) {
+		run_varied(p);
 	} else if (is("many")) {
 		run_many(p);
 	} else if (is("unwaited")) {

@@ -78,7 +78,7 @@ static void buffer_empty(struct lmm_vk_buffer *b)
 		lmm_vk_list_unref(b->list);
 	b->list = NULL;
 	b->is_unseen = false;
-	b->kernel = 0;
+	b->pipeline = 0;
 }
 
 /* ---- pools -------------------------------------------------------------------------------------- */
@@ -183,7 +183,7 @@ static void buffer_note(struct lmm_vk_device *d, const struct vk_command_buffer_
 	b->device = d;
 	b->list = NULL;
 	b->queue = NULL;
-	b->kernel = 0;
+	b->pipeline = 0;
 	b->next_of_pool = pools[pool].first;
 	pools[pool].first = b;
 	b->is_alive = true;
@@ -269,7 +269,7 @@ int32_t lmm__vkEndCommandBuffer(void *handle)
 
 	if (b && b->list) {
 		/* what came when the recording had ended is missing, even if another has begun */
-		if (b->list->recording != lmm_recording()) {
+		if (b->list->recording != lmm_recording() || !lmm_vk_pattern_end(b->list)) {
 			b->is_unseen = true;
 		} else {
 			lmm_vk_group_close(b);

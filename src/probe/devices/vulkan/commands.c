@@ -51,30 +51,36 @@ static void simultaneous_say(void)
 	}
 }
 
-/*
- * At its first command. One that may be submitted again is stamped whatever the step is, as it is recorded once; secondary ones
- * are timed by the one that runs them; the slots of one that may be in flight twice would be written twice.
- */
+/* Secondary ones are timed by the one that runs them; the slots of one that may be in flight twice would be written twice. */
+static bool can_be_timed(const struct lmm_vk_buffer *b)
+{
+	const struct lmm_vk_device *d = b->device;
+
+	if (b->is_secondary || b->family >= d->n_families || !d->family[b->family].bits)
+		return false;
+	if (b->is_simultaneous) {
+		simultaneous_say();
+		return false;
+	}
+	return lmm_vk_family_resets(d, b->family) || (d->has_host_reset && b->list->is_one_time);
+}
+
+/* At its first command. One that may be submitted again is stamped whatever the step is, as it is recorded once. */
 static LMM_NOINLINE void decide(struct lmm_vk_buffer *b)
 {
 	struct lmm_vk_list *l = b->list;
 	struct lmm_thread *th = lmm_thread_self();
-	const struct lmm_vk_device *d = b->device;
 
 	l->is_decided = true;
 	if (!th)
 		return;
 	lmm_device_step(th, &lmm_vk_api, lmm_now());
 	l->is_split = is_split(th);
-	if (b->is_secondary || b->family >= d->n_families || !d->family[b->family].bits)
-		return;
-	if (b->is_simultaneous) {
-		simultaneous_say();
-		return;
-	}
-	if (!lmm_vk_family_resets(d, b->family) && !(d->has_host_reset && l->is_one_time))
-		return;
-	l->is_timed = th->is_device_timed || !l->is_one_time;
+	l->is_timed = can_be_timed(b) && (th->is_device_timed || !l->is_one_time);
+	if (!l->is_timed && l->is_one_time && !b->is_secondary)
+		l->pattern = lmm_vk_pattern_expect(l->recording, th->graph);
+	if (l->pattern)
+		l->expected = l->pattern->number;
 }
 
 /* ---- stamps ------------------------------------------------------------------------------------- */
@@ -173,8 +179,6 @@ static LMM_INLINE bool make_room(struct lmm_vk_buffer *b, void *buffer)
 {
 	struct lmm_vk_list *l = b->list;
 
-	if (lmm_unlikely(!l->is_decided))
-		decide(b);
 	if (lmm_unlikely(l->n == l->cap) && !lmm_vk_list_grow(l)) {
 		b->is_unseen = true;
 		return false;
@@ -193,22 +197,75 @@ static LMM_INLINE bool make_room(struct lmm_vk_buffer *b, void *buffer)
 	return true;
 }
 
-/* A command is about to be recorded. */
-static LMM_INLINE void command(void *buffer, uint32_t kernel, uint64_t amount)
+static LMM_NOINLINE void list_command(struct lmm_vk_buffer *b, void *buffer, vk_handle pipeline,
+				      uint32_t kernel, uint32_t amount)
 {
-	struct lmm_vk_buffer *b = find(buffer);
 	struct lmm_vk_command *c;
 	struct lmm_thread *th;
 
-	if (!b || !b->list || !make_room(b, buffer))
+	if (!make_room(b, buffer))
 		return;
 	th = lmm_thread_known();
 	c = &b->list->commands[b->list->n++];
-	c->kernel = kernel ? kernel : b->kernel;
+	c->pipeline = pipeline;
+	c->kernel = pipeline ? lmm_vk_kernel_of(pipeline) : kernel;
 	c->graph = th ? th->graph : 0;
 	c->node = th ? lmm_device_node(th) : LMM_NODE_UNKNOWN;
-	c->amount = amount < UINT32_MAX ? (uint32_t)amount : UINT32_MAX;
+	c->amount = amount;
 	c->stamp = 0;
+}
+
+/* It is the next one of what was expected. */
+static LMM_INLINE bool is_expected(struct lmm_vk_list *l, vk_handle pipeline, uint32_t kernel,
+				   uint32_t amount)
+{
+	const struct lmm_vk_pattern *p = l->pattern;
+	const struct lmm_vk_command *c = &p->command[l->n];
+
+	if (lmm_unlikely(l->n == p->n || c->pipeline != pipeline || c->amount != amount ||
+			 (!pipeline && c->kernel != kernel)))
+		return false;
+	l->n++;
+	return true;
+}
+
+/* From here on it is listed. False: out of memory. */
+static LMM_NOINLINE bool leave(struct lmm_vk_buffer *b)
+{
+	if (lmm_vk_pattern_leave(b->list))
+		return true;
+	b->is_unseen = true;
+	return false;
+}
+
+/* A command is about to be recorded: a kernel of the pipeline, or (pipeline 0) one of a kind. */
+static LMM_INLINE void command(struct lmm_vk_buffer *b, void *buffer, vk_handle pipeline,
+			       uint32_t kernel, uint64_t x)
+{
+	uint32_t amount = x < UINT32_MAX ? (uint32_t)x : UINT32_MAX;
+	struct lmm_vk_list *l = b ? b->list : NULL;
+
+	if (!l)
+		return;
+	if (lmm_unlikely(!l->is_decided))
+		decide(b);
+	if (lmm_likely(l->pattern)) {
+		if (lmm_likely(is_expected(l, pipeline, kernel, amount)) || !leave(b))
+			return;
+	}
+	list_command(b, buffer, pipeline, kernel, amount);
+}
+
+static LMM_INLINE void dispatch(void *buffer, uint64_t groups)
+{
+	struct lmm_vk_buffer *b = find(buffer);
+
+	command(b, buffer, b ? b->pipeline : 0, 0, groups);
+}
+
+static LMM_INLINE void other(void *buffer, enum lmm_kernel_kind kind, uint64_t bytes)
+{
+	command(find(buffer), buffer, 0, kind, bytes);
 }
 
 /* ---- hooks -------------------------------------------------------------------------------------- */
@@ -219,7 +276,7 @@ void lmm__vkCmdBindPipeline(void *buffer, int32_t point, vk_handle pipeline)
 		struct lmm_vk_buffer *b = find(buffer);
 
 		if (b)
-			b->kernel = lmm_vk_kernel_of(pipeline);
+			b->pipeline = pipeline;
 	}
 	next_of(buffer)->vkCmdBindPipeline(buffer, point, pipeline);
 }
@@ -227,7 +284,7 @@ void lmm__vkCmdBindPipeline(void *buffer, int32_t point, vk_handle pipeline)
 void lmm__vkCmdDispatch(void *buffer, uint32_t x, uint32_t y, uint32_t z)
 {
 	if (lmm_recording())
-		command(buffer, 0, (uint64_t)x * y * z);
+		dispatch(buffer, (uint64_t)x * y * z);
 	next_of(buffer)->vkCmdDispatch(buffer, x, y, z);
 }
 
@@ -236,14 +293,14 @@ void lmm__vkCmdDispatchBase(void *buffer, uint32_t x0, uint32_t y0, uint32_t z0,
 			    uint32_t y, uint32_t z)
 {
 	if (lmm_recording())
-		command(buffer, 0, (uint64_t)x * y * z);
+		dispatch(buffer, (uint64_t)x * y * z);
 	next_of(buffer)->vkCmdDispatchBase(buffer, x0, y0, z0, x, y, z);
 }
 
 void lmm__vkCmdDispatchIndirect(void *buffer, vk_handle from, uint64_t offset)
 {
 	if (lmm_recording())
-		command(buffer, 0, 0);
+		dispatch(buffer, 0);
 	next_of(buffer)->vkCmdDispatchIndirect(buffer, from, offset);
 }
 
@@ -255,7 +312,7 @@ void lmm__vkCmdCopyBuffer(void *buffer, vk_handle from, vk_handle to, uint32_t n
 
 		for (uint32_t i = 0; i < n; i++)
 			bytes += regions[i].bytes;
-		command(buffer, LMM_KERNEL_COPY, bytes);
+		other(buffer, LMM_KERNEL_COPY, bytes);
 	}
 	next_of(buffer)->vkCmdCopyBuffer(buffer, from, to, n, regions);
 }
@@ -267,7 +324,7 @@ void lmm__vkCmdCopyBuffer2(void *buffer, const struct vk_copy_buffer_info2 *info
 
 		for (uint32_t i = 0; i < info->n; i++)
 			bytes += info->regions[i].bytes;
-		command(buffer, LMM_KERNEL_COPY, bytes);
+		other(buffer, LMM_KERNEL_COPY, bytes);
 	}
 	next_of(buffer)->vkCmdCopyBuffer2(buffer, info);
 }
@@ -276,7 +333,7 @@ void lmm__vkCmdFillBuffer(void *buffer, vk_handle to, uint64_t offset, uint64_t 
 			  uint32_t data)
 {
 	if (lmm_recording()) /* all ones: to the end, wherever that is */
-		command(buffer, LMM_KERNEL_FILL, bytes == UINT64_MAX ? 0 : bytes);
+		other(buffer, LMM_KERNEL_FILL, bytes == UINT64_MAX ? 0 : bytes);
 	next_of(buffer)->vkCmdFillBuffer(buffer, to, offset, bytes, data);
 }
 
@@ -284,7 +341,7 @@ void lmm__vkCmdUpdateBuffer(void *buffer, vk_handle to, uint64_t offset, uint64_
 			    const void *data)
 {
 	if (lmm_recording())
-		command(buffer, LMM_KERNEL_WRITE, bytes);
+		other(buffer, LMM_KERNEL_WRITE, bytes);
 	next_of(buffer)->vkCmdUpdateBuffer(buffer, to, offset, bytes, data);
 }
 
@@ -292,7 +349,7 @@ void lmm__vkCmdCopyImage(void *buffer, vk_handle from, int32_t from_layout, vk_h
 			 int32_t to_layout, uint32_t n, const void *regions)
 {
 	if (lmm_recording())
-		command(buffer, LMM_KERNEL_COPY, 0);
+		other(buffer, LMM_KERNEL_COPY, 0);
 	next_of(buffer)->vkCmdCopyImage(buffer, from, from_layout, to, to_layout, n, regions);
 }
 
@@ -300,7 +357,7 @@ void lmm__vkCmdCopyBufferToImage(void *buffer, vk_handle from, vk_handle to, int
 				 uint32_t n, const void *regions)
 {
 	if (lmm_recording())
-		command(buffer, LMM_KERNEL_COPY, 0);
+		other(buffer, LMM_KERNEL_COPY, 0);
 	next_of(buffer)->vkCmdCopyBufferToImage(buffer, from, to, layout, n, regions);
 }
 
@@ -308,7 +365,7 @@ void lmm__vkCmdCopyImageToBuffer(void *buffer, vk_handle from, int32_t layout, v
 				 uint32_t n, const void *regions)
 {
 	if (lmm_recording())
-		command(buffer, LMM_KERNEL_COPY, 0);
+		other(buffer, LMM_KERNEL_COPY, 0);
 	next_of(buffer)->vkCmdCopyImageToBuffer(buffer, from, layout, to, n, regions);
 }
 
@@ -384,12 +441,19 @@ static bool holds_commands(void *const *buffers, uint32_t n)
 	return false;
 }
 
+static bool begin_listing(struct lmm_vk_buffer *b, void *buffer)
+{
+	if (!b->list->is_decided)
+		decide(b);
+	return (!b->list->pattern || leave(b)) && make_room(b, buffer);
+}
+
 void lmm__vkCmdExecuteCommands(void *buffer, uint32_t n, void *const *buffers)
 {
 	struct lmm_vk_buffer *b = lmm_recording() ? find(buffer) : NULL;
 
 	/* one without any may stand inside a render pass, where nothing else is allowed */
-	if (b && b->list && (!holds_commands(buffers, n) || make_room(b, buffer))) {
+	if (b && b->list && (!holds_commands(buffers, n) || begin_listing(b, buffer))) {
 		for (uint32_t i = 0; i < n; i++) {
 			const struct lmm_vk_buffer *from = lmm_vk_buffer_find(buffers[i]);
 

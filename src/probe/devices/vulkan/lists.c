@@ -122,6 +122,9 @@ void lmm_vk_list_unref(struct lmm_vk_list *l)
 
 	if (atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	if (l->pattern)
+		lmm_vk_pattern_unref(l->pattern);
+	l->pattern = NULL;
 	pthread_mutex_lock(&d->lock);
 	for (unsigned i = 0; i < l->n_chunks; i++) {
 		l->chunks[i]->next = d->free_chunks;

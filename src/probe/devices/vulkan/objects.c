@@ -285,6 +285,7 @@ void lmm_vk_after_fork(void)
 	lmm_vk_instances_after_fork();
 	lmm_vk_buffers_after_fork();
 	lmm_vk_pipelines_after_fork();
+	lmm_vk_patterns_after_fork();
 	lmm_vk_embedded_after_fork();
 }
 

@@ -36,7 +36,8 @@ static struct {
 	uint64_t hash;
 } pipelines[PIPELINES];
 static unsigned n_pipelines;
-static _Atomic bool is_full; /* there was one more */
+static _Atomic bool is_full;	   /* there was one more */
+static _Atomic uint32_t n_changed; /* kernels of handles that had others */
 
 static struct kernel {
 	uint64_t key; /* of name and code; 0: free */
@@ -270,6 +271,20 @@ static uint32_t pipeline_slot(vk_handle handle, bool *found)
 	}
 }
 
+/* With the lock held. */
+static void kernel_note(uint32_t slot, uint32_t kernel, bool is_known)
+{
+	if (is_known &&
+	    atomic_load_explicit(&pipelines[slot].kernel, memory_order_relaxed) != kernel)
+		atomic_fetch_add(&n_changed, 1);
+	atomic_store_explicit(&pipelines[slot].kernel, kernel, memory_order_relaxed);
+}
+
+uint32_t lmm_vk_pipelines_changed(void)
+{
+	return atomic_load_explicit(&n_changed, memory_order_relaxed);
+}
+
 uint32_t lmm_vk_kernel_of(vk_handle pipeline)
 {
 	bool found;
@@ -334,9 +349,7 @@ static void pipeline_note(vk_handle handle, const struct vk_shader_stage_create_
 	if (found || n_pipelines < PIPELINES / 2) {
 		n_pipelines += !found;
 		pipelines[k].hash = hash;
-		atomic_store_explicit(&pipelines[k].kernel,
-				      kernel_index(name, hash, LMM_KERNEL_PROGRAM),
-				      memory_order_relaxed);
+		kernel_note(k, kernel_index(name, hash, LMM_KERNEL_PROGRAM), found);
 		/* pairs with the acquire in pipeline_slot() */
 		atomic_store_explicit(&pipelines[k].handle, handle, memory_order_release);
 	} else {
@@ -374,11 +387,8 @@ static void pipeline_name(vk_handle handle, const char *name)
 
 	pthread_mutex_lock(&lock);
 	k = pipeline_slot(handle, &found);
-	if (found) {
-		atomic_store_explicit(&pipelines[k].kernel,
-				      kernel_index(name, pipelines[k].hash, LMM_KERNEL_PROGRAM),
-				      memory_order_relaxed);
-	}
+	if (found)
+		kernel_note(k, kernel_index(name, pipelines[k].hash, LMM_KERNEL_PROGRAM), true);
 	pthread_mutex_unlock(&lock);
 	errno = saved;
 }

@@ -178,6 +178,29 @@ static void unseen_put(const struct submit *s)
 	s->th->budget.commands++;
 }
 
+/* What was expected is told by its number. False: it is not that, and is listed; or there is no memory for that, and l is NULL. */
+static bool pattern_put(const struct submit *s, struct lmm_vk_list **l)
+{
+	const struct lmm_vk_pattern *p = (*l)->pattern;
+	const struct lmm_device_command x = {
+		.t = s->t,
+		.graph = p->graph,
+		.queue = s->q->number,
+	};
+
+	if (p->recording != s->recording || p->n != (*l)->n) {
+		if (!lmm_vk_pattern_leave(*l)) {
+			lmm_vk_list_unref(*l);
+			*l = NULL;
+		}
+		return false;
+	}
+	lmm_device_pattern_put(s->th, &x, p->number, p->n);
+	s->th->budget.commands += p->n;
+	s->th->budget.at_once += p->n;
+	return true;
+}
+
 static void buffer_behind(struct submit *s, void *handle)
 {
 	struct lmm_vk_buffer *b = lmm_vk_buffer_find(handle);
@@ -186,12 +209,18 @@ static void buffer_behind(struct submit *s, void *handle)
 	bool is_timed;
 
 	s->is_open = true;
+	if (l && l->pattern && pattern_put(s, &l)) {
+		lmm_vk_list_unref(l);
+		return;
+	}
 	if (!l) {
 		unseen_put(s);
 		return;
 	}
 	is_timed = timing_begin(s, b, l, &id);
 	list_put(s, l, is_timed, id);
+	if (l->is_one_time && !l->is_timed && l->recording == s->recording)
+		lmm_vk_pattern_learn(l);
 	lmm_vk_list_unref(l);
 }
 

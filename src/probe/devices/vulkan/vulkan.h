@@ -131,6 +131,8 @@ uint32_t lmm_vk_kernel_tell(uint32_t kernel);
 /* One that stands for several that ran together. */
 struct lmm_vk_command;
 uint32_t lmm_vk_kernel_of_group(const struct lmm_vk_command *commands, uint32_t n);
+/* Changes when a handle that was another pipeline's comes again, or a pipeline gets a name: what is known by handles is void. */
+uint32_t lmm_vk_pipelines_changed(void);
 void lmm_vk_pipelines_after_fork(void);
 
 /* What the code calls itself: the function of that name has another one, or the source file. Returns 0 and fills name. */
@@ -148,6 +150,7 @@ void lmm_vk_embedded_after_fork(void);
 #define LMM_VK_CHUNKS (LMM_VK_IN_FLIGHT / LMM_VK_CHUNK)
 
 struct lmm_vk_command {
+	vk_handle pipeline; /* 0: it is no kernel, or nobody knows which */
 	uint32_t kernel;
 	uint32_t graph, node;
 	uint32_t amount; /* saturated */
@@ -177,6 +180,10 @@ struct lmm_vk_list {
 	bool is_one_time;   /* submitted once */
 	bool is_doubled;    /* it begins with two stamps, between which there is nothing */
 	uint32_t recording; /* in which it was begun */
+	/* so far it holds what this one does: n of its commands, and nothing is listed; NULL: it does not (patterns.c) */
+	struct lmm_vk_pattern *pattern;
+	uint32_t
+		expected; /* the pattern's number, even if the list has turned out another; 0: there was none */
 	struct lmm_vk_device *device;
 	_Atomic uint32_t refs;
 	/* times it was submitted: a result belongs to the last of them */
@@ -214,6 +221,34 @@ void lmm_vk_list_stamp(struct lmm_vk_list *l, void *buffer);
 bool lmm_vk_chunk_read(const struct lmm_vk_device *d, const struct lmm_vk_chunk *c, uint32_t n,
 		       uint64_t *to);
 
+/* ---- patterns (patterns.c) ---------------------------------------------------------------------- */
+
+/*
+ * What a command buffer held that is recorded anew for each token, and holds the same each time. The next one is expected to: as long as
+ * it does its commands are compared and not listed, and what was described once is told by its number.
+ */
+struct lmm_vk_pattern {
+	_Atomic uint32_t refs;
+	uint32_t number;
+	uint32_t recording, graph,
+		pipelines; /* that it is good for; the last by lmm_vk_pipelines_changed() */
+	uint32_t next;	   /* number of the one that followed it last; 0: none */
+	uint64_t hash;
+	uint32_t n;
+	struct lmm_vk_command command[];
+};
+
+/* What the thread's next buffer is expected to hold, in this recording and graph. NULL: nobody knows. To be given back. */
+struct lmm_vk_pattern *lmm_vk_pattern_expect(uint32_t recording, uint32_t graph);
+void lmm_vk_pattern_unref(struct lmm_vk_pattern *p);
+/* It is not what was expected: what it holds so far is listed. False: out of memory. */
+bool lmm_vk_pattern_leave(struct lmm_vk_list *l);
+/* No more comes to the list. False: as above. */
+bool lmm_vk_pattern_end(struct lmm_vk_list *l);
+/* It was submitted by this thread and may come again. */
+void lmm_vk_pattern_learn(const struct lmm_vk_list *l);
+void lmm_vk_patterns_after_fork(void);
+
 /* ---- command buffers (buffers.c) ---------------------------------------------------------------- */
 
 struct lmm_vk_buffer {
@@ -223,14 +258,15 @@ struct lmm_vk_buffer {
 	vk_handle pool;
 	struct lmm_vk_buffer *next_of_pool;
 	struct lmm_vk_queue *queue; /* that it was last submitted to with times to be read */
+	vk_handle pipeline;	    /* that is bound; 0: none is known */
 	uint32_t upto;		    /* position behind it there */
-	uint32_t kernel;	    /* of the bound pipeline */
 	uint16_t family;
 	bool is_alive;
-	bool is_secondary;
-	bool is_unseen; /* recorded while nobody looked, or not listed to the end */
-	bool is_simultaneous;
+	bool is_secondary : 1;
+	bool is_unseen : 1; /* recorded while nobody looked, or not listed to the end */
+	bool is_simultaneous : 1;
 };
+_Static_assert(sizeof(struct lmm_vk_buffer) <= 64, "one cache line");
 
 /* NULL: not known. */
 struct lmm_vk_buffer *lmm_vk_buffer_find(void *handle);
