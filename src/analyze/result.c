@@ -395,13 +395,13 @@ static double time_inside(const struct builder *b, const struct ledger *l)
 }
 
 /*
- * A command is recorded with one stamp, as half a pair is; one of many that are recorded at once costs a quarter of that (`bench/run
- * --only vulkan`: 5 ns where the others take 17). Making it timeable costs what was calibrated (0 where nothing was, with --budget off),
- * reading its times what was measured.
+ * A command is recorded with one stamp, as half a pair is; one of many that are recorded at once costs half of that (docs/overhead.md has
+ * both on an H100). Making it timeable costs what was calibrated (0 where nothing was, with --budget off), reading its times what
+ * was measured.
  */
 static double device_cost_ns(const struct builder *b, const struct process *p)
 {
-	double each = (double)(p->commands - p->at_once), at_once = (double)p->at_once / 4;
+	double each = (double)(p->commands - p->at_once), at_once = (double)p->at_once / 2;
 
 	return (each + at_once) * p->pair_cost_ps / 2000 +
 	       builder_ns(b, p->command_cost_mticks) / 1000 * (double)p->harvested +

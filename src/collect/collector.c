@@ -492,12 +492,6 @@ static int emit_events(struct lmm_collector *c, struct process *p, struct ring *
 	return emit(c, &item);
 }
 
-/* Whether a batch fits when its patterns are told one by one. */
-static int has_room(const struct lmm_collector *c, const struct process *p, size_t n)
-{
-	return !p->patterns || lmm_patterns_count(p->patterns, c->ev, n) <= WIDE_EVENTS;
-}
-
 /* The events of a batch as files have them; *n: how many. NULL: out of memory. */
 static struct lmm_event *one_by_one(struct lmm_collector *c, struct process *p, struct ring *r,
 				    struct lmm_event *ev, size_t *n)
@@ -567,14 +561,15 @@ static long ring_poll(struct lmm_collector *c, struct process *p, uint32_t k)
 	for (unsigned b = 0; b < BATCHES_PER_RING && r->pos < r->goal; b++) {
 		uint64_t from = r->pos, bad = 0;
 		size_t n = lmm_ring_drain(r->shm, r->n_slots, &r->pos, c->ev, BATCH_EVENTS, &bad);
+		size_t fit;
 
 		/* what the events speak of was described before they were recorded */
 		desc_poll(c, p);
-		if (!has_room(c, p, n)) {
+		fit = p->patterns ? lmm_patterns_fit(p->patterns, c->ev, n, WIDE_EVENTS) : n;
+		if (fit < n) {
 			r->pos = from;
 			bad = 0;
-			n = lmm_ring_drain(r->shm, r->n_slots, &r->pos, c->ev, PATTERN_EVENTS,
-					   &bad);
+			n = lmm_ring_drain(r->shm, r->n_slots, &r->pos, c->ev, fit, &bad);
 		}
 		r->invalid += bad;
 		ring_batch(c, p, k, n, from);

@@ -49,17 +49,20 @@ static const struct lmm_pattern *find(const struct lmm_patterns *p, const struct
 	return found->n && found->number == e->id && found->n == e->a ? found : NULL;
 }
 
-size_t lmm_patterns_count(const struct lmm_patterns *p, const struct lmm_event *ev, size_t n)
+size_t lmm_patterns_fit(const struct lmm_patterns *p, const struct lmm_event *ev, size_t n,
+			size_t max)
 {
-	size_t count = 0;
+	size_t count = 0, i;
 
-	for (size_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		const struct lmm_pattern *of =
 			ev[i].type == LMM_EV_PATTERN ? find(p, &ev[i]) : NULL;
 
 		count += ev[i].type != LMM_EV_PATTERN ? 1 : of ? of->n : 0;
+		if (count > max)
+			break;
 	}
-	return count;
+	return i;
 }
 
 static size_t expand_one(const struct lmm_pattern *p, const struct lmm_event *e,

@@ -28,9 +28,10 @@ struct lmm_patterns {
 int lmm_patterns_add(struct lmm_patterns *p, const void *payload, size_t bytes);
 void lmm_patterns_clear(struct lmm_patterns *p);
 
-/* How many events the n are when patterns are told one by one; those of unknown patterns are none. */
-size_t lmm_patterns_count(const struct lmm_patterns *p, const struct lmm_event *ev, size_t n);
-/* Writes as many to `to`. Adds to *unknown the commands of patterns that nobody knows. Returns how many it wrote. */
+/* How many of the n events, from the first on, are not more than max when patterns are told one by one. */
+size_t lmm_patterns_fit(const struct lmm_patterns *p, const struct lmm_event *ev, size_t n,
+			size_t max);
+/* Writes them so to `to`. Adds to *unknown the commands of patterns that nobody knows. Returns how many it wrote. */
 size_t lmm_patterns_expand(const struct lmm_patterns *p, const struct lmm_event *ev, size_t n,
 			   struct lmm_event *to, uint64_t *unknown);
 

@@ -204,8 +204,10 @@ static inline struct lmm_entry lmm_enter(void)
 void *lmm_session_map_ring(uint32_t index, size_t *bytes);
 /* Publishes that rings below n exist. */
 void lmm_session_publish_rings(uint32_t n);
-/* Appends a descriptor; loss-free or counted. Takes a lock: never on the hot path. */
-void lmm_session_describe(enum lmm_desc_kind kind, const struct lmm_buf *payload);
+/* Appends a descriptor; loss-free or counted, then it returns false. Takes a lock: never on the hot path. */
+bool lmm_session_describe(enum lmm_desc_kind kind, const struct lmm_buf *payload);
+/* How much was described so far, in bytes: what lies far behind may have been let go, and a recovery will not find it. */
+uint64_t lmm_session_described_bytes(void);
 /* Says once (per text) why the level is not higher, or a remark with LMM_LEVEL_KERNELS. printf-like. */
 void lmm_session_reason(enum lmm_level level, const char *format, ...) LMM_PRINTF(2, 3);
 void lmm_session_count_no_ring(uint64_t n);

@@ -157,7 +157,7 @@ static int process_make(void)
 }
 
 /* A command is recorded with one stamp, as half a pair of begin and end is. */
-static double command_ticks;
+static _Atomic uint64_t command_mticks;
 
 /* What one record costs on this machine, now: smallest of several rounds into a ring of its own. */
 static void calibrate(void)
@@ -195,7 +195,7 @@ static void calibrate(void)
 	}
 	process->op_cost_ps = (uint32_t)(best_op * 1000 / EVENTS);
 	process->pair_cost_ps = (uint32_t)(best_pair * 1000 / (EVENTS / 2));
-	command_ticks = (double)best_ticks / EVENTS;
+	atomic_store_explicit(&command_mticks, best_ticks * 1000 / EVENTS, memory_order_relaxed);
 out:
 	free(th);
 	free(r);
@@ -332,7 +332,7 @@ uint32_t lmm_session_op_every(void)
 
 double lmm_session_command_ticks(void)
 {
-	return command_ticks;
+	return (double)atomic_load_explicit(&command_mticks, memory_order_relaxed) / 1000;
 }
 
 uint32_t lmm_session_device_budget_ppm(void)
@@ -479,18 +479,29 @@ static int desc_append(const uint32_t *frame, const struct lmm_buf *payload)
 	return rc;
 }
 
-void lmm_session_describe(enum lmm_desc_kind kind, const struct lmm_buf *payload)
+bool lmm_session_describe(enum lmm_desc_kind kind, const struct lmm_buf *payload)
 {
 	uint32_t frame[2] = { (uint32_t)payload->n, (uint32_t)kind };
 	int saved = errno;
+	bool is_there;
 
 	if (!lmm_session_is_joined())
-		return;
+		return false;
 	pthread_mutex_lock(&desc_lock);
-	if (payload->overflow || payload->n > LMM_DESC_BYTES_MAX || desc_append(frame, payload))
+	is_there = !payload->overflow && payload->n <= LMM_DESC_BYTES_MAX &&
+		   desc_append(frame, payload) == 0;
+	if (!is_there)
 		atomic_fetch_add_explicit(&process->desc_lost, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&desc_lock);
 	errno = saved;
+	return is_there;
+}
+
+uint64_t lmm_session_described_bytes(void)
+{
+	return lmm_session_is_joined()
+		       ? atomic_load_explicit(&process->desc_bytes, memory_order_relaxed)
+		       : 0;
 }
 
 void lmm_session_reason(enum lmm_level level, const char *format, ...)

@@ -9,7 +9,8 @@
  *
  * The producer owns head and dropped, the consumer owns tail. Positions count slots since the ring was made and
  * never wrap. Every slot up to head is accounted for by the consumer: emitted = decoded + invalid + dropped. head is
- * the only word that publishes, so this holds exactly when the producer is killed between any two instructions.
+ * the only word that publishes, so this holds exactly when the producer is killed between any two instructions (but for one that
+ * is dropped and stands for many, which is counted in two).
  *
  * The other side is never trusted: the consumer bounds head by tail + size, the producer bounds tail by head.
  */

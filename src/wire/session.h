@@ -21,7 +21,7 @@
 #include "lmmeter/trace.h"
 
 #define LMM_SHM_MAGIC	    0x316d68736d6d6cu /* "lmmshm1" */
-#define LMM_SHM_VERSION	    3u
+#define LMM_SHM_VERSION	    4u
 #define LMM_SHM_PROCESS_MAX 4096u /* processes with an engine in one session */
 #define LMM_SHM_RING_MAX    1024u /* recording threads of one process */
 

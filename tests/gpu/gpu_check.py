@@ -245,9 +245,10 @@ def judge(name, changes, limit, two_sided=False):
     low, high = mean - half, mean + half
     is_within = low >= -limit and (high <= limit or not two_sided)
     is_beyond = high < -limit or (two_sided and low > limit)
+    middle, least, most = median_interval(changes)
     say(name, three_way(is_within, is_beyond),
-        f"{mean:+.2f} ± {half:.2f} % ({len(changes)}), goal {'within ±' if two_sided else ''}{limit} %"
-        f"{'' if is_within or is_beyond else ': not resolved'}", changes=changes, mean_percent=mean, half_percent=half)
+        f"{mean:+.2f} ± {half:.2f} % ({len(changes)}; median {middle:+.2f} [{least:+.2f}, {most:+.2f}]), goal {'within ±' if two_sided else ''}{limit} %"
+        f"{'' if is_within or is_beyond else ': not resolved'}", changes=changes, mean_percent=mean, half_percent=half, median_percent=middle)
 
 
 LEVELS = {"plain": None, "again": None, "always": ["--kernels", "always"]}

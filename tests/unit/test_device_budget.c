@@ -151,22 +151,22 @@ static void test_what_recording_leaves(void **state)
 	struct lmm_budget b = { 0 };
 
 	(void)state;
-	assert_int_equal(lmm_budget_for_timing(&b, 4, 10000), 5000); /* nothing is known yet */
+	assert_int_equal(lmm_budget_for_timing(&b, 4, 10000), 2500); /* nothing is known yet */
 	b.commands = 500;
 	b.begun = 1;
 	(void)lmm_budget_step(&b, 1000001, 1, 40, 10000);
-	assert_int_equal(lmm_budget_for_timing(&b, 4, 10000), 5000);
-	assert_int_equal(lmm_budget_for_timing(&b, 14, 10000), 3000);
+	assert_int_equal(lmm_budget_for_timing(&b, 4, 10000), 2500);
+	assert_int_equal(lmm_budget_for_timing(&b, 16, 10000), 2000);
 	assert_int_equal(lmm_budget_for_timing(&b, 40, 10000), 1250);
-	assert_int_equal(lmm_budget_for_timing(&b, 14, 0), 0);
+	assert_int_equal(lmm_budget_for_timing(&b, 16, 0), 0);
 	assert_int_equal(lmm_budget_for_timing(&b, 4000, 1), 1);
-	/* those that are recorded at once take a quarter */
+	/* those that are recorded at once take half */
 	b = (struct lmm_budget){ .commands = 500, .at_once = 400, .begun = 1 };
 	(void)lmm_budget_step(&b, 1000001, 1, 40, 10000);
-	assert_in_range(lmm_budget_for_timing(&b, 40, 10000), 1999, 2000);
+	assert_in_range(lmm_budget_for_timing(&b, 27, 10000), 1899, 1900);
 	b.commands = 500; /* the next step has none of these */
 	(void)lmm_budget_step(&b, 2000001, 2, 40, 10000);
-	assert_int_equal(lmm_budget_for_timing(&b, 40, 10000), 1250);
+	assert_in_range(lmm_budget_for_timing(&b, 26, 10000), 1549, 1550);
 }
 
 int main(void)

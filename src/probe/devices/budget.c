@@ -13,7 +13,7 @@
 static void rate_take(struct lmm_budget *b, uint64_t ticks)
 {
 	double rate = (double)b->commands / (double)ticks;
-	double recorded = rate - (double)b->at_once * 0.75 / (double)ticks;
+	double recorded = rate - (double)b->at_once / 2 / (double)ticks;
 
 	/* a pause of the program (a user who thinks) is no step: it must not make room for more, unless all are like that */
 	if (b->has_rate && rate < b->rate / 8 && b->pauses < PAUSES_MAX) {
@@ -56,7 +56,7 @@ int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double co
 uint32_t lmm_budget_for_timing(const struct lmm_budget *b, double record_ticks, uint32_t budget_ppm)
 {
 	double recording_ppm = b->recorded * record_ticks * 1e6;
-	uint32_t most = lmm_budget_part(budget_ppm, 2), least = lmm_budget_part(budget_ppm, 8);
+	uint32_t most = lmm_budget_part(budget_ppm, 4), least = lmm_budget_part(budget_ppm, 8);
 	double left = (double)budget_ppm - recording_ppm;
 
 	return left >= most ? most : left > least ? (uint32_t)left : least;

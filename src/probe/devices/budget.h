@@ -19,7 +19,7 @@ struct lmm_budget {
 	uint32_t every;	   /* time one step in so many; 0: nothing is known yet */
 	uint32_t commands; /* of the step that goes on */
 	uint32_t
-		at_once; /* of these, those that are recorded at once, at a quarter of what each would cost */
+		at_once; /* of these, those that are recorded at once, at half of what each would cost */
 	uint32_t timed;	 /* times to be read for them: several may be timed as one */
 	uint64_t begun;	 /* its first stamp, ticks */
 	double rate;	 /* smoothed: commands per tick */
@@ -37,8 +37,8 @@ int lmm_budget_step(struct lmm_budget *b, uint64_t now, uint32_t step, double co
 		    uint32_t budget_ppm);
 
 /*
- * What of a budget is for timing: half; less where recording, at record_ticks a command, takes more than the other half; an eighth at
- * least. 0, no limit, stays 0.
+ * What of a budget is for timing: a quarter; less where recording, at record_ticks a command, leaves less; an eighth at least. 0, no
+ * limit, stays 0.
  */
 uint32_t lmm_budget_for_timing(const struct lmm_budget *b, double record_ticks,
 			       uint32_t budget_ppm);

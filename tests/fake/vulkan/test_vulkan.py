@@ -243,6 +243,37 @@ def test_what_comes_again():
             t.check(at_once > 0.3 * len(found), at_once, len(found))
 
 
+def test_what_comes_again_runs_what_nobody_saw():
+    """A secondary buffer that was recorded while nobody looked, in one that is as expected."""
+    n = 400
+    play = Play("unseen", n=n, options=RARELY)
+    t.check(play.status == 0 and play.out == Play("unseen", n=n, options=None).out, play.status, play.out, play.err)
+    told = collections.Counter()
+    for group, k in play.kernels().items():
+        for name, times in re.findall(r"([a-z_ ]*[a-z])(?: x(\d+))?(?: \+ |$)", group):
+            told[name] += runs(k) * int(times or 1)
+    t.check(told == {"play_add": 4 * n, "play_mix": 8 * n, "command buffer": n // 2}, told, play.kernels())
+
+
+def test_nodes_of_what_comes_again():
+    """Layers are alike: a buffer more, or others' boundaries, and commands still have their own nodes."""
+    walk = os.path.join(HERE, "vkwalk")
+    if not os.path.exists(walk):
+        raise t.Skip("the program for it is missing here")
+    for scene in ("usual", "more", "moved 16", "moved 3", "small", "cut", "ahead", "between"):
+        folder = t.scratch()
+        run = t.plain([walk, *scene.split()], env={"LMMETER_OUT": os.path.join(folder, "t.lmt")})
+        lines = [tuple(map(int, re.findall(r"\d+", line.split(":")[1]))) for line in run.out.decode().splitlines()]
+        t.check(run.status == 0 and len(lines) == 2, scene, run.status, run.out, run.err)
+        for wrong, told, at_once in lines:
+            t.check(wrong == 0, scene, run.out)
+        # of five runs the first two are learned from, and the third finds where a run begins anew
+        t.check(lines[0][1] == 2000 and lines[0][2] >= 2 * 400, scene, run.out)
+        # two are learned from, and the third one's first buffer
+        t.check(scene != "small" or lines[1][1:] == (3600, 3600 - 2 * 400 - 8), lines)
+        t.note(f"{scene}: {lines[1]}")
+
+
 def test_what_comes_again_in_another_session():
     """What one recording was told of the next one does not know."""
     with sleeper.Sleeper([VKPLAY, "once", "1000000"], env={**driver(), "VK_ADD_LAYER_PATH": MANIFESTS, "VK_INSTANCE_LAYERS": OURS}) as s:

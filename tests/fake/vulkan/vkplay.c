@@ -29,6 +29,7 @@
  *	many		COUNT buffers with 100 groups each, none like another
  *	varied		buffers for one submit each, the same ones in turn but for what is drawn: commands changed, added, left out,
  *			pipelines made anew, another recording begun
+ *	unseen		buffers that are the same each time and run a secondary one, which was recorded while nobody looked
  *	huge		more dispatches in one buffer than can be timed
  *	crowd		COUNT buffers of one dispatch in one submit
  *	narrow		as wide, with one that compute shaders alone signal; waits for the queue at the end
@@ -582,6 +583,51 @@ static void run_varied(struct play *p)
 	       varied.groups, varied.copies);
 }
 
+/* The secondary one runs behind `at` of twelve dispatches, or (12) behind all. */
+static void record_with_secondary(struct play *p, VkCommandBuffer b, VkCommandBuffer second,
+				  unsigned at)
+{
+	VkCommandBufferBeginInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+					  .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT };
+
+	MUST(vkBeginCommandBuffer(b, &info));
+	vkCmdBindDescriptorSets(b, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &p->set, 0,
+				NULL);
+	for (unsigned i = 0; i <= 12; i++) {
+		if (i == at) {
+			vkCmdExecuteCommands(b, 1, &second);
+			barrier(b);
+			vkCmdBindDescriptorSets(b, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1,
+						&p->set, 0, NULL);
+		}
+		if (i < 12)
+			record_one(p, b, i % 3 == 0, 1);
+	}
+	MUST(vkEndCommandBuffer(b));
+}
+
+static void run_unseen(struct play *p)
+{
+	VkCommandBuffer second = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_SECONDARY);
+	int (*set)(int on);
+
+	*(void **)&set = dlsym(RTLD_DEFAULT, "lmm_recording_set");
+	if (set)
+		set(0);
+	record(p, second, VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT, 3);
+	if (set)
+		set(1);
+	for (unsigned i = 0; i < wanted; i++) {
+		VkCommandBuffer b = make_buffer(p, VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+
+		/* that the dispatches alone come again is learned, before they come with the other */
+		record_with_secondary(p, b, second, i % 4 < 2 ? 13 : i % 8 < 4 ? 12 : i % 3 * 5);
+		MUST(submit(p, b, i % 4 < 2 ? 12 : 12 + 3, p->fence));
+		wait_fence(p);
+		vkFreeCommandBuffers(p->device, p->pool, 1, &b);
+	}
+}
+
 static void run_crowd(struct play *p)
 {
 	VkCommandBuffer *all = calloc(wanted, sizeof(VkCommandBuffer));
@@ -832,6 +878,8 @@ static void *run(void *arg)
 		run_stages(p);
 	} else if (is("crowd")) {
 		run_crowd(p);
+	} else if (is("unseen")) {
+		run_unseen(p);
 	} else if (is("varied")) {
 		run_varied(p);
 	} else if (is("many")) {

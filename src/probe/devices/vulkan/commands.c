@@ -77,10 +77,8 @@ static LMM_NOINLINE void decide(struct lmm_vk_buffer *b)
 	lmm_device_step(th, &lmm_vk_api, lmm_now());
 	l->is_split = is_split(th);
 	l->is_timed = can_be_timed(b) && (th->is_device_timed || !l->is_one_time);
-	if (!l->is_timed && l->is_one_time && !b->is_secondary)
-		l->pattern = lmm_vk_pattern_expect(l->recording, th->graph);
-	if (l->pattern)
-		l->expected = l->pattern->number;
+	if (!l->is_timed && l->is_one_time && !b->is_secondary && l->n == 0)
+		lmm_vk_pattern_expect(l, th);
 }
 
 /* ---- stamps ------------------------------------------------------------------------------------- */
@@ -402,6 +400,8 @@ static bool append(struct lmm_vk_buffer *b, const struct lmm_vk_command *c)
 {
 	struct lmm_vk_list *l = b->list;
 
+	if (l->pattern && !leave(b))
+		return false;
 	if (l->n == l->cap && !lmm_vk_list_grow(l)) {
 		b->is_unseen = true;
 		return false;

@@ -14,14 +14,17 @@
 #define PATTERNS     (LMM_DESC_PATTERNS / 4)
 #define COMMANDS_MIN 8u	   /* what is shorter is not worth a description */
 #define BY_HASH	     2048u /* powers of two */
-#define SEEN	     256u
+#define SEEN	     1024u
+#define WAYS	     4u		/* places that a hash may have: none keeps another out */
+#define FRESH_BYTES  (8u << 20) /* of descriptors: half of what is kept for a recovery */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* with the lock held */
 static struct lmm_vk_pattern *kept[PATTERNS]; /* by number; the newest of each place */
-static uint32_t n_made;			      /* number of the newest */
 static uint32_t by_hash[BY_HASH];	      /* numbers */
 static uint64_t seen[SEEN];		      /* hashes of lists that came once */
+
+static _Atomic uint32_t n_made; /* number of the newest */
 
 /* Number of the one that this thread has recorded, or learned, last; 0: none. */
 static _Thread_local uint32_t newest __attribute__((tls_model("initial-exec")));
@@ -36,25 +39,43 @@ static struct lmm_vk_pattern *numbered(uint32_t number)
 	return p && p->number == number ? p : NULL;
 }
 
-static bool is_good(const struct lmm_vk_pattern *p, uint32_t recording, uint32_t graph)
+static bool is_fresh(const struct lmm_vk_pattern *p)
 {
-	return p->recording == recording && p->graph == graph &&
-	       p->pipelines == lmm_vk_pipelines_changed();
+	return lmm_session_described_bytes() - p->described < FRESH_BYTES;
 }
 
-struct lmm_vk_pattern *lmm_vk_pattern_expect(uint32_t recording, uint32_t graph)
+bool lmm_vk_pattern_is_old(const struct lmm_vk_pattern *p)
+{
+	return atomic_load_explicit(&n_made, memory_order_relaxed) - p->number >= 2 * PATTERNS;
+}
+
+static bool is_good(const struct lmm_vk_pattern *p, const struct lmm_vk_list *l, uint32_t graph)
+{
+	return p->recording == l->recording && p->graph == graph && p->pipelines == l->pipelines &&
+	       is_fresh(p);
+}
+
+/* Its first node is the one that is computed now: layers are alike, and a buffer more or less shifts them. */
+static bool begins_here(const struct lmm_vk_pattern *p, struct lmm_thread *th)
+{
+	return !p->graph || (th->nodes && p->command[0].node == lmm_device_node(th));
+}
+
+void lmm_vk_pattern_expect(struct lmm_vk_list *l, struct lmm_thread *th)
 {
 	struct lmm_vk_pattern *p;
 
+	l->may_be_learned = true;
+	l->pipelines = lmm_vk_pipelines_changed();
 	pthread_mutex_lock(&lock);
 	p = numbered(newest);
 	p = p ? numbered(p->next) : NULL;
-	if (p && !is_good(p, recording, graph))
-		p = NULL;
-	if (p)
+	if (p && is_good(p, l, th->graph) && begins_here(p, th)) {
 		atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+		l->pattern = p;
+		l->expected = p->number;
+	}
 	pthread_mutex_unlock(&lock);
-	return p;
 }
 
 void lmm_vk_pattern_unref(struct lmm_vk_pattern *p)
@@ -73,10 +94,19 @@ static void mark_move(const struct lmm_vk_pattern *p, uint32_t n)
 {
 	struct lmm_thread *th = lmm_thread_known();
 
-	if (!th || !n || !p->graph || th->graph != p->graph)
+	if (!th || !th->nodes || !n || th->graph != p->graph)
 		return;
 	th->mark = p->command[n - 1].node;
 	th->leapt_from = th->mark + 1;
+}
+
+/* A handle that is another pipeline's by now, or has got a name. */
+static void kernels_look_up(struct lmm_vk_list *l)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (l->commands[i].pipeline)
+			l->commands[i].kernel = lmm_vk_kernel_of(l->commands[i].pipeline);
+	}
 }
 
 bool lmm_vk_pattern_leave(struct lmm_vk_list *l)
@@ -87,45 +117,32 @@ bool lmm_vk_pattern_leave(struct lmm_vk_list *l)
 	l->pattern = NULL;
 	while (has_room && l->cap < l->n)
 		has_room = lmm_vk_list_grow(l);
-	if (has_room) {
+	if (!has_room)
+		l->n = 0;
+	if (l->n) /* there may be no room yet, and no pointer */
 		memcpy(l->commands, p->command, l->n * sizeof(*l->commands));
-		l->group = l->n;
-		mark_move(p, l->n);
-	}
+	l->group = l->n;
+	mark_move(p, l->n);
+	if (p->pipelines != lmm_vk_pipelines_changed())
+		kernels_look_up(l);
 	lmm_vk_pattern_unref(p);
 	return has_room;
 }
 
 /* A list in which another graph has begun is not what was expected, and nobody knows from where on. */
-static void nodes_forget(struct lmm_vk_list *l)
+static bool leave_without_nodes(struct lmm_vk_list *l)
 {
+	bool has_room = lmm_vk_pattern_leave(l);
+
 	for (uint32_t i = 0; i < l->n; i++) {
 		l->commands[i].graph = 0;
 		l->commands[i].node = LMM_NODE_UNKNOWN;
 	}
+	l->may_be_learned = false;
+	return has_room;
 }
 
-bool lmm_vk_pattern_end(struct lmm_vk_list *l)
-{
-	const struct lmm_thread *th = lmm_thread_known();
-	const struct lmm_vk_pattern *p = l->pattern;
-
-	if (!p)
-		return true;
-	if (th && th->graph == p->graph && l->n == p->n) {
-		mark_move(p, l->n);
-		newest = p->number;
-		return true;
-	}
-	if (th && th->graph == p->graph)
-		return lmm_vk_pattern_leave(l);
-	if (!lmm_vk_pattern_leave(l))
-		return false;
-	nodes_forget(l);
-	return true;
-}
-
-/* ---- what was submitted ------------------------------------------------------------------------- */
+/* ---- what may come again ------------------------------------------------------------------------ */
 
 static bool is_of_one_graph(const struct lmm_vk_list *l)
 {
@@ -136,12 +153,19 @@ static bool is_of_one_graph(const struct lmm_vk_list *l)
 	return true;
 }
 
+static bool is_worth_it(const struct lmm_vk_list *l)
+{
+	return l->may_be_learned && !l->n_timed && l->n >= COMMANDS_MIN &&
+	       l->n <= LMM_DESC_PATTERN_COMMANDS_MAX &&
+	       l->pipelines == lmm_vk_pipelines_changed() && is_of_one_graph(l);
+}
+
 static uint64_t hash_of(const struct lmm_vk_list *l)
 {
 	uint64_t hash =
 		lmm_hash_u64(LMM_HASH_SEED, (uint64_t)l->recording << 32 | l->commands[0].graph);
 
-	hash = lmm_hash_u64(hash, lmm_vk_pipelines_changed());
+	hash = lmm_hash_u64(hash, l->pipelines);
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct lmm_vk_command *c = &l->commands[i];
 
@@ -152,9 +176,10 @@ static uint64_t hash_of(const struct lmm_vk_list *l)
 	return hash | 1;
 }
 
-static void describe(const struct lmm_vk_pattern *p)
+static bool describe(const struct lmm_vk_pattern *p)
 {
 	struct lmm_buf b = { 0 };
+	bool is_there;
 
 	lmm_buf_put_varint(&b, p->number);
 	lmm_buf_put_varint(&b, p->n);
@@ -165,68 +190,140 @@ static void describe(const struct lmm_vk_pattern *p)
 		lmm_buf_put_varint(&b, c->node);
 		lmm_buf_put_varint(&b, c->amount);
 	}
-	lmm_session_describe(LMM_DESC_PATTERN, &b);
+	is_there = lmm_session_describe(LMM_DESC_PATTERN, &b);
 	lmm_buf_free(&b);
+	return is_there;
 }
 
-/* With the lock held. NULL: out of memory. */
+/* NULL: out of memory, or of room for descriptors. */
 static LMM_COLD struct lmm_vk_pattern *make(const struct lmm_vk_list *l, uint64_t hash)
 {
 	struct lmm_vk_pattern *p = malloc(sizeof(*p) + l->n * sizeof(p->command[0]));
-	struct lmm_vk_pattern **place;
+	uint32_t number = atomic_fetch_add(&n_made, 1) + 1;
 
 	if (!p)
 		return NULL;
 	*p = (struct lmm_vk_pattern){
-		.number = ++n_made ? n_made : ++n_made,
+		.number = number ? number : atomic_fetch_add(&n_made, 1) + 1,
 		.recording = l->recording,
 		.graph = l->commands[0].graph,
-		.pipelines = lmm_vk_pipelines_changed(),
+		.pipelines = l->pipelines,
 		.hash = hash,
+		.described = lmm_session_described_bytes(),
 		.n = l->n,
 	};
 	atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
 	memcpy(p->command, l->commands, l->n * sizeof(p->command[0]));
-	place = &kept[p->number % PATTERNS];
-	if (*place)
-		lmm_vk_pattern_unref(*place);
-	*place = p;
-	by_hash[hash % BY_HASH] = p->number;
-	describe(p);
+	if (!describe(p)) {
+		free(p);
+		return NULL;
+	}
 	return p;
 }
 
-/* With the lock held: the one that holds the same; made when a list comes a second time. */
-static struct lmm_vk_pattern *pattern_of(const struct lmm_vk_list *l, uint64_t hash)
+static uint32_t *way(uint64_t hash, unsigned i)
 {
-	struct lmm_vk_pattern *p = numbered(by_hash[hash % BY_HASH]);
+	return &by_hash[(hash + i) % BY_HASH];
+}
 
-	if (p && p->hash == hash)
-		return p;
-	if (seen[hash % SEEN] == hash)
-		return make(l, hash);
-	seen[hash % SEEN] = hash;
+/* With the lock held. NULL: there is none that holds this, or it was described too long ago. */
+static struct lmm_vk_pattern *hashed(uint64_t hash)
+{
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct lmm_vk_pattern *p = numbered(*way(hash, i));
+
+		if (p && p->hash == hash && is_fresh(p))
+			return p;
+	}
 	return NULL;
 }
 
-void lmm_vk_pattern_learn(const struct lmm_vk_list *l)
+/* With the lock held. */
+static void keep(struct lmm_vk_pattern *p)
 {
-	struct lmm_vk_pattern *p, *before;
-	int saved = errno;
-	uint64_t hash;
+	struct lmm_vk_pattern **place = &kept[p->number % PATTERNS], *old = *place;
+	unsigned i = 0;
 
-	if (l->n < COMMANDS_MIN || l->n > LMM_DESC_PATTERN_COMMANDS_MAX || !is_of_one_graph(l))
-		return;
-	hash = hash_of(l);
-	pthread_mutex_lock(&lock);
-	p = pattern_of(l, hash);
-	before = numbered(newest);
+	/* as a fork may come between */
+	*place = p;
+	if (old)
+		lmm_vk_pattern_unref(old);
+	while (i < WAYS - 1 && numbered(*way(p->hash, i)))
+		i++;
+	*way(p->hash, i) = p->number;
+}
+
+/* With the lock held: whether it came before, and it has now. */
+static bool seen_before(uint64_t hash)
+{
+	static unsigned turn;
+	unsigned free = turn++ % WAYS;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		uint64_t *at = &seen[(hash + i) % SEEN];
+
+		if (*at == hash)
+			return true;
+		if (!*at)
+			free = i;
+	}
+	seen[(hash + free) % SEEN] = hash;
+	return false;
+}
+
+/* With the lock held: p (NULL: not known) is what this thread's list holds that was recorded behind the newest. */
+static void newest_move(const struct lmm_vk_pattern *p, const struct lmm_vk_list *l)
+{
+	struct lmm_vk_pattern *before = numbered(newest);
+
 	if (before && p)
 		before->next = p->number;
 	/* what came once in the place of another: behind it that one's next is expected */
 	newest = p ? p->number : l->expected;
+}
+
+/* It was listed: described when it comes a second time. */
+static void learn(const struct lmm_vk_list *l)
+{
+	uint64_t hash = hash_of(l);
+	struct lmm_vk_pattern *p;
+	int saved = errno;
+	bool is_again;
+
+	pthread_mutex_lock(&lock);
+	p = hashed(hash);
+	is_again = seen_before(hash);
+	if (p || !is_again)
+		newest_move(p, l);
 	pthread_mutex_unlock(&lock);
+	if (!p && is_again) {
+		p = make(l, hash);
+		pthread_mutex_lock(&lock);
+		if (p)
+			keep(p);
+		newest_move(p, l);
+		pthread_mutex_unlock(&lock);
+	}
 	errno = saved;
+}
+
+bool lmm_vk_pattern_end(struct lmm_vk_list *l)
+{
+	const struct lmm_thread *th = lmm_thread_known();
+	const struct lmm_vk_pattern *p = l->pattern;
+
+	if (p && th && th->graph && th->graph != p->graph)
+		return leave_without_nodes(l);
+	if (p && l->n == p->n && p->pipelines == lmm_vk_pipelines_changed()) {
+		mark_move(p, l->n);
+		newest = p->number;
+		return true;
+	}
+	if (p && !lmm_vk_pattern_leave(l))
+		return false;
+	if (is_worth_it(l))
+		learn(l);
+	return true;
 }
 
 /* The child is a process of its own, which has described nothing. */

@@ -188,7 +188,7 @@ static bool pattern_put(const struct submit *s, struct lmm_vk_list **l)
 		.queue = s->q->number,
 	};
 
-	if (p->recording != s->recording || p->n != (*l)->n) {
+	if (p->recording != s->recording || p->n != (*l)->n || lmm_vk_pattern_is_old(p)) {
 		if (!lmm_vk_pattern_leave(*l)) {
 			lmm_vk_list_unref(*l);
 			*l = NULL;
@@ -219,8 +219,6 @@ static void buffer_behind(struct submit *s, void *handle)
 	}
 	is_timed = timing_begin(s, b, l, &id);
 	list_put(s, l, is_timed, id);
-	if (l->is_one_time && !l->is_timed && l->recording == s->recording)
-		lmm_vk_pattern_learn(l);
 	lmm_vk_list_unref(l);
 }
 

@@ -182,8 +182,10 @@ struct lmm_vk_list {
 	uint32_t recording; /* in which it was begun */
 	/* so far it holds what this one does: n of its commands, and nothing is listed; NULL: it does not (patterns.c) */
 	struct lmm_vk_pattern *pattern;
-	uint32_t
-		expected; /* the pattern's number, even if the list has turned out another; 0: there was none */
+	/* the pattern's number, even if the list has turned out another; 0: there was none */
+	uint32_t expected;
+	uint32_t pipelines; /* lmm_vk_pipelines_changed() when it began */
+	bool may_be_learned;
 	struct lmm_vk_device *device;
 	_Atomic uint32_t refs;
 	/* times it was submitted: a result belongs to the last of them */
@@ -234,19 +236,20 @@ struct lmm_vk_pattern {
 		pipelines; /* that it is good for; the last by lmm_vk_pipelines_changed() */
 	uint32_t next;	   /* number of the one that followed it last; 0: none */
 	uint64_t hash;
+	uint64_t described; /* bytes of descriptors before its own */
 	uint32_t n;
 	struct lmm_vk_command command[];
 };
 
-/* What the thread's next buffer is expected to hold, in this recording and graph. NULL: nobody knows. To be given back. */
-struct lmm_vk_pattern *lmm_vk_pattern_expect(uint32_t recording, uint32_t graph);
+/* The list's first command comes, on this thread, and is not to be timed: l->pattern gets what is expected of it, if anything is. */
+void lmm_vk_pattern_expect(struct lmm_vk_list *l, struct lmm_thread *th);
 void lmm_vk_pattern_unref(struct lmm_vk_pattern *p);
 /* It is not what was expected: what it holds so far is listed. False: out of memory. */
 bool lmm_vk_pattern_leave(struct lmm_vk_list *l);
-/* No more comes to the list. False: as above. */
+/* No more comes to the list, which may come again. False: as above. */
 bool lmm_vk_pattern_end(struct lmm_vk_list *l);
-/* It was submitted by this thread and may come again. */
-void lmm_vk_pattern_learn(const struct lmm_vk_list *l);
+/* So many others were described since that whoever reads may have forgotten it. */
+bool lmm_vk_pattern_is_old(const struct lmm_vk_pattern *p);
 void lmm_vk_patterns_after_fork(void);
 
 /* ---- command buffers (buffers.c) ---------------------------------------------------------------- */
