@@ -125,7 +125,7 @@ static const struct lmm_opt attach_table[] = {
 	{ 0, "max-size", LMM_OPT_SIZE, offsetof(struct attach_opts, max_size_bytes), "SIZE", NULL,
 	  "keep FILE below SIZE: oldest step detail goes first, totals stay exact" },
 	{ 0, "budget", LMM_OPT_SHARE, offsetof(struct attach_opts, budget_ppm), "SHARE", NULL,
-	  "what recording and timing GPU kernels may cost of a step's time, half of it the timing (default 1%); off: time all of them" },
+	  "what recording and timing GPU kernels may cost of a step's time, a quarter of it the timing (default 1%); off: time all of them" },
 	{ 0, "sysfs", LMM_OPT_STRING, offsetof(struct attach_opts, sysfs), "DIR", NULL,
 	  "read sensors from DIR/sys and DIR/proc, a model of a machine, instead of this one's" },
 	{ 0, "live", LMM_OPT_FLAG, offsetof(struct attach_opts, live), NULL, NULL,

@@ -58,7 +58,7 @@ static const struct lmm_opt run_table[] = {
 	{ 0, "max-size", LMM_OPT_SIZE, offsetof(struct run_opts, max_size_bytes), "SIZE", NULL,
 	  "keep FILE below SIZE: oldest step detail goes first, totals stay exact" },
 	{ 0, "budget", LMM_OPT_SHARE, offsetof(struct run_opts, budget_ppm), "SHARE", NULL,
-	  "what recording and timing GPU kernels may cost of a step's time (default 1%): they are timed on as many steps as half of it allows; "
+	  "what recording and timing GPU kernels may cost of a step's time (default 1%): they are timed on as many steps as a quarter of it allows; "
 	  "off: on all of them" },
 	{ 0, "expand-command-buffers", LMM_OPT_FLAG, offsetof(struct run_opts, expand), NULL, NULL,
 	  "hide OpenCL's command buffers from the command, so that it enqueues every kernel and each is timed" },

@@ -18,11 +18,9 @@
 #include "wire/desc.h"
 #include "wire/ring.h"
 
-#define BATCH_EVENTS 8192u
-#define PATTERN_EVENTS                                                                             \
-	64u /* of a batch that would have more than that when its patterns are told one by one: */
-#define WIDE_EVENTS	   ((size_t)PATTERN_EVENTS * LMM_DESC_PATTERN_COMMANDS_MAX)
-#define BATCHES_PER_RING   64u /* of one poll: no ring starves the others */
+#define BATCH_EVENTS	   8192u
+#define WIDE_EVENTS	   32768u /* of a batch, with its patterns told one by one */
+#define BATCHES_PER_RING   64u	  /* of one poll: no ring starves the others */
 #define CLOCK_PERIOD_NS	   1000000000u
 #define CLOCK_FIRST_NS	   4000000u /* two pairs give the rate: the second one comes soon */
 #define LIVENESS_PERIOD_NS 250000000u
@@ -508,7 +506,7 @@ static struct lmm_event *one_by_one(struct lmm_collector *c, struct process *p, 
 		c->wide = malloc(WIDE_EVENTS * sizeof(*c->wide));
 	if (!p->patterns || !c->wide)
 		return NULL;
-	*n = lmm_patterns_expand(p->patterns, ev, *n, c->wide, &r->invalid);
+	*n = lmm_patterns_expand(p->patterns, ev, *n, c->wide, WIDE_EVENTS, &r->invalid);
 	return c->wide;
 }
 

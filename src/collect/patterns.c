@@ -80,25 +80,26 @@ static size_t expand_one(const struct lmm_pattern *p, const struct lmm_event *e,
 	return p->n;
 }
 
+static uint64_t commands_of(const struct lmm_event *e)
+{
+	return e->a < LMM_DESC_PATTERN_COMMANDS_MAX ? e->a : LMM_DESC_PATTERN_COMMANDS_MAX;
+}
+
 size_t lmm_patterns_expand(const struct lmm_patterns *p, const struct lmm_event *ev, size_t n,
-			   struct lmm_event *to, uint64_t *unknown)
+			   struct lmm_event *to, size_t max, uint64_t *unknown)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct lmm_pattern *of;
+		int is_pattern = ev[i].type == LMM_EV_PATTERN;
+		const struct lmm_pattern *of = is_pattern ? find(p, &ev[i]) : NULL;
 
-		if (ev[i].type != LMM_EV_PATTERN) {
+		if (!is_pattern && count < max) {
 			to[count++] = ev[i];
-			continue;
-		}
-		of = find(p, &ev[i]);
-		if (of) {
+		} else if (of && of->n <= max - count) {
 			count += expand_one(of, &ev[i], to + count);
 		} else {
-			*unknown += ev[i].a < LMM_DESC_PATTERN_COMMANDS_MAX
-					    ? ev[i].a
-					    : LMM_DESC_PATTERN_COMMANDS_MAX;
+			*unknown += is_pattern ? commands_of(&ev[i]) : 1;
 		}
 	}
 	return count;

@@ -31,8 +31,11 @@ void lmm_patterns_clear(struct lmm_patterns *p);
 /* How many of the n events, from the first on, are not more than max when patterns are told one by one. */
 size_t lmm_patterns_fit(const struct lmm_patterns *p, const struct lmm_event *ev, size_t n,
 			size_t max);
-/* Writes them so to `to`. Adds to *unknown the commands of patterns that nobody knows. Returns how many it wrote. */
+/*
+ * Writes them so to `to`, max at the most. Adds to *unknown the commands of patterns that nobody knows, and what did not fit. Returns how
+ * many it wrote.
+ */
 size_t lmm_patterns_expand(const struct lmm_patterns *p, const struct lmm_event *ev, size_t n,
-			   struct lmm_event *to, uint64_t *unknown);
+			   struct lmm_event *to, size_t max, uint64_t *unknown);
 
 #endif

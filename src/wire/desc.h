@@ -43,7 +43,7 @@ enum lmm_desc_kind {
 #define LMM_DESC_STR_MAX   4096u
 
 /* Commands of a PATTERN, and how many patterns of a process are known: number k is forgotten when k + LMM_DESC_PATTERNS comes. Whoever
- * writes them uses the newest quarter of these alone, as descriptors are read before events that are older than they. */
+ * writes them uses the newest half of these alone, as descriptors are read before events that are older than they. */
 #define LMM_DESC_PATTERN_COMMANDS_MAX 512u
 #define LMM_DESC_PATTERNS	      4096u
 

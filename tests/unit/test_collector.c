@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "collect/collector.h"
+#include "collect/patterns.h"
 #include "wire/desc.h"
 #include "wire/ring.h"
 
@@ -476,6 +477,35 @@ static void test_many_patterns(void **state)
 	}
 }
 
+/* Another batch than the one that was measured: what does not fit is counted, and nothing is written behind the room. */
+static void test_patterns_that_do_not_fit(void **state)
+{
+	static struct lmm_patterns p;
+	static const uint8_t payload[] = { 1, 3, 40, 0, 5, 41, 1, 6, 42, 2, 7 };
+	const struct lmm_event ev[] = {
+		{ .type = LMM_EV_TOKEN, .id = 1 },
+		{ .type = LMM_EV_PATTERN, .id = 1, .a = 3 },
+		{ .type = LMM_EV_PATTERN, .id = 1, .a = 3 },
+		{ .type = LMM_EV_TOKEN, .id = 2 },
+		{ .type = LMM_EV_TOKEN, .id = 3 },
+		{ .type = LMM_EV_TOKEN, .id = 4 },
+	};
+	struct lmm_event to[7] = { 0 };
+	uint64_t unknown = 0;
+
+	(void)state;
+	assert_int_equal(lmm_patterns_add(&p, payload, sizeof(payload)), 0);
+	assert_int_equal(lmm_patterns_fit(&p, ev, 6, 10), 6);
+	assert_int_equal(lmm_patterns_fit(&p, ev, 6, 6), 2);
+	assert_int_equal(lmm_patterns_expand(&p, ev, 6, to, 6, &unknown), 6);
+	assert_int_equal(unknown, 3 + 1); /* the second pattern, and the last token */
+	assert_int_equal(to[3].a >> 32, 2);
+	assert_int_equal(to[4].id, 2);
+	assert_int_equal(to[5].id, 3);
+	assert_int_equal(to[6].type, 0);
+	lmm_patterns_clear(&p);
+}
+
 static void test_hostile_patterns(void **state)
 {
 	static const uint8_t huge[] = { 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3 };
@@ -533,6 +563,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_pattern_takes_an_older_ones_place, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_many_patterns, setup, teardown),
+		cmocka_unit_test(test_patterns_that_do_not_fit),
 		cmocka_unit_test_setup_teardown(test_hostile_patterns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failing_sink, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_folder_is_private, setup, teardown),

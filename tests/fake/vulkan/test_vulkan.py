@@ -260,7 +260,7 @@ def test_nodes_of_what_comes_again():
     walk = os.path.join(HERE, "vkwalk")
     if not os.path.exists(walk):
         raise t.Skip("the program for it is missing here")
-    for scene in ("usual", "more", "moved 16", "moved 3", "small", "cut", "ahead", "between"):
+    for scene in ("usual", "more", "moved 16", "moved 3", "small", "cut", "across 48", "across 20", "ahead", "between"):
         folder = t.scratch()
         run = t.plain([walk, *scene.split()], env={"LMMETER_OUT": os.path.join(folder, "t.lmt")})
         lines = [tuple(map(int, re.findall(r"\d+", line.split(":")[1]))) for line in run.out.decode().splitlines()]

@@ -8,6 +8,7 @@
  *	vkwalk more		… and one with a further buffer, of other work, between two
  *	vkwalk moved N		… and four in which buffers begin and end N nodes earlier
  *	vkwalk small		… and nine in fifty buffers
+ *	vkwalk across N		… and one buffer in which another graph begins behind 32 nodes, as expected for N more commands
  *	vkwalk cut		… one that ends early, and four usual ones
  *	vkwalk ahead		… and four in which all buffers are recorded before the first is submitted
  *	vkwalk between		… and four with a short buffer of other work between two, all recorded ahead
@@ -189,6 +190,36 @@ static void run(unsigned first, unsigned end)
 	run_in(first, 80, end);
 }
 
+/* Of the commands that lie behind the other graph's begin none has the first one's nodes. */
+static void run_across(unsigned as_expected)
+{
+	const struct vk_command_buffer_begin_info info = { .flags = VK_USE_ONE_TIME };
+	const struct lmm_vk_list *l;
+	void *b = &buffers[0];
+
+	run_begin();
+	lmm__vkBeginCommandBuffer(b, &info);
+	for (unsigned i = 0; i < 80; i++) {
+		if (i == 32)
+			th->graph = graph + 1;
+		lmm_asked.tensor[lmm_asked.n++ % LMM_ASKED] = nodes[i];
+		lmm__vkCmdBindPipeline(b, VK_BIND_COMPUTE,
+				       pipeline_of(i) + (i < 32 + as_expected ? 0 : 1));
+		lmm__vkCmdDispatch(b, 1, 1, 1);
+	}
+	lmm__vkEndCommandBuffer(b);
+	l = lmm_vk_buffer_find(b)->list;
+	for (unsigned i = 32; i < l->n; i++) {
+		const struct lmm_vk_command *c =
+			l->pattern ? &l->pattern->command[i] : &l->commands[i];
+
+		n_wrong += c->graph == graph;
+		n_told++;
+	}
+	hand_over(0);
+	th->graph = 0;
+}
+
 static void run_with_other(void)
 {
 	run_begin();
@@ -267,6 +298,8 @@ int main(int argc, char **argv)
 		run_with_other();
 	if (strcmp(what, "cut") == 0)
 		run(80, 160);
+	if (strcmp(what, "across") == 0 && argc > 2)
+		run_across((unsigned)atoi(argv[2]));
 	for (unsigned i = 0; i < 9 && strcmp(what, "small") == 0; i++)
 		run_in(8, 8, NODES);
 	for (unsigned i = 0; i < 4; i++) {

@@ -230,8 +230,10 @@ static LMM_INLINE bool is_expected(struct lmm_vk_list *l, vk_handle pipeline, ui
 /* From here on it is listed. False: out of memory. */
 static LMM_NOINLINE bool leave(struct lmm_vk_buffer *b)
 {
-	if (lmm_vk_pattern_leave(b->list))
+	if (lmm_vk_pattern_leave(b->list)) {
+		lmm_vk_pattern_mark(b->list);
 		return true;
+	}
 	b->is_unseen = true;
 	return false;
 }
@@ -400,6 +402,7 @@ static bool append(struct lmm_vk_buffer *b, const struct lmm_vk_command *c)
 {
 	struct lmm_vk_list *l = b->list;
 
+	l->may_be_learned = false;
 	if (l->pattern && !leave(b))
 		return false;
 	if (l->n == l->cap && !lmm_vk_list_grow(l)) {

@@ -24,7 +24,8 @@ static struct lmm_vk_pattern *kept[PATTERNS]; /* by number; the newest of each p
 static uint32_t by_hash[BY_HASH];	      /* numbers */
 static uint64_t seen[SEEN];		      /* hashes of lists that came once */
 
-static _Atomic uint32_t n_made; /* number of the newest */
+static _Atomic uint32_t n_made;	   /* number of the newest */
+static _Atomic uint32_t failed_in; /* a session in which one could not be described: no more are */
 
 /* Number of the one that this thread has recorded, or learned, last; 0: none. */
 static _Thread_local uint32_t newest __attribute__((tls_model("initial-exec")));
@@ -55,22 +56,21 @@ static bool is_good(const struct lmm_vk_pattern *p, const struct lmm_vk_list *l,
 	       is_fresh(p);
 }
 
-/* Its first node is the one that is computed now: layers are alike, and a buffer more or less shifts them. */
-static bool begins_here(const struct lmm_vk_pattern *p, struct lmm_thread *th)
-{
-	return !p->graph || (th->nodes && p->command[0].node == lmm_device_node(th));
-}
-
 void lmm_vk_pattern_expect(struct lmm_vk_list *l, struct lmm_thread *th)
 {
+	/* a pattern begins with the node that is computed now: layers are alike, and a buffer more or less shifts them */
+	uint32_t node = th->graph && th->nodes ? lmm_device_node(th) : LMM_NODE_UNKNOWN;
 	struct lmm_vk_pattern *p;
 
-	l->may_be_learned = true;
+	l->may_be_learned = !th->graph || th->nodes;
 	l->pipelines = lmm_vk_pipelines_changed();
+	l->step = th->step;
+	if (!l->may_be_learned)
+		return;
 	pthread_mutex_lock(&lock);
 	p = numbered(newest);
 	p = p ? numbered(p->next) : NULL;
-	if (p && is_good(p, l, th->graph) && begins_here(p, th)) {
+	if (p && is_good(p, l, th->graph) && (!p->graph || p->command[0].node == node)) {
 		atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
 		l->pattern = p;
 		l->expected = p->number;
@@ -89,15 +89,33 @@ void lmm_vk_pattern_unref(struct lmm_vk_pattern *p)
 
 /* ---- while a list is recorded ------------------------------------------------------------------- */
 
-/* The commands that follow are marked from where those of the pattern end. */
-static void mark_move(const struct lmm_vk_pattern *p, uint32_t n)
+void lmm_vk_pattern_mark(const struct lmm_vk_list *l)
 {
+	const struct lmm_vk_command *c = l->pattern ? l->pattern->command : l->commands;
 	struct lmm_thread *th = lmm_thread_known();
 
-	if (!th || !th->nodes || !n || th->graph != p->graph)
+	if (!th || !th->nodes || !l->n || th->graph != c[l->n - 1].graph)
 		return;
-	th->mark = p->command[n - 1].node;
+	th->mark = c[l->n - 1].node;
 	th->leapt_from = th->mark + 1;
+}
+
+/* Another graph, or run, has begun since: it is not what was expected, and nobody knows from where on. */
+static bool is_of_another_run(const struct lmm_vk_list *l)
+{
+	const struct lmm_thread *th = lmm_thread_known();
+	uint32_t graph = l->pattern->graph;
+
+	return th && th->graph && (th->graph != graph || (graph && th->step != l->step));
+}
+
+static void nodes_forget(struct lmm_vk_list *l)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		l->commands[i].graph = 0;
+		l->commands[i].node = LMM_NODE_UNKNOWN;
+	}
+	l->may_be_learned = false;
 }
 
 /* A handle that is another pipeline's by now, or has got a name. */
@@ -112,7 +130,7 @@ static void kernels_look_up(struct lmm_vk_list *l)
 bool lmm_vk_pattern_leave(struct lmm_vk_list *l)
 {
 	struct lmm_vk_pattern *p = l->pattern;
-	bool has_room = true;
+	bool has_room = true, is_sure = !is_of_another_run(l);
 
 	l->pattern = NULL;
 	while (has_room && l->cap < l->n)
@@ -122,23 +140,11 @@ bool lmm_vk_pattern_leave(struct lmm_vk_list *l)
 	if (l->n) /* there may be no room yet, and no pointer */
 		memcpy(l->commands, p->command, l->n * sizeof(*l->commands));
 	l->group = l->n;
-	mark_move(p, l->n);
+	if (!is_sure)
+		nodes_forget(l);
 	if (p->pipelines != lmm_vk_pipelines_changed())
 		kernels_look_up(l);
 	lmm_vk_pattern_unref(p);
-	return has_room;
-}
-
-/* A list in which another graph has begun is not what was expected, and nobody knows from where on. */
-static bool leave_without_nodes(struct lmm_vk_list *l)
-{
-	bool has_room = lmm_vk_pattern_leave(l);
-
-	for (uint32_t i = 0; i < l->n; i++) {
-		l->commands[i].graph = 0;
-		l->commands[i].node = LMM_NODE_UNKNOWN;
-	}
-	l->may_be_learned = false;
 	return has_room;
 }
 
@@ -155,6 +161,8 @@ static bool is_of_one_graph(const struct lmm_vk_list *l)
 
 static bool is_worth_it(const struct lmm_vk_list *l)
 {
+	if (atomic_load_explicit(&failed_in, memory_order_relaxed) == lmm_device_session())
+		return false;
 	return l->may_be_learned && !l->n_timed && l->n >= COMMANDS_MIN &&
 	       l->n <= LMM_DESC_PATTERN_COMMANDS_MAX &&
 	       l->pipelines == lmm_vk_pipelines_changed() && is_of_one_graph(l);
@@ -215,6 +223,7 @@ static LMM_COLD struct lmm_vk_pattern *make(const struct lmm_vk_list *l, uint64_
 	atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
 	memcpy(p->command, l->commands, l->n * sizeof(p->command[0]));
 	if (!describe(p)) {
+		atomic_store(&failed_in, lmm_device_session());
 		free(p);
 		return NULL;
 	}
@@ -238,19 +247,28 @@ static struct lmm_vk_pattern *hashed(uint64_t hash)
 	return NULL;
 }
 
+/* With the lock held: where p is to be found by its hash, in the place of one that is of no use any more, or of any. */
+static uint32_t *way_take(const struct lmm_vk_pattern *p)
+{
+	for (unsigned i = 0; i < WAYS; i++) {
+		const struct lmm_vk_pattern *at = numbered(*way(p->hash, i));
+
+		if (!at || at->hash == p->hash || at->recording != p->recording || !is_fresh(at))
+			return way(p->hash, i);
+	}
+	return way(p->hash, p->number % WAYS);
+}
+
 /* With the lock held. */
 static void keep(struct lmm_vk_pattern *p)
 {
 	struct lmm_vk_pattern **place = &kept[p->number % PATTERNS], *old = *place;
-	unsigned i = 0;
 
 	/* as a fork may come between */
 	*place = p;
 	if (old)
 		lmm_vk_pattern_unref(old);
-	while (i < WAYS - 1 && numbered(*way(p->hash, i)))
-		i++;
-	*way(p->hash, i) = p->number;
+	*way_take(p) = p->number;
 }
 
 /* With the lock held: whether it came before, and it has now. */
@@ -307,20 +325,24 @@ static void learn(const struct lmm_vk_list *l)
 	errno = saved;
 }
 
+static bool is_as_expected(const struct lmm_vk_list *l)
+{
+	return l->n == l->pattern->n && l->pattern->pipelines == lmm_vk_pipelines_changed() &&
+	       !is_of_another_run(l);
+}
+
 bool lmm_vk_pattern_end(struct lmm_vk_list *l)
 {
-	const struct lmm_thread *th = lmm_thread_known();
-	const struct lmm_vk_pattern *p = l->pattern;
-
-	if (p && th && th->graph && th->graph != p->graph)
-		return leave_without_nodes(l);
-	if (p && l->n == p->n && p->pipelines == lmm_vk_pipelines_changed()) {
-		mark_move(p, l->n);
-		newest = p->number;
+	if (l->pattern && is_as_expected(l)) {
+		lmm_vk_pattern_mark(l);
+		newest = l->pattern->number;
 		return true;
 	}
-	if (p && !lmm_vk_pattern_leave(l))
-		return false;
+	if (l->pattern) {
+		if (!lmm_vk_pattern_leave(l))
+			return false;
+		lmm_vk_pattern_mark(l);
+	}
 	if (is_worth_it(l))
 		learn(l);
 	return true;

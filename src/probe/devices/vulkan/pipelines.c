@@ -274,10 +274,11 @@ static uint32_t pipeline_slot(vk_handle handle, bool *found)
 /* With the lock held. */
 static void kernel_note(uint32_t slot, uint32_t kernel, bool is_known)
 {
-	if (is_known &&
-	    atomic_load_explicit(&pipelines[slot].kernel, memory_order_relaxed) != kernel)
+	uint32_t before = atomic_exchange(&pipelines[slot].kernel, kernel);
+
+	/* behind it: who has read the old kernel knows the old number */
+	if (is_known && before != kernel)
 		atomic_fetch_add(&n_changed, 1);
-	atomic_store_explicit(&pipelines[slot].kernel, kernel, memory_order_relaxed);
 }
 
 uint32_t lmm_vk_pipelines_changed(void)

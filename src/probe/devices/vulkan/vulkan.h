@@ -185,6 +185,7 @@ struct lmm_vk_list {
 	/* the pattern's number, even if the list has turned out another; 0: there was none */
 	uint32_t expected;
 	uint32_t pipelines; /* lmm_vk_pipelines_changed() when it began */
+	uint32_t step;	    /* that it was begun in */
 	bool may_be_learned;
 	struct lmm_vk_device *device;
 	_Atomic uint32_t refs;
@@ -244,8 +245,10 @@ struct lmm_vk_pattern {
 /* The list's first command comes, on this thread, and is not to be timed: l->pattern gets what is expected of it, if anything is. */
 void lmm_vk_pattern_expect(struct lmm_vk_list *l, struct lmm_thread *th);
 void lmm_vk_pattern_unref(struct lmm_vk_pattern *p);
-/* It is not what was expected: what it holds so far is listed. False: out of memory. */
+/* It is not what was expected: what it holds so far is listed. False: out of memory, and it is empty. */
 bool lmm_vk_pattern_leave(struct lmm_vk_list *l);
+/* What follows on this thread is for nodes behind those of the list so far. */
+void lmm_vk_pattern_mark(const struct lmm_vk_list *l);
 /* No more comes to the list, which may come again. False: as above. */
 bool lmm_vk_pattern_end(struct lmm_vk_list *l);
 /* So many others were described since that whoever reads may have forgotten it. */
