@@ -260,7 +260,7 @@ def test_nodes_of_what_comes_again():
     walk = os.path.join(HERE, "vkwalk")
     if not os.path.exists(walk):
         raise t.Skip("the program for it is missing here")
-    for scene in ("usual", "more", "moved 16", "moved 3", "small", "cut", "across 48", "across 20", "ahead", "between"):
+    for scene in ("usual", "more", "moved 16", "moved 3", "small", "shut", "cut", "across 48", "across 20", "ahead", "between"):
         folder = t.scratch()
         run = t.plain([walk, *scene.split()], env={"LMMETER_OUT": os.path.join(folder, "t.lmt")})
         lines = [tuple(map(int, re.findall(r"\d+", line.split(":")[1]))) for line in run.out.decode().splitlines()]
@@ -269,6 +269,9 @@ def test_nodes_of_what_comes_again():
             t.check(wrong == 0, scene, run.out)
         # of five runs the first two are learned from, and the third finds where a run begins anew
         t.check(lines[0][1] == 2000 and lines[0][2] >= 2 * 400, scene, run.out)
+        records = t.report(os.path.join(folder, "t.lmt"))["records"]
+        t.check(records["emitted"] == records["stored"] > 2000 and not records["lost"] + records["invalid"], scene, records)
+        t.check(scene != "shut" or lines[1][1:] == (3600, 0), lines)
         # two are learned from, and the third one's first buffer
         t.check(scene != "small" or lines[1][1:] == (3600, 3600 - 2 * 400 - 8), lines)
         t.note(f"{scene}: {lines[1]}")

@@ -9,6 +9,7 @@
  *	vkwalk moved N		… and four in which buffers begin and end N nodes earlier
  *	vkwalk small		… and nine in fifty buffers
  *	vkwalk across N		… and one buffer in which another graph begins behind 32 nodes, as expected for N more commands
+ *	vkwalk shut		… and nine in fifty buffers while no file can be opened
  *	vkwalk cut		… one that ends early, and four usual ones
  *	vkwalk ahead		… and four in which all buffers are recorded before the first is submitted
  *	vkwalk between		… and four with a short buffer of other work between two, all recorded ahead
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "probe/devices/vulkan/vulkan.h"
 
@@ -220,6 +222,23 @@ static void run_across(unsigned as_expected)
 	th->graph = 0;
 }
 
+/* Nothing can be described then. */
+static void run_shut(void)
+{
+	struct rlimit old, none;
+
+	if (getrlimit(RLIMIT_NOFILE, &old))
+		exit(3);
+	none = old;
+	none.rlim_cur = 0;
+	if (setrlimit(RLIMIT_NOFILE, &none))
+		exit(3);
+	for (unsigned i = 0; i < 9; i++)
+		run_in(8, 8, NODES);
+	if (setrlimit(RLIMIT_NOFILE, &old))
+		exit(3);
+}
+
 static void run_with_other(void)
 {
 	run_begin();
@@ -300,6 +319,8 @@ int main(int argc, char **argv)
 		run(80, 160);
 	if (strcmp(what, "across") == 0 && argc > 2)
 		run_across((unsigned)atoi(argv[2]));
+	if (strcmp(what, "shut") == 0)
+		run_shut();
 	for (unsigned i = 0; i < 9 && strcmp(what, "small") == 0; i++)
 		run_in(8, 8, NODES);
 	for (unsigned i = 0; i < 4; i++) {
