@@ -288,11 +288,17 @@ static int desc_engine(struct lmm_collector *c, struct process *p, const struct 
 	return process_announce(c, p);
 }
 
-static int desc_pattern(struct process *p, const void *payload, size_t bytes)
+/* NULL: out of memory. */
+static struct lmm_patterns *patterns_of(struct process *p)
 {
 	if (!p->patterns)
 		p->patterns = calloc(1, sizeof(*p->patterns));
-	if (!p->patterns || lmm_patterns_add(p->patterns, payload, bytes) == -ENOMEM)
+	return p->patterns;
+}
+
+static int desc_pattern(struct process *p, const void *payload, size_t bytes)
+{
+	if (!patterns_of(p) || lmm_patterns_add(p->patterns, payload, bytes) == -ENOMEM)
 		return -ENOMEM;
 	return 0; /* a foreign word in shared memory is no reason to stop */
 }
@@ -500,11 +506,9 @@ static struct lmm_event *one_by_one(struct lmm_collector *c, struct process *p, 
 		i++;
 	if (i == *n)
 		return ev;
-	if (!p->patterns)
-		p->patterns = calloc(1, sizeof(*p->patterns));
 	if (!c->wide)
 		c->wide = malloc(WIDE_EVENTS * sizeof(*c->wide));
-	if (!p->patterns || !c->wide)
+	if (!patterns_of(p) || !c->wide)
 		return NULL;
 	*n = lmm_patterns_expand(p->patterns, ev, *n, c->wide, WIDE_EVENTS, &r->invalid);
 	return c->wide;
