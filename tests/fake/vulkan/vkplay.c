@@ -537,11 +537,20 @@ static void record_one(struct play *p, VkCommandBuffer b, int is_add, unsigned g
 	varied.groups += groups;
 }
 
-/* Returns how many dispatches it has. */
-static unsigned record_varied(struct play *p, VkCommandBuffer b, unsigned turn)
+/* For one submit. */
+static void begin_buffer(struct play *p, VkCommandBuffer b)
 {
 	VkCommandBufferBeginInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
 					  .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT };
+
+	MUST(vkBeginCommandBuffer(b, &info));
+	vkCmdBindDescriptorSets(b, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &p->set, 0,
+				NULL);
+}
+
+/* Returns how many dispatches it has. */
+static unsigned record_varied(struct play *p, VkCommandBuffer b, unsigned turn)
+{
 	const VkBufferCopy copy = { 0, WORDS * 2, 1024 };
 	unsigned kind = draw() % 40, at = draw() % USUAL;
 	unsigned n = kind == 3 ? at : kind == 4 ? USUAL + at : USUAL;
@@ -550,9 +559,7 @@ static unsigned record_varied(struct play *p, VkCommandBuffer b, unsigned turn)
 		pipelines_anew(p);
 	if (kind == 6)
 		next_recording();
-	MUST(vkBeginCommandBuffer(b, &info));
-	vkCmdBindDescriptorSets(b, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &p->set, 0,
-				NULL);
+	begin_buffer(p, b);
 	for (unsigned i = 0; i < n; i++) {
 		/* with each pipeline in the other one's place, what is bound may look as before */
 		int is_add = (i % (2 + turn % 3) == 0) != (kind == 5);
@@ -587,12 +594,7 @@ static void run_varied(struct play *p)
 static void record_with_secondary(struct play *p, VkCommandBuffer b, VkCommandBuffer second,
 				  unsigned at)
 {
-	VkCommandBufferBeginInfo info = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-					  .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT };
-
-	MUST(vkBeginCommandBuffer(b, &info));
-	vkCmdBindDescriptorSets(b, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &p->set, 0,
-				NULL);
+	begin_buffer(p, b);
 	for (unsigned i = 0; i <= 12; i++) {
 		if (i == at) {
 			vkCmdExecuteCommands(b, 1, &second);

@@ -113,11 +113,15 @@ static vk_handle pipeline_of(unsigned node)
 	return node < 4 || node >= NODES - 4 ? 1000 + node : 100 + node % PER_LAYER;
 }
 
+static const struct lmm_vk_command *command_at(const struct lmm_vk_list *l, unsigned i)
+{
+	return l->pattern ? &l->pattern->command[i] : &l->commands[i];
+}
+
 static void look(const struct lmm_vk_list *l, unsigned from)
 {
 	for (unsigned i = 0; l && i < l->n; i++) {
-		const struct lmm_vk_command *c =
-			l->pattern ? &l->pattern->command[i] : &l->commands[i];
+		const struct lmm_vk_command *c = command_at(l, i);
 
 		n_wrong += c->graph == graph && c->node != from + i;
 		n_wrong += c->graph != graph;
@@ -212,8 +216,7 @@ static void run_across(unsigned as_expected)
 	lmm__vkEndCommandBuffer(b);
 	l = lmm_vk_buffer_find(b)->list;
 	for (unsigned i = 32; i < l->n; i++) {
-		const struct lmm_vk_command *c =
-			l->pattern ? &l->pattern->command[i] : &l->commands[i];
+		const struct lmm_vk_command *c = command_at(l, i);
 
 		n_wrong += c->graph == graph;
 		n_told++;
